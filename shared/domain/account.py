@@ -1,0 +1,57 @@
+"""An account: what it may trade, how often, with which model, within which limits."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from shared.domain.market import Timeframe
+
+
+class AccountStatus(StrEnum):
+    """ACTIVE trades; PAUSED opens nothing and keeps what is open protected; HALTED needs a person."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    HALTED = "halted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskLimits:
+    """Hard limits that no model output can reach. Fractions are of equity unless a name says otherwise."""
+
+    max_leverage: int = 5
+    max_position_fraction: Decimal = Decimal("0.5")
+    max_exposure_fraction: Decimal = Decimal("1.5")
+    max_positions: int = 3
+    risk_per_trade: Decimal = Decimal("0.02")
+    min_margin_left: Decimal = Decimal("0.1")
+    min_stop_distance: Decimal = Decimal("0.002")
+    """Of the price."""
+    max_stop_distance: Decimal = Decimal("0.10")
+    """Of the price."""
+    min_reward_to_risk: Decimal = Decimal("1.2")
+    min_confidence: Decimal = Decimal("0.5")
+    max_daily_loss: Decimal = Decimal("0.05")
+    max_drawdown: Decimal = Decimal("0.20")
+    cooldown: timedelta = timedelta(minutes=15)
+    """After a position in a symbol ended, before the next entry there."""
+    flip_cooldown: timedelta = timedelta(minutes=60)
+    """Likewise, when the next entry goes the other way."""
+    max_funding_rate: Decimal = Decimal("0.001")
+    """Per funding interval, when it would be ours to pay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One trading account as configured; secrets are kept elsewhere."""
+
+    id: str
+    symbols: tuple[str, ...]
+    timeframes: tuple[Timeframe, ...]
+    interval: timedelta
+    model: str
+    fallback_models: tuple[str, ...] = ()
+    leverage: int = 3
+    limits: RiskLimits = field(default_factory=RiskLimits)
+    status: AccountStatus = AccountStatus.ACTIVE

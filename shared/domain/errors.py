@@ -1,0 +1,131 @@
+"""
+What can go wrong, and what the caller does next.
+
+PerpetuaError
+├── VenueError                  the exchange, or the way to it
+│   ├── VenueUnreachable        nothing was sent: try again
+│   ├── RateLimited             nothing was done: wait `retry_after` seconds, then try again
+│   ├── ClockSkewed             nothing was done: synchronise the clock, then try again
+│   ├── OutcomeUnknown          it may have happened: look it up before anything else
+│   └── Refused                 nothing was done and trying again will not help
+│       ├── NotAuthorised       the credentials are wrong: halt this account, leave the others alone
+│       ├── InsufficientMargin  the account cannot carry the order
+│       ├── WouldTrigger        the stop's price has already been passed: act now instead
+│       ├── NothingToReduce     there is no position left to reduce or close
+│       ├── OrderNotFound       the exchange knows no such order
+│       └── NoChangeNeeded      it is already as asked: treat as success
+├── ModelError                  the model, or the way to it
+│   ├── ModelUnavailable        try again, or ask the next model
+│   ├── ModelRefused            trying again will not help: ask the next model
+│   └── UnusableReply           the model answered something we will not trade on
+├── StageBusy                   another copy is at work on this account: stand by
+├── StaleRequest                the tick is too old to act on
+├── LeaseLost                   another copy took over: stop writing
+├── UnknownAccount              no such account
+├── AccountNotTrading           the account is paused or halted
+└── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
+"""
+
+
+class PerpetuaError(Exception):
+    """The root of every failure we have a name for."""
+
+
+class VenueError(PerpetuaError):
+    """The exchange, or the way to it, failed. `code` is the exchange's own, when it gave one."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class VenueUnreachable(VenueError):
+    """Nothing was sent: try again."""
+
+
+class RateLimited(VenueError):
+    """Nothing was done: wait, then try again."""
+
+    def __init__(self, message: str, *, code: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class ClockSkewed(VenueError):
+    """Nothing was done because our time is not theirs: synchronise, then try again."""
+
+
+class OutcomeUnknown(VenueError):
+    """It may have happened: look it up before anything else."""
+
+
+class Refused(VenueError):
+    """Nothing was done, and trying again will not help."""
+
+
+class NotAuthorised(Refused):
+    """The credentials are wrong, revoked or of another network."""
+
+
+class InsufficientMargin(Refused):
+    """The account cannot carry the order."""
+
+
+class WouldTrigger(Refused):
+    """The trigger price has already been passed: act now instead of waiting for it."""
+
+
+class NothingToReduce(Refused):
+    """There is no position left to reduce or close."""
+
+
+class OrderNotFound(Refused):
+    """The exchange knows no such order. On its own, no proof that it never landed."""
+
+
+class NoChangeNeeded(Refused):
+    """It is already as asked: treat as success."""
+
+
+class ModelError(PerpetuaError):
+    """The model, or the way to it, failed."""
+
+
+class ModelUnavailable(ModelError):
+    """Try again, or ask the next model."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ModelRefused(ModelError):
+    """Trying again will not help: ask the next model."""
+
+
+class UnusableReply(ModelError):
+    """The model answered something we will not trade on."""
+
+
+class StageBusy(PerpetuaError):
+    """Another copy is at work on this account: stand by."""
+
+
+class StaleRequest(PerpetuaError):
+    """The tick is too old to act on."""
+
+
+class LeaseLost(PerpetuaError):
+    """Another copy took over while we were away: stop writing."""
+
+
+class UnknownAccount(PerpetuaError):
+    """No account has this name."""
+
+
+class AccountNotTrading(PerpetuaError):
+    """The account is paused or halted."""
+
+
+class MarketDataUnusable(PerpetuaError):
+    """Prices are stale, gappy or missing: do not decide on them."""

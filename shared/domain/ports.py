@@ -1,0 +1,344 @@
+"""What the stages need from the world outside: few and small promises, so that each can have a twin in memory."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from shared.domain.account import Account, AccountStatus
+from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.decision import Answer, ExitPlan
+from shared.domain.instrument import Instrument
+from shared.domain.market import Candle, CandleWindow, Quote, Series
+from shared.domain.model import ModelCall, Prompt
+from shared.domain.order import Fill, Income, Intent, Order, VenueOrder
+from shared.domain.performance import EquityPoint
+from shared.domain.position import Holdings, Position
+from shared.domain.reconciliation import Discrepancy
+from shared.domain.risk import Exit, Review, ReviewedDecision
+from shared.domain.snapshot import Indicators, Snapshot
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Return the time at the exchange, UTC."""
+        ...
+
+
+class MarketData(Protocol):
+    """Public prices. Raises VenueError."""
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Return every contract by symbol."""
+        ...
+
+    async def candles(self, series: Series, *, since: datetime, until: datetime) -> Sequence[Candle]:
+        """Return the closed candles that opened within [since, until], oldest first."""
+        ...
+
+    async def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
+        """Return the present quote of each symbol that the exchange knows."""
+        ...
+
+
+class Exchange(Protocol):
+    """One account at the exchange. Every call raises VenueError; `place` and `cancel` may leave the outcome unknown."""
+
+    async def holdings(self) -> Holdings:
+        """Return the balance and the open positions."""
+        ...
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        """Return every resting order, whoever placed it."""
+        ...
+
+    async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
+        """Return the latest order with that client id, or None when the exchange says it knows none."""
+        ...
+
+    async def fills(self, symbol: str, *, after_trade_id: int | None, since: datetime) -> Sequence[Fill]:
+        """Return the trades after that id, or since that time when no id is known, oldest first, all of them."""
+        ...
+
+    async def incomes(self, *, since: datetime) -> Sequence[Income]:
+        """Return every change of the wallet since then, oldest first, all of them."""
+        ...
+
+    async def taker_fee(self, symbol: str) -> Decimal:
+        """Return the fraction of notional that a market order costs."""
+        ...
+
+    async def set_leverage(self, symbol: str, leverage: int) -> None:
+        """Set the leverage that later entries in *symbol* use."""
+        ...
+
+    async def place(self, intent: Intent) -> VenueOrder:
+        """Send the order once. Raises OutcomeUnknown when it may have landed."""
+        ...
+
+    async def cancel(self, symbol: str, client_order_id: str) -> VenueOrder:
+        """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
+        ...
+
+
+class Analyst(Protocol):
+    """Candles in, numbers out."""
+
+    def study(self, window: CandleWindow) -> Indicators:
+        """Return the configured indicators over *window*."""
+        ...
+
+
+class Engine(Protocol):
+    """A language model behind its provider, with its prompt and its reading glasses."""
+
+    def prompt(self, briefing: Mapping[str, Any]) -> Prompt:
+        """Return the messages that put *briefing* before the model."""
+        ...
+
+    async def ask(self, prompt: Prompt, models: Sequence[str]) -> Sequence[ModelCall]:
+        """Ask the models in order until one answers. The last call holds the answer, if any did. Never raises."""
+        ...
+
+    def read(self, content: str, symbols: Sequence[str]) -> Answer:
+        """Return the decisions in *content*, item by item. Raises UnusableReply when it holds none to trust."""
+        ...
+
+
+class Accounts(Protocol):
+    """The accounts table."""
+
+    async def get(self, account_id: str) -> Account:
+        """Return the account. Raises UnknownAccount."""
+        ...
+
+    async def all(self) -> Sequence[Account]:
+        """Return every account, by id."""
+        ...
+
+    async def configure(self, accounts: Sequence[Account]) -> None:
+        """Insert or update what configuration says; an existing account keeps its status."""
+        ...
+
+    async def set_status(self, account_id: str, status: AccountStatus, reason: str) -> None:
+        """Change the status. Raises UnknownAccount."""
+        ...
+
+
+class Stages(Protocol):
+    """The record of stage runs and the lease that lets one copy act."""
+
+    async def result(self, stage: Stage, request: StageRequest) -> StageResult | None:
+        """Return what the stage did for that cycle, marked as repeated; None when it has not finished."""
+        ...
+
+    async def latest_tick(self, account_id: str) -> datetime | None:
+        """Return the newest tick that any stage finished for the account."""
+        ...
+
+    async def take_lease(self, account_id: str, holder: str, seconds: float) -> int:
+        """Return a fencing number larger than every earlier one. Raises StageBusy while another holder's runs."""
+        ...
+
+    async def release_lease(self, account_id: str, fence: int) -> None:
+        """Give the lease back if it is still ours."""
+        ...
+
+    async def finish(self, result: StageResult, *, started_at: datetime, finished_at: datetime) -> None:
+        """Store the result. Part of the transaction that writes what the result tells of."""
+        ...
+
+
+class Candles(Protocol):
+    """Candles, shared by all accounts."""
+
+    async def extents(
+        self, wanted: Mapping[Series, datetime], until: datetime
+    ) -> Mapping[Series, tuple[int, datetime, datetime]]:
+        """Return (count, first opened, last opened) of what is stored per series since its time and before *until*."""
+        ...
+
+    async def save(self, found: Mapping[Series, Sequence[Candle]]) -> None:
+        """Insert or correct candles."""
+        ...
+
+    async def windows(self, series: Iterable[Series], *, before: datetime, count: int) -> Sequence[CandleWindow]:
+        """Return the last *count* candles of each series that opened before then. An empty window where none are."""
+        ...
+
+
+class Snapshots(Protocol):
+    """What each decision was made from."""
+
+    async def save(self, snapshot: Snapshot) -> None:
+        """Store the snapshot of a cycle."""
+        ...
+
+    async def get(self, request: StageRequest) -> Snapshot | None:
+        """Return the snapshot of a cycle."""
+        ...
+
+
+class ModelCalls(Protocol):
+    """Every question to a model."""
+
+    async def save(self, request: StageRequest, calls: Sequence[ModelCall]) -> None:
+        """Store the calls of a cycle."""
+        ...
+
+    async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
+        """Return the calls of a cycle in the order they were made."""
+        ...
+
+
+class Decisions(Protocol):
+    """Decisions, each with its review."""
+
+    async def save(self, request: StageRequest, reviewed: Sequence[ReviewedDecision], answer: Answer | None) -> None:
+        """Store decisions with their reviews, and the items that could not be read."""
+        ...
+
+    async def of_cycle(self, request: StageRequest) -> Sequence[ReviewedDecision]:
+        """Return the decisions of a cycle in the order of the answer."""
+        ...
+
+    async def recent(self, account_id: str, limit: int) -> Sequence[tuple[datetime, ReviewedDecision]]:
+        """Return the latest decisions that were not plain holds, with their ticks, newest first."""
+        ...
+
+    async def plans(self, account_id: str, symbols: Sequence[str]) -> Mapping[str, tuple[datetime, ExitPlan, Review]]:
+        """Return, per symbol, the tick, exit plan and review of the latest approved entry."""
+        ...
+
+
+class Orders(Protocol):
+    """Orders as we believe them to be. The exchange has the last word."""
+
+    async def promise(self, intents: Sequence[Intent]) -> None:
+        """Record intents as INTENDED. One that stands already is left as it is."""
+        ...
+
+    async def of_cycle(self, request: StageRequest) -> Sequence[Order]:
+        """Return the orders of a cycle, oldest first."""
+        ...
+
+    async def alive(self, account_id: str) -> Sequence[Order]:
+        """Return the orders that rest at the exchange, or may, oldest first."""
+        ...
+
+    async def save(self, orders: Sequence[Order]) -> None:
+        """Update state, executed quantity, average price, venue id, reason and sending time."""
+        ...
+
+    async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> None:
+        """Record orders that the exchange has and we had not, as somebody else's."""
+        ...
+
+
+class Fills(Protocol):
+    """Trades, each counted once."""
+
+    async def last_trade_ids(self, account_id: str) -> Mapping[str, int]:
+        """Return the largest known trade id per symbol."""
+        ...
+
+    async def save(self, account_id: str, fills: Sequence[Fill]) -> Sequence[Fill]:
+        """Store trades; return those that were new."""
+        ...
+
+    async def recent(self, account_id: str, limit: int) -> Sequence[Fill]:
+        """Return the latest trades, newest first."""
+        ...
+
+    async def last_exits(self, account_id: str, since: datetime) -> Mapping[str, Exit]:
+        """Return, per symbol, the last trade since then that reduced a position."""
+        ...
+
+
+class Incomes(Protocol):
+    """Changes of the wallet that no trade tells: funding, transfers and the rest."""
+
+    async def save(self, account_id: str, incomes: Sequence[Income]) -> Sequence[Income]:
+        """Store rows; return those that were new."""
+        ...
+
+
+class Holds(Protocol):
+    """Positions and equity as last reported by the exchange."""
+
+    async def positions(self, account_id: str) -> Sequence[Position]:
+        """Return the open positions of the last reconciliation."""
+        ...
+
+    async def replace_positions(self, account_id: str, positions: Sequence[Position], at: datetime) -> None:
+        """Make these the open positions."""
+        ...
+
+    async def add_equity(self, account_id: str, point: EquityPoint) -> None:
+        """Add a point to the equity curve; a second one of the same time replaces the first."""
+        ...
+
+    async def last_equity(self, account_id: str) -> EquityPoint | None:
+        """Return the newest point."""
+        ...
+
+    async def marks(self, account_id: str, day: datetime) -> tuple[EquityPoint | None, Decimal | None]:
+        """Return (the last point before *day* or else the first one since, the highest equity less deposits ever)."""
+        ...
+
+
+class Journal(Protocol):
+    """What happened, for people and for streams: written in the transaction of the change it tells of."""
+
+    async def event(self, account_id: str, kind: str, at: datetime, body: Mapping[str, Any]) -> None:
+        """Add to the outbox."""
+        ...
+
+    async def diary(self, account_id: str, tick: datetime, at: datetime, text: str, body: Mapping[str, Any]) -> None:
+        """Add a line to the trading diary."""
+        ...
+
+    async def discrepancies(self, account_id: str, at: datetime, found: Sequence[Discrepancy]) -> None:
+        """Record how ours and theirs differed and what was done."""
+        ...
+
+
+class Work(Protocol):
+    """One transaction: everything written through it is committed together, or nothing is."""
+
+    accounts: Accounts
+    stages: Stages
+    candles: Candles
+    snapshots: Snapshots
+    model_calls: ModelCalls
+    decisions: Decisions
+    orders: Orders
+    fills: Fills
+    incomes: Incomes
+    holds: Holds
+    journal: Journal
+
+
+class Lease(Protocol):
+    """The right to write for an account, as long as nobody took it over."""
+
+    @property
+    def account_id(self) -> str:
+        """The account."""
+        ...
+
+    @property
+    def fence(self) -> int:
+        """The fencing number."""
+        ...
+
+
+class OpenWork(Protocol):
+    """Begins a transaction; leaving the block commits it, an exception rolls it back."""
+
+    def __call__(self, lease: Lease | None = None) -> AbstractAsyncContextManager[Work]:
+        """Begin. With a *lease*, raises LeaseLost unless it still holds; the check is part of the transaction."""
+        ...

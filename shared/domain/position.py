@@ -1,0 +1,66 @@
+"""Positions and what an account is worth, as the exchange reports them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Which way a position earns."""
+
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+    @property
+    def sign(self) -> int:
+        """+1 for LONG, -1 for SHORT."""
+        return 1 if self is Direction.LONG else -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """An open position. `quantity` is positive; `direction` carries the sign."""
+
+    symbol: str
+    direction: Direction
+    quantity: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    unrealized: Decimal
+    leverage: int
+    liquidation_price: Decimal | None
+
+    @property
+    def notional(self) -> Decimal:
+        """Size in USD at the mark price."""
+        return self.quantity * self.mark_price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """What the account holds, in USD."""
+
+    wallet: Decimal
+    unrealized: Decimal
+    available: Decimal
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+
+    @property
+    def equity(self) -> Decimal:
+        """Wallet balance plus unrealized profit and loss."""
+        return self.wallet + self.unrealized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """The balance and every open position at one moment."""
+
+    balance: Balance
+    positions: tuple[Position, ...]
+    at: datetime
+
+    def position(self, symbol: str) -> Position | None:
+        """Return the open position in *symbol*, or None."""
+        return next((held for held in self.positions if held.symbol == symbol), None)

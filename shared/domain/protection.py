@@ -1,0 +1,72 @@
+"""Protection: the resting orders that end a position. A position without its stop may stand only for seconds."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from shared.domain.instrument import Instrument
+from shared.domain.order import PROTECTION, Intent, Leg, OrderType, Side, VenueOrder
+from shared.domain.position import Direction, Position
+
+
+def protective_intent(
+    account_id: str,
+    tick: datetime,
+    symbol: str,
+    *,
+    direction: Direction,
+    leg: Leg,
+    price: Decimal,
+    attempt: int = 0,
+) -> Intent:
+    """Return the order that ends a *direction* position at *price*.
+
+    It carries no size: it closes whatever position it finds, so partial fills and additions are covered in full.
+    """
+    return Intent(
+        account_id=account_id,
+        tick=tick,
+        symbol=symbol,
+        leg=leg,
+        attempt=attempt,
+        side=Side.opening(direction).opposite,
+        type=PROTECTION[leg],
+        quantity=None,
+        stop_price=price,
+    )
+
+
+def exit_intent(account_id: str, tick: datetime, position: Position, *, attempt: int = 0) -> Intent:
+    """Return the market order that ends *position* now and can never turn it around."""
+    return Intent(
+        account_id=account_id,
+        tick=tick,
+        symbol=position.symbol,
+        leg=Leg.EXIT,
+        attempt=attempt,
+        side=Side.opening(position.direction).opposite,
+        type=OrderType.MARKET,
+        quantity=position.quantity,
+        reduce_only=True,
+    )
+
+
+def stops_of(position: Position, resting: Iterable[VenueOrder]) -> list[VenueOrder]:
+    """Return the resting orders that limit the loss of the whole of *position*, whoever placed them."""
+    ending = Side.opening(position.direction).opposite
+    return [
+        order
+        for order in resting
+        if order.symbol == position.symbol
+        and order.side is ending
+        and order.type in {OrderType.STOP_MARKET, OrderType.STOP}
+        and (order.closes_position or (order.reduce_only and order.quantity >= position.quantity))
+    ]
+
+
+def fallback_stop(position: Position, instrument: Instrument, distance: Decimal) -> Decimal:
+    """Return a stop price *distance* (a fraction) from the mark, for a position that came without a plan."""
+    price = position.mark_price * (1 - position.direction.sign * distance)
+    return (
+        instrument.round_price_up(price) if position.direction is Direction.LONG else instrument.round_price_down(price)
+    )

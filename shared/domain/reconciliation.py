@@ -1,0 +1,138 @@
+"""How ours and theirs can differ, and the words for it. The exchange is the truth."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from shared.domain.order import Fill, Income, Order, OrderState, Side, VenueOrder
+from shared.domain.position import Direction, Position
+
+LIQUIDATION_PREFIXES = ("autoclose-", "adl_autoclose")
+
+
+class Difference(StrEnum):
+    """The classes of discrepancy."""
+
+    ORDER_UNKNOWN = "order_unknown"
+    """The exchange has an order that we do not."""
+    ORDER_RESOLVED = "order_resolved"
+    """An order whose fate was unknown was found at the exchange."""
+    ORDER_ABSENT = "order_absent"
+    """An order whose fate was unknown is proven never to have landed."""
+    ORPHAN_PROTECTION = "orphan_protection"
+    """A stop or target of ours rests without a position."""
+    MISSING_STOP = "missing_stop"
+    """A position stands without a stop."""
+    DUPLICATE_STOP = "duplicate_stop"
+    """More than one stop of ours rests for one position."""
+    MANUAL_TRADE = "manual_trade"
+    """A trade came from no order of ours."""
+    LIQUIDATION = "liquidation"
+    """The exchange ended the position itself."""
+    POSITION_CHANGED = "position_changed"
+    """The position is not what our last one and the trades since then add up to."""
+    WALLET_UNEXPLAINED = "wallet_unexplained"
+    """The wallet moved by something that neither trades nor the income ledger tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discrepancy:
+    """One difference, and what was done about it."""
+
+    kind: Difference
+    symbol: str | None
+    ours: str
+    theirs: str
+    action: str
+
+
+def order_after(order: Order, reported: VenueOrder) -> Order:
+    """Return *order* as the exchange reports it."""
+    return Order(
+        intent=order.intent,
+        client_order_id=order.client_order_id,
+        state=reported.state,
+        venue_order_id=reported.venue_order_id,
+        executed_quantity=reported.executed_quantity,
+        average_price=reported.average_price,
+        reason=None,
+        sent_at=order.sent_at,
+    )
+
+
+def signed_quantities(positions: Iterable[Position]) -> dict[str, Decimal]:
+    """Return the size of each position by symbol, negative for SHORT."""
+    return {held.symbol: held.quantity * held.direction.sign for held in positions}
+
+
+def expected_quantities(before: Iterable[Position], fills: Iterable[Fill]) -> dict[str, Decimal]:
+    """Return what *before* and the trades since then add up to, by symbol, flat ones left out."""
+    sizes = signed_quantities(before)
+    for fill in fills:
+        change = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        sizes[fill.symbol] = sizes.get(fill.symbol, Decimal(0)) + change
+    return {symbol: size for symbol, size in sizes.items() if size != 0}
+
+
+def wallet_change(fills: Iterable[Fill], incomes: Iterable[Income]) -> Decimal:
+    """Return what trades and the rest of the ledger did to the wallet: profit less commission, funding, transfers."""
+    traded = sum((fill.realized_pnl - fill.commission for fill in fills), Decimal(0))
+    return traded + sum((row.amount for row in incomes if not row.kind.told_by_fills), Decimal(0))
+
+
+def position_changes(
+    before: Sequence[Position], fills: Sequence[Fill], theirs: Sequence[Position]
+) -> list[Discrepancy]:
+    """Return a discrepancy for each symbol whose size the known trades do not explain."""
+    ours, real = expected_quantities(before, fills), signed_quantities(theirs)
+    return [
+        Discrepancy(
+            kind=Difference.POSITION_CHANGED,
+            symbol=symbol,
+            ours=str(ours.get(symbol, Decimal(0))),
+            theirs=str(real.get(symbol, Decimal(0))),
+            action="adopted theirs",
+        )
+        for symbol in sorted(ours.keys() | real.keys())
+        if ours.get(symbol, Decimal(0)) != real.get(symbol, Decimal(0))
+    ]
+
+
+def foreign_trades(fills: Iterable[Fill], orders: Mapping[int, str]) -> list[Discrepancy]:
+    """Return a discrepancy for each trade of an order that is not ours. *orders* maps exchange ids to client ids."""
+    found = []
+    for fill in fills:
+        client_order_id = orders.get(fill.venue_order_id, "")
+        if client_order_id and not client_order_id.startswith(LIQUIDATION_PREFIXES):
+            continue
+        liquidated = client_order_id.startswith(LIQUIDATION_PREFIXES)
+        found.append(
+            Discrepancy(
+                kind=Difference.LIQUIDATION if liquidated else Difference.MANUAL_TRADE,
+                symbol=fill.symbol,
+                ours="no such order",
+                theirs=f"trade {fill.trade_id}: {fill.side.value} {fill.quantity} at {fill.price}",
+                action="booked",
+            )
+        )
+    return found
+
+
+def orphans(ours: Iterable[Order], positions: Iterable[Position]) -> list[Order]:
+    """Return our resting protection whose symbol has neither a position nor an order that may yet make one."""
+    ours = list(ours)
+    held = {position.symbol: position.direction for position in positions}
+    pending = {order.intent.symbol for order in ours if order.state.unsettled}
+    return [
+        order
+        for order in ours
+        if order.state is OrderState.NEW
+        and order.intent.closes_position
+        and order.intent.symbol not in pending
+        and held.get(order.intent.symbol) is not _protected(order)
+    ]
+
+
+def _protected(order: Order) -> Direction:
+    return Direction.LONG if order.intent.side is Side.SELL else Direction.SHORT

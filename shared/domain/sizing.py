@@ -1,0 +1,49 @@
+"""How large a position may be, so that its stop costs a known share of equity and every cap holds."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from shared.domain.account import RiskLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What is taken and what is left while entries are approved one after the other. Money in USD."""
+
+    exposure: Decimal
+    available: Decimal
+    positions: int
+
+    def less(self, notional: Decimal, leverage: int) -> "Room":
+        """Return the room left after one more entry."""
+        return replace(
+            self,
+            exposure=self.exposure + notional,
+            available=self.available - notional / leverage,
+            positions=self.positions + 1,
+        )
+
+
+def largest_notional(
+    limits: RiskLimits,
+    *,
+    equity: Decimal,
+    room: Room,
+    stop_distance: Decimal,
+    taker_fee: Decimal,
+    leverage: int,
+) -> tuple[Decimal, dict[str, Decimal]]:
+    """Return the largest notional (USD) that every cap allows, never below zero, and each cap by name.
+
+    The risk cap is `equity * risk_per_trade / (stop_distance + 2 * taker_fee)`: a stop-out, fees included, costs no
+    more than `risk_per_trade` of equity. The margin cap leaves `min_margin_left` of equity untouched and pays the
+    entry's fee.
+    """
+    free_margin = room.available - equity * limits.min_margin_left
+    caps = {
+        "position_cap": equity * limits.max_position_fraction,
+        "exposure_cap": equity * limits.max_exposure_fraction - room.exposure,
+        "risk_cap": equity * limits.risk_per_trade / (stop_distance + 2 * taker_fee),
+        "margin_cap": free_margin / (1 / Decimal(leverage) + taker_fee),
+    }
+    return max(Decimal(0), min(caps.values())), caps
