@@ -1,0 +1,1 @@
+"""PostgreSQL: the engine, the tables, and one module of named queries for each noun."""
