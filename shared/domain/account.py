@@ -55,3 +55,8 @@ class Account:
     leverage: int = 3
     limits: RiskLimits = field(default_factory=RiskLimits)
     status: AccountStatus = AccountStatus.ACTIVE
+
+    @property
+    def patience(self) -> timedelta:
+        """How old a tick may be and still be traded on."""
+        return self.interval

@@ -23,6 +23,7 @@ PerpetuaError
 ├── LeaseLost                   another copy took over: stop writing
 ├── UnknownAccount              no such account
 ├── AccountNotTrading           the account is paused or halted
+├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
 └── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
 """
 
@@ -125,6 +126,10 @@ class UnknownAccount(PerpetuaError):
 
 class AccountNotTrading(PerpetuaError):
     """The account is paused or halted."""
+
+
+class DatabaseUnavailable(PerpetuaError):
+    """The database cannot be reached, or gave up on the transaction: try the whole again, the keys make it safe."""
 
 
 class MarketDataUnusable(PerpetuaError):

@@ -52,6 +52,8 @@ class Leg(StrEnum):
     STOP = "stop"
     TARGET = "target"
     EXIT = "exit"
+    EXTERNAL = "external"
+    """Somebody else's: placed by hand, by another program or by the exchange."""
 
 
 PROTECTION = {Leg.STOP: OrderType.STOP_MARKET, Leg.TARGET: OrderType.TAKE_PROFIT_MARKET}

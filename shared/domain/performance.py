@@ -1,6 +1,7 @@
 """How an account has done: its equity curve and the numbers people judge it by."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,6 +25,33 @@ class EquityPoint:
     def equity(self) -> Decimal:
         """Wallet balance plus unrealized profit and loss."""
         return self.wallet + self.unrealized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityMarks:
+    """What equity is measured against, deposits since then taken into account. USD."""
+
+    day: Decimal
+    """Equity when the UTC day began."""
+    peak: Decimal
+    deposited: Decimal
+
+    @classmethod
+    def of(
+        cls, now: Decimal, point: "EquityPoint | None", day: "EquityPoint | None", peak: Decimal | None
+    ) -> "EquityMarks":
+        """Return the marks for an equity of *now*.
+
+        *point* is the newest point of the curve, *day* the one the day began with, *peak* the highest equity less
+        deposits. Where the curve has not begun, everything is measured against *now*.
+        """
+        if point is None or day is None or peak is None:
+            return cls(day=now, peak=now, deposited=now)
+        return cls(
+            day=day.equity + point.deposited - day.deposited,
+            peak=max(now, peak + point.deposited),
+            deposited=point.deposited,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +159,9 @@ def sharpe(returns: Sequence[float], days_a_year: int) -> float | None:
     """Mean daily return over its standard deviation (sample), annualised by the square root of *days_a_year*."""
     if len(returns) < 2:
         return None
-    mean = math.fsum(returns) / len(returns)
-    variance = math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
-    return mean / math.sqrt(variance) * math.sqrt(days_a_year) if variance > 0 else None
+    # Exact inside: a rounding error must not pass for the deviation of returns that are all the same.
+    deviation = statistics.stdev(returns)
+    return statistics.fmean(returns) / deviation * math.sqrt(days_a_year) if deviation > 0 else None
 
 
 def sortino(returns: Sequence[float], days_a_year: int) -> float | None:

@@ -12,7 +12,7 @@ from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, CandleWindow, Quote, Series
 from shared.domain.model import ModelCall, Prompt
-from shared.domain.order import Fill, Income, Intent, Order, VenueOrder
+from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
 from shared.domain.performance import EquityPoint
 from shared.domain.position import Holdings, Position
 from shared.domain.reconciliation import Discrepancy
@@ -57,6 +57,10 @@ class Exchange(Protocol):
 
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Return the latest order with that client id, or None when the exchange says it knows none."""
+        ...
+
+    async def order_of_trade(self, fill: Fill) -> VenueOrder | None:
+        """Return the order that *fill* belongs to, or None when the exchange no longer tells."""
         ...
 
     async def fills(self, symbol: str, *, after_trade_id: int | None, since: datetime) -> Sequence[Fill]:
@@ -234,7 +238,11 @@ class Orders(Protocol):
         ...
 
     async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> None:
-        """Record orders that the exchange has and we had not, as somebody else's."""
+        """Record orders that the exchange has and we had not, as Leg.EXTERNAL; those known already get its state."""
+        ...
+
+    async def known(self, account_id: str, venue_order_ids: Sequence[int]) -> frozenset[int]:
+        """Return those of the exchange's order ids that we have a row for."""
         ...
 
 
@@ -263,6 +271,10 @@ class Incomes(Protocol):
 
     async def save(self, account_id: str, incomes: Sequence[Income]) -> Sequence[Income]:
         """Store rows; return those that were new."""
+        ...
+
+    async def keys_since(self, account_id: str, since: datetime) -> frozenset[tuple[IncomeKind, str]]:
+        """Return (kind, transaction id) of the rows stored since then: what names a row at the exchange."""
         ...
 
 

@@ -36,31 +36,42 @@ def protective_intent(
     )
 
 
-def exit_intent(account_id: str, tick: datetime, position: Position, *, attempt: int = 0) -> Intent:
-    """Return the market order that ends *position* now and can never turn it around."""
+def exit_intent(
+    account_id: str, tick: datetime, symbol: str, *, direction: Direction, quantity: Decimal, attempt: int = 0
+) -> Intent:
+    """Return the market order that ends a *direction* position now and can never turn it around."""
     return Intent(
         account_id=account_id,
         tick=tick,
-        symbol=position.symbol,
+        symbol=symbol,
         leg=Leg.EXIT,
         attempt=attempt,
-        side=Side.opening(position.direction).opposite,
+        side=Side.opening(direction).opposite,
         type=OrderType.MARKET,
-        quantity=position.quantity,
+        quantity=quantity,
         reduce_only=True,
     )
 
 
 def stops_of(position: Position, resting: Iterable[VenueOrder]) -> list[VenueOrder]:
     """Return the resting orders that limit the loss of the whole of *position*, whoever placed them."""
-    ending = Side.opening(position.direction).opposite
+    return _ending(position, resting, {OrderType.STOP_MARKET, OrderType.STOP})
+
+
+def targets_of(position: Position, resting: Iterable[VenueOrder]) -> list[VenueOrder]:
+    """Return the resting orders that take the profit of the whole of *position*, whoever placed them."""
+    return _ending(position, resting, {OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT})
+
+
+def _ending(position: Position, resting: Iterable[VenueOrder], types: set[OrderType]) -> list[VenueOrder]:
+    side, size = Side.opening(position.direction).opposite, position.quantity
     return [
         order
         for order in resting
         if order.symbol == position.symbol
-        and order.side is ending
-        and order.type in {OrderType.STOP_MARKET, OrderType.STOP}
-        and (order.closes_position or (order.reduce_only and order.quantity >= position.quantity))
+        and order.side is side
+        and order.type in types
+        and (order.closes_position or (order.reduce_only and order.quantity - order.executed_quantity >= size))
     ]
 
 

@@ -1,11 +1,11 @@
 """How ours and theirs can differ, and the words for it. The exchange is the truth."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from shared.domain.order import Fill, Income, Order, OrderState, Side, VenueOrder
+from shared.domain.order import Fill, Income, Leg, Order, OrderState, Side, VenueOrder
 from shared.domain.position import Direction, Position
 
 LIQUIDATION_PREFIXES = ("autoclose-", "adl_autoclose")
@@ -99,35 +99,32 @@ def position_changes(
     ]
 
 
-def foreign_trades(fills: Iterable[Fill], orders: Mapping[int, str]) -> list[Discrepancy]:
-    """Return a discrepancy for each trade of an order that is not ours. *orders* maps exchange ids to client ids."""
-    found = []
-    for fill in fills:
-        client_order_id = orders.get(fill.venue_order_id, "")
-        if client_order_id and not client_order_id.startswith(LIQUIDATION_PREFIXES):
-            continue
-        liquidated = client_order_id.startswith(LIQUIDATION_PREFIXES)
-        found.append(
-            Discrepancy(
-                kind=Difference.LIQUIDATION if liquidated else Difference.MANUAL_TRADE,
-                symbol=fill.symbol,
-                ours="no such order",
-                theirs=f"trade {fill.trade_id}: {fill.side.value} {fill.quantity} at {fill.price}",
-                action="booked",
-            )
-        )
-    return found
+def foreign_trade(fill: Fill, order: VenueOrder | None) -> Discrepancy:
+    """Return the discrepancy of a trade whose order is not ours: made by hand, or by the exchange itself."""
+    liquidated = order is not None and order.client_order_id.startswith(LIQUIDATION_PREFIXES)
+    return Discrepancy(
+        kind=Difference.LIQUIDATION if liquidated else Difference.MANUAL_TRADE,
+        symbol=fill.symbol,
+        ours="no such order",
+        theirs=f"trade {fill.trade_id}: {fill.side.value} {fill.quantity} at {fill.price}",
+        action="booked",
+    )
 
 
 def orphans(ours: Iterable[Order], positions: Iterable[Position]) -> list[Order]:
     """Return our resting protection whose symbol has neither a position nor an order that may yet make one."""
     ours = list(ours)
     held = {position.symbol: position.direction for position in positions}
-    pending = {order.intent.symbol for order in ours if order.state.unsettled}
+    pending = {
+        order.intent.symbol
+        for order in ours
+        if order.state.unsettled or (order.intent.leg is Leg.ENTRY and order.state.working)
+    }
     return [
         order
         for order in ours
         if order.state is OrderState.NEW
+        and order.intent.leg is not Leg.EXTERNAL
         and order.intent.closes_position
         and order.intent.symbol not in pending
         and held.get(order.intent.symbol) is not _protected(order)

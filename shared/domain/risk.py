@@ -16,6 +16,7 @@ from shared.domain.account import Account, AccountStatus
 from shared.domain.decision import Action, Decision
 from shared.domain.instrument import Instrument
 from shared.domain.market import Quote
+from shared.domain.performance import EquityMarks
 from shared.domain.position import Direction, Holdings
 from shared.domain.sizing import Room, largest_notional
 
@@ -94,9 +95,7 @@ class RiskContext:
     unsettled: frozenset[str]
     """Symbols with an order whose fate is unknown."""
     last_exits: Mapping[str, Exit]
-    day_equity: Decimal
-    """Equity when the UTC day began."""
-    peak_equity: Decimal
+    marks: EquityMarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +109,7 @@ class _Entry:
     target: Decimal | None
     instrument: Instrument
     quote: Quote
-    open_positions: int
+    room: Room
     context: RiskContext
 
     @property
@@ -125,7 +124,7 @@ class _Entry:
 
 
 def review(decisions: Sequence[Decision], context: RiskContext) -> list[ReviewedDecision]:
-    """Review every decision, closes first because they free margin; return them in the order given."""
+    """Review every decision, closes first because they make room; return them in the order given."""
     reviews: dict[int, Review] = {}
     entries: list[int] = []
     for index, decision in enumerate(decisions):
@@ -163,7 +162,7 @@ def _room(context: RiskContext, closing: Iterable[str]) -> Room:
     return Room(
         exposure=sum((held.notional for held in staying), Decimal(0)),
         available=context.holdings.balance.available,
-        positions=len(staying),
+        symbols=frozenset(held.symbol for held in staying),
     )
 
 
@@ -171,7 +170,7 @@ def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple
     gate = [rule(decision, context) for rule in GATE_RULES]
     if not all(finding.passed for finding in gate):
         return _refusal(gate), room
-    entry = _entry(decision, context, room.positions)
+    entry = _entry(decision, context, room)
     findings = gate + [rule(entry) for rule in ENTRY_RULES]
     if not all(finding.passed for finding in findings):
         return _refusal(findings), room
@@ -186,7 +185,8 @@ def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple
         taker_fee=context.taker_fee,
         leverage=leverage,
     )
-    allowed = min(decision.allocation_usd, notional)
+    caps["order_cap"] = entry.instrument.max_market_quantity * entry.price
+    allowed = min(decision.allocation_usd, notional, caps["order_cap"])
     quantity = entry.instrument.round_quantity(allowed / entry.price)
     findings += [
         _stop_before_liquidation(entry, leverage),
@@ -204,7 +204,7 @@ def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple
                 "min_notional": str(entry.instrument.min_notional),
                 "min_quantity": str(entry.instrument.min_quantity),
             },
-            reason="what the limits leave is smaller than the smallest order",
+            reason="what was asked, or what the limits leave of it, is smaller than the smallest order",
         ),
     ]
     if not all(finding.passed for finding in findings):
@@ -220,10 +220,11 @@ def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple
         take_profit=entry.target,
         findings=tuple(findings),
     )
-    return approved, room.less(quantity * entry.price, leverage)
+    taken = quantity * entry.price
+    return approved, room.less(decision.asset, taken, leverage=leverage, taker_fee=context.taker_fee)
 
 
-def _entry(decision: Decision, context: RiskContext, open_positions: int) -> _Entry:
+def _entry(decision: Decision, context: RiskContext, room: Room) -> _Entry:
     direction = Direction.LONG if decision.action is Action.BUY else Direction.SHORT
     instrument = context.instruments[decision.asset]
     # Both levels round towards the price: the stop costs no more and the target asks no more than was decided.
@@ -237,7 +238,7 @@ def _entry(decision: Decision, context: RiskContext, open_positions: int) -> _En
         target=None if decision.take_profit is None else target_to(decision.take_profit),
         instrument=instrument,
         quote=context.quotes[decision.asset],
-        open_positions=open_positions,
+        room=room,
         context=context,
     )
 
@@ -270,9 +271,9 @@ def _symbol_allowed(decision: Decision, context: RiskContext) -> Finding:
 
 
 def _data_fresh(decision: Decision, context: RiskContext) -> Finding:
-    defect = context.defects.get(decision.asset)
-    if defect is None and decision.asset not in context.quotes:
-        defect = "no quote"
+    defect, quote = context.defects.get(decision.asset), context.quotes.get(decision.asset)
+    if defect is None and (quote is None or quote.mark_price <= 0):
+        defect = "no mark price"
     return Finding(
         rule="data_fresh",
         passed=defect is None,
@@ -300,11 +301,11 @@ def _no_unsettled_order(decision: Decision, context: RiskContext) -> Finding:
 
 
 def _daily_loss(_: Decision, context: RiskContext) -> Finding:
-    return _loss_rule("daily_loss", "today", context, context.day_equity, context.account.limits.max_daily_loss)
+    return _loss_rule("daily_loss", "today", context, context.marks.day, context.account.limits.max_daily_loss)
 
 
 def _drawdown(_: Decision, context: RiskContext) -> Finding:
-    return _loss_rule("drawdown", "from the peak", context, context.peak_equity, context.account.limits.max_drawdown)
+    return _loss_rule("drawdown", "from the peak", context, context.marks.peak, context.account.limits.max_drawdown)
 
 
 def _loss_rule(rule: str, since: str, context: RiskContext, before: Decimal, limit: Decimal) -> Finding:
@@ -346,19 +347,19 @@ def _not_already_open(entry: _Entry) -> Finding:
     held = entry.context.holdings.position(entry.decision.asset)
     return Finding(
         rule="not_already_open",
-        passed=held is None,
+        passed=held is None and entry.decision.asset not in entry.room.symbols,
         saw={"position": f"{held.direction.value} {held.quantity}" if held else "none"},
-        reason="there is a position in this symbol already: close it first",
+        reason="there is a position in this symbol already, open or just approved: close it first",
     )
 
 
 def _max_positions(entry: _Entry) -> Finding:
-    most = entry.context.account.limits.max_positions
+    most, taken = entry.context.account.limits.max_positions, len(entry.room.symbols)
     return Finding(
         rule="max_positions",
-        passed=entry.open_positions < most,
-        saw={"open": str(entry.open_positions), "max": str(most)},
-        reason=f"{entry.open_positions} positions are open; the most is {most}",
+        passed=taken < most,
+        saw={"open": str(taken), "max": str(most)},
+        reason=f"{taken} positions are open; the most is {most}",
     )
 
 

@@ -12,15 +12,16 @@ class Room:
 
     exposure: Decimal
     available: Decimal
-    positions: int
+    symbols: frozenset[str]
+    """Those with a position, open or approved."""
 
-    def less(self, notional: Decimal, leverage: int) -> "Room":
-        """Return the room left after one more entry."""
+    def less(self, symbol: str, notional: Decimal, *, leverage: int, taker_fee: Decimal) -> "Room":
+        """Return the room left after one more entry, its margin and its fee paid."""
         return replace(
             self,
             exposure=self.exposure + notional,
-            available=self.available - notional / leverage,
-            positions=self.positions + 1,
+            available=self.available - notional / leverage - notional * taker_fee,
+            symbols=self.symbols | {symbol},
         )
 
 

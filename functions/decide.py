@@ -1,0 +1,162 @@
+"""
+Decide: a model proposes, hard rules dispose.
+
+Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, unsettled orders
+Asks     the model, once per cycle
+Writes   the model calls, then the decisions with their reviews
+Repeats  safely: the model's answer is committed before anything is made of it, and a second run reads that answer.
+
+Whatever goes wrong with the model, the result is to hold: nothing opens, and what is open keeps its protection.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from functions.run import Run, begin
+from shared.domain.briefing import Plans, briefing
+from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.decision import Answer
+from shared.domain.errors import MarketDataUnusable, UnusableReply
+from shared.domain.model import ModelCall
+from shared.domain.performance import EquityMarks
+from shared.domain.ports import Clock, Engine, OpenWork, Work
+from shared.domain.risk import ReviewedDecision, RiskContext, Verdict, review
+from shared.domain.snapshot import Snapshot
+
+RECENT_DECISIONS = 10
+RECENT_FILLS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the database knows that the decision needs."""
+
+    snapshot: Snapshot
+    calls: tuple[ModelCall, ...]
+    briefing: dict[str, Any]
+    context: RiskContext
+
+
+async def decide(request: StageRequest, *, open_work: OpenWork, engine: Engine, clock: Clock) -> StageResult:
+    """Ask, read, review, store. Raises MarketDataUnusable when the cycle has no snapshot."""
+    async with begin(Stage.DECIDE, request, open_work=open_work, clock=clock) as run:
+        if run.result:
+            return run.result
+        async with open_work(run.lease) as work:
+            known = await _load(work, run)
+        calls = known.calls or await _ask(run, known, open_work, engine)
+        held = (position.symbol for position in known.snapshot.holdings.positions)
+        answer, why = _read(calls, engine, tuple(dict.fromkeys((*run.account.symbols, *held))))
+        reviewed = review(answer.decisions, known.context) if answer else []
+        async with open_work(run.lease) as work:
+            await work.decisions.save(request, reviewed, answer)
+            details = _details(calls, reviewed, answer, why)
+            await work.journal.event(run.account.id, "decided", clock.now(), details)
+            for each in reviewed:
+                await _write_diary(work, run, each)
+            return await run.finish(work, details)
+
+
+async def _load(work: Work, run: Run) -> _Known:
+    account, tick = run.account, run.request.tick
+    snapshot = await work.snapshots.get(run.request)
+    if snapshot is None:
+        raise MarketDataUnusable(f"account {account.id} has no snapshot at {tick.isoformat()}: run fetch first")
+    midnight = tick.replace(hour=0, minute=0, second=0, microsecond=0)
+    day, peak = await work.holds.marks(account.id, midnight)
+    marks = EquityMarks.of(snapshot.holdings.balance.equity, await work.holds.last_equity(account.id), day, peak)
+    longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
+    held = [position.symbol for position in snapshot.holdings.positions]
+    plans: Plans = await work.decisions.plans(account.id, held) if held else {}
+    context = RiskContext(
+        account=account,
+        now=run.clock.now(),
+        holdings=snapshot.holdings,
+        quotes=snapshot.quotes,
+        instruments=snapshot.instruments,
+        defects=snapshot.defects,
+        taker_fee=snapshot.taker_fee,
+        unsettled=frozenset(
+            order.intent.symbol for order in await work.orders.alive(account.id) if order.state.unsettled
+        ),
+        last_exits=await work.fills.last_exits(account.id, tick - longest),
+        marks=marks,
+    )
+    document = briefing(
+        account,
+        snapshot,
+        plans=plans,
+        recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS),
+        recent_fills=await work.fills.recent(account.id, RECENT_FILLS),
+        marks=marks,
+    )
+    return _Known(
+        snapshot=snapshot,
+        calls=tuple(await work.model_calls.of_cycle(run.request)),
+        briefing=document,
+        context=context,
+    )
+
+
+async def _ask(run: Run, known: _Known, open_work: OpenWork, engine: Engine) -> tuple[ModelCall, ...]:
+    if not known.briefing["market"] and not known.briefing["positions"]:
+        return ()  # nothing to look at and nothing to close: no question worth its price
+    account = run.account
+    calls = tuple(await engine.ask(engine.prompt(known.briefing), (account.model, *account.fallback_models)))
+    async with open_work(run.lease) as work:
+        await work.model_calls.save(run.request, calls)
+    return calls
+
+
+def _read(calls: tuple[ModelCall, ...], engine: Engine, symbols: tuple[str, ...]) -> tuple[Answer | None, str]:
+    """Return the answer, or None and why there is none."""
+    if not calls:
+        return None, "no usable market data"
+    last = calls[-1]
+    if last.content is None:
+        return None, last.error or "the model said nothing"
+    try:
+        return engine.read(last.content, symbols), ""
+    except UnusableReply as exc:
+        return None, str(exc)
+
+
+def _details(
+    calls: tuple[ModelCall, ...], reviewed: list[ReviewedDecision], answer: Answer | None, why: str
+) -> dict[str, Any]:
+    return {
+        "model": (calls[-1].answered_model or calls[-1].asked_model) if calls else None,
+        "cost_usd": str(sum(call.cost for call in calls)),
+        "latency_ms": sum(call.latency_ms for call in calls),
+        "no_answer": why or None,
+        "decisions": [
+            {
+                "asset": each.decision.asset,
+                "action": each.decision.action.value,
+                "verdict": each.review.verdict.value,
+                "code": each.review.code,
+                "reason": each.review.reason,
+            }
+            for each in reviewed
+        ],
+        "unread": [{"code": item.code, "reason": item.reason} for item in answer.unread] if answer else [],
+    }
+
+
+async def _write_diary(work: Work, run: Run, each: ReviewedDecision) -> None:
+    if each.review.verdict is Verdict.HELD:
+        return
+    decision, verdict = each.decision, each.review
+    text = f"{decision.action.value} {decision.asset}: {verdict.verdict.value}"
+    if verdict.reason:
+        text += f" ({verdict.code}: {verdict.reason})"
+    body = {
+        "rationale": decision.rationale,
+        "exit_plan": decision.exit_plan.text,
+        "confidence": str(decision.confidence),
+        "quantity": str(verdict.quantity),
+        "stop_loss": str(verdict.stop_loss),
+        "take_profit": str(verdict.take_profit),
+    }
+    await work.journal.diary(run.account.id, run.request.tick, run.clock.now(), text, body)

@@ -1,0 +1,176 @@
+"""
+Execute: send what the review approved, each order once, each entry with its stop and its target.
+
+Reads    the cycle's reviewed decisions, our resting orders, the positions in the snapshot
+Writes   intents, committed before anything is sent; then what the exchange answered
+Repeats  safely. Client order ids follow from the cycle. A run that finds intents of an earlier one sends nothing: what
+         was promised and has no answer becomes UNRESOLVED, and reconcile finds out.
+
+Exits go first: they free margin. An entry whose stop is refused is closed again at once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from functions.run import Run, begin
+from functions.sending import cancel, promise, promised, send
+from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.decision import Action
+from shared.domain.errors import NoChangeNeeded, VenueError
+from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side
+from shared.domain.ports import Clock, Exchange, OpenWork
+from shared.domain.position import Direction, Position
+from shared.domain.protection import exit_intent, protective_intent
+from shared.domain.risk import Review, ReviewedDecision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """One decision as orders: an exit, or an entry with its protection."""
+
+    symbol: str
+    direction: Direction
+    leverage: int
+    intents: tuple[Intent, ...]
+
+
+async def execute(request: StageRequest, *, open_work: OpenWork, exchange: Exchange, clock: Clock) -> StageResult:
+    """Send the cycle's orders. What could not be sent is recorded and left to reconcile; nothing is raised for it."""
+    async with begin(Stage.EXECUTE, request, open_work=open_work, clock=clock) as run:
+        if run.result:
+            return run.result
+        async with open_work(run.lease) as work:
+            earlier = await work.orders.of_cycle(request)
+            reviewed = await work.decisions.of_cycle(request)
+            alive = await work.orders.alive(run.account.id)
+            positions = await work.holds.positions(run.account.id)
+            snapshot = await work.snapshots.get(request)
+        if snapshot is not None:
+            positions = snapshot.holdings.positions
+        plans = _plans(run, reviewed, positions)
+        if earlier:
+            orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
+        else:
+            await promise(run, open_work, [intent for plan in plans for intent in plan.intents])
+            exits = [plan for plan in plans if plan.intents[0].leg is Leg.EXIT]
+            entries = [plan for plan in plans if plan.intents[0].leg is Leg.ENTRY]
+            orders = await _each(run, exits, lambda plan: _exit(run, plan, alive, exchange), open_work)
+            orders += await _each(run, entries, lambda plan: _enter(run, plan, exchange, open_work), open_work)
+        async with open_work(run.lease) as work:
+            await work.orders.save(orders)
+            details = {"orders": [_line(order) for order in orders], "repeated_after_crash": bool(earlier)}
+            if orders:
+                await work.journal.event(run.account.id, "executed", clock.now(), details)
+            return await run.finish(work, details)
+
+
+def _plans(run: Run, reviewed: Sequence[ReviewedDecision], positions: Sequence[Position]) -> list[_Plan]:
+    held = {position.symbol: position for position in positions}
+    plans = []
+    for each in reviewed:
+        symbol, review = each.decision.asset, each.review
+        if not review.acts or review.direction is None:
+            continue
+        if each.decision.action is not Action.CLOSE:
+            intents = _entry_intents(run, symbol, review.direction, review)
+        elif symbol in held:
+            position = held[symbol]
+            tick = run.request.tick
+            intents = (
+                exit_intent(run.account.id, tick, symbol, direction=position.direction, quantity=position.quantity),
+            )
+        else:
+            continue
+        plans.append(_Plan(symbol=symbol, direction=review.direction, leverage=review.leverage, intents=intents))
+    return plans
+
+
+def _entry_intents(run: Run, symbol: str, direction: Direction, review: Review) -> tuple[Intent, ...]:
+    entry = Intent(
+        account_id=run.account.id,
+        tick=run.request.tick,
+        symbol=symbol,
+        leg=Leg.ENTRY,
+        attempt=0,
+        side=Side.opening(direction),
+        type=OrderType.MARKET,
+        quantity=review.quantity,
+    )
+    levels = ((Leg.STOP, review.stop_loss), (Leg.TARGET, review.take_profit))
+    protection = (
+        protective_intent(run.account.id, run.request.tick, symbol, direction=direction, leg=leg, price=price)
+        for leg, price in levels
+        if price is not None
+    )
+    return (entry, *protection)
+
+
+async def _each(
+    run: Run, plans: Sequence[_Plan], act: Callable[[_Plan], Awaitable[list[Order]]], open_work: OpenWork
+) -> list[Order]:
+    """Carry out the plans side by side and commit what came of them."""
+    orders = [order for done in await asyncio.gather(*(act(plan) for plan in plans)) for order in done]
+    if orders:
+        async with open_work(run.lease) as work:
+            await work.orders.save(orders)
+    return orders
+
+
+async def _exit(run: Run, plan: _Plan, alive: Sequence[Order], exchange: Exchange) -> list[Order]:
+    """Close the position, then take its protection away: never the other way round."""
+    exit_order = await send(promised(plan.intents[0]), exchange, run.clock)
+    if exit_order.state is not OrderState.FILLED:
+        return [exit_order]
+    resting = [order for order in alive if order.intent.symbol == plan.symbol and order.intent.closes_position]
+    return [exit_order, *await asyncio.gather(*(cancel(order, exchange) for order in resting))]
+
+
+async def _enter(run: Run, plan: _Plan, exchange: Exchange, open_work: OpenWork) -> list[Order]:
+    entry_order, *protection = [promised(intent) for intent in plan.intents]
+    try:
+        await exchange.set_leverage(plan.symbol, plan.leverage)
+    except NoChangeNeeded:
+        pass
+    except VenueError as exc:
+        reason = f"leverage {plan.leverage} could not be set: {exc}"
+        return [replace(order, state=OrderState.ABSENT, reason=reason) for order in (entry_order, *protection)]
+    entry_order = await send(entry_order, exchange, run.clock)
+    landed = entry_order.state.unsettled or entry_order.state.working or entry_order.executed_quantity > 0
+    if not landed:
+        reason = "the entry did not fill"
+        return [entry_order, *(replace(order, state=OrderState.ABSENT, reason=reason) for order in protection)]
+    # Protection carries no size, so it may stand before we know whether the entry landed.
+    protection = list(await asyncio.gather(*(send(order, exchange, run.clock) for order in protection)))
+    orders = [entry_order, *protection]
+    if protection[0].state is OrderState.REJECTED and entry_order.executed_quantity > 0:
+        # It cannot be protected, so it may not stand.
+        intent = exit_intent(
+            run.account.id,
+            run.request.tick,
+            plan.symbol,
+            direction=plan.direction,
+            quantity=entry_order.executed_quantity,
+        )
+        [exit_order] = await promise(run, open_work, [intent])
+        orders.append(await send(exit_order, exchange, run.clock))
+    return orders
+
+
+def _forsaken(order: Order) -> Order:
+    """An earlier run promised it and died: nobody knows whether it was sent."""
+    return replace(order, state=OrderState.UNRESOLVED, reason="promised by a run that did not finish")
+
+
+def _line(order: Order) -> dict[str, Any]:
+    return {
+        "client_order_id": order.client_order_id,
+        "symbol": order.intent.symbol,
+        "leg": order.intent.leg.value,
+        "side": order.intent.side.value,
+        "state": order.state.value,
+        "quantity": str(order.executed_quantity),
+        "price": str(order.average_price or order.intent.stop_price or ""),
+        "reason": order.reason,
+    }

@@ -1,0 +1,56 @@
+"""
+AWS Lambda's doors: `handler(event, context)` for each stage and for the whole cycle.
+
+One event loop and one runtime a container, opened by the first call and kept: asyncpg ties a connection to the loop
+that opened it, so `asyncio.run` would open a fresh one on every invocation.
+"""
+
+import asyncio
+from typing import Any
+
+from functions.invoke import CYCLE, invoke
+from shared.domain.cycle import Stage
+from shared.logs import set_up_logging
+from shared.runtime import Runtime
+from shared.settings import read_settings
+
+_loop = asyncio.new_event_loop()
+_runtime: Runtime | None = None
+
+
+def fetch(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Fetch for the cycle that *event* names."""
+    return _answer(Stage.FETCH, event)
+
+
+def decide(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Decide the cycle that *event* names."""
+    return _answer(Stage.DECIDE, event)
+
+
+def execute(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Execute the cycle that *event* names."""
+    return _answer(Stage.EXECUTE, event)
+
+
+def reconcile(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Reconcile after the cycle that *event* names."""
+    return _answer(Stage.RECONCILE, event)
+
+
+def cycle(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Run the four stages of the cycle that *event* names."""
+    return _answer(CYCLE, event)
+
+
+def _answer(door: str, event: dict[str, Any]) -> dict[str, Any]:
+    return _loop.run_until_complete(_invoke(door, event))
+
+
+async def _invoke(door: str, event: dict[str, Any]) -> dict[str, Any]:
+    global _runtime  # noqa: PLW0603 - a container's one runtime
+    if _runtime is None:
+        settings = read_settings()
+        set_up_logging("lambda", level=settings.log_level, folder=None)
+        _runtime = await Runtime.open(settings, long_lived=False)
+    return await invoke(_runtime, door, event)

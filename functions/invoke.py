@@ -1,0 +1,67 @@
+"""How to call a stage in this process: the same call for the command line, HTTP, the scheduler and Lambda."""
+
+from typing import Any
+
+from functions.cycle import run_cycle
+from functions.decide import decide
+from functions.events import read_event
+from functions.execute import execute
+from functions.fetch import fetch
+from functions.reconcile import reconcile
+from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.logs import log_ids
+from shared.runtime import Runtime
+
+CYCLE = "cycle"
+DOORS = (*(stage.value for stage in Stage), CYCLE)
+"""What can be invoked: each stage by its name, and the four in order."""
+
+
+async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
+    """Run one stage with the runtime's adapters. Raises PerpetuaError."""
+    account_id = request.account_id
+    with log_ids(account=account_id, cycle=request.tick.isoformat(), stage=stage.value):
+        match stage:
+            case Stage.FETCH:
+                return await fetch(
+                    request,
+                    open_work=runtime.open_work,
+                    market=runtime.market,
+                    exchange=runtime.exchange(account_id),
+                    analyst=runtime.analyst,
+                    clock=runtime.clock,
+                )
+            case Stage.DECIDE:
+                return await decide(
+                    request, open_work=runtime.open_work, engine=runtime.engine(account_id), clock=runtime.clock
+                )
+            case Stage.EXECUTE:
+                return await execute(
+                    request, open_work=runtime.open_work, exchange=runtime.exchange(account_id), clock=runtime.clock
+                )
+            case Stage.RECONCILE:
+                return await reconcile(
+                    request,
+                    open_work=runtime.open_work,
+                    exchange=runtime.exchange(account_id),
+                    market=runtime.market,
+                    clock=runtime.clock,
+                )
+
+
+async def invoke_cycle(runtime: Runtime, request: StageRequest) -> dict[str, Any]:
+    """Run the four stages in order. Raises UnknownAccount and StageBusy."""
+
+    async def one(stage: Stage, request: StageRequest) -> StageResult:
+        return await invoke_stage(runtime, stage, request)
+
+    return await run_cycle(request, invoke=one, open_work=runtime.open_work)
+
+
+async def invoke(runtime: Runtime, door: str, event: Any) -> dict[str, Any]:
+    """Answer *event* at one of DOORS with the JSON-ready result. Raises PerpetuaError."""
+    await runtime.require_time()
+    request = read_event(event, intervals=runtime.intervals, now=runtime.clock.now())
+    if door == CYCLE:
+        return await invoke_cycle(runtime, request)
+    return (await invoke_stage(runtime, Stage(door), request)).as_json()

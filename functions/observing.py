@@ -1,0 +1,154 @@
+"""
+Observing: what the exchange says has become of an account since we last looked.
+
+Calls only; nothing is written here. The wallet is the check: our last wallet, the trades since and the ledger's other
+rows must add up to theirs, to the last decimal. Only what is needed to make them add up is asked for.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from shared.domain.account import Account
+from shared.domain.order import Fill, Income, IncomeKind, Order, OrderState, VenueOrder
+from shared.domain.performance import EquityPoint
+from shared.domain.ports import Clock, Exchange, Work
+from shared.domain.position import Holdings, Position
+from shared.domain.reconciliation import order_after, position_changes, wallet_change
+
+LOOKS = 3
+"""Trades that land between two calls make the books disagree for a moment: look again so often before saying so."""
+
+FIRST_LOOK_BACK = timedelta(minutes=1)
+
+NONCE_WINDOW = timedelta(seconds=70)
+"""A signed order can still land this long after it was sent: the exchange's window of 60 s, and some."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What we believed before looking."""
+
+    account: Account
+    alive: tuple[Order, ...]
+    of_cycle: tuple[Order, ...]
+    positions: tuple[Position, ...]
+    point: EquityPoint | None
+    last_trade_ids: dict[str, int]
+    income_keys: frozenset[tuple[IncomeKind, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the exchange says. `unexplained` is what of the wallet's change nothing accounts for."""
+
+    holdings: Holdings
+    open_orders: tuple[VenueOrder, ...]
+    settled: tuple[Order, ...]
+    """Our orders that were alive, as they are now."""
+    missing: frozenset[str]
+    """Client ids of those that the exchange says it does not know."""
+    fills: tuple[Fill, ...]
+    incomes: tuple[Income, ...]
+    unexplained: Decimal
+
+
+async def load_known(work: Work, account: Account, tick_orders: Sequence[Order]) -> Known:
+    """Read what we believe."""
+    point = await work.holds.last_equity(account.id)
+    return Known(
+        account=account,
+        alive=tuple(await work.orders.alive(account.id)),
+        of_cycle=tuple(tick_orders),
+        positions=tuple(await work.holds.positions(account.id)),
+        point=point,
+        last_trade_ids=dict(await work.fills.last_trade_ids(account.id)),
+        income_keys=await work.incomes.keys_since(account.id, point.at) if point else frozenset(),
+    )
+
+
+async def booked_before(holdings: Holdings, exchange: Exchange) -> list[Income]:
+    """Return the ledger rows that the first balance we ever saw holds already, so that they are not counted again."""
+    rows = await exchange.incomes(since=holdings.at - FIRST_LOOK_BACK)
+    return [row for row in rows if not row.kind.told_by_fills]
+
+
+async def observe(known: Known, exchange: Exchange, clock: Clock) -> Seen:
+    """Look until the books add up, a few times at most."""
+    for _ in range(LOOKS):
+        seen = await _look(known, exchange, clock)
+        if seen.unexplained == 0 and not position_changes(known.positions, seen.fills, seen.holdings.positions):
+            break
+    return seen
+
+
+async def _look(known: Known, exchange: Exchange, clock: Clock) -> Seen:
+    holdings, open_orders = await asyncio.gather(exchange.holdings(), exchange.open_orders())
+    settled, missing = await _settle(known.alive, open_orders, exchange, clock.now())
+    gap = holdings.balance.wallet - known.point.wallet if known.point else Decimal(0)
+    fills: list[Fill] = []
+    incomes: list[Income] = []
+    suspects = _suspects(known, settled, holdings)
+    if known.point is None:
+        incomes = await booked_before(holdings, exchange)
+    elif gap or suspects:
+        fills = await _fills(known, suspects, exchange)
+        if wallet_change(fills, ()) != gap:
+            rows = await exchange.incomes(since=known.point.at)
+            incomes = [row for row in rows if (row.kind, row.transaction_id) not in known.income_keys]
+            traded = {row.symbol for row in incomes if row.kind.told_by_fills and row.symbol}
+            fills += await _fills(known, traded - suspects, exchange)
+            incomes = [row for row in incomes if not row.kind.told_by_fills]
+    fills.sort(key=lambda fill: (fill.at, fill.trade_id))
+    return Seen(
+        holdings=holdings,
+        open_orders=tuple(open_orders),
+        settled=tuple(settled),
+        missing=missing,
+        fills=tuple(fills),
+        incomes=tuple(incomes),
+        unexplained=gap - wallet_change(fills, incomes) if known.point else Decimal(0),
+    )
+
+
+async def _settle(
+    alive: Sequence[Order], open_orders: Sequence[VenueOrder], exchange: Exchange, now: datetime
+) -> tuple[list[Order], frozenset[str]]:
+    """Return our living orders as the exchange has them, and the ids it does not know."""
+    resting = {order.client_order_id: order for order in open_orders}
+    gone = [order for order in alive if order.client_order_id not in resting]
+    answers = await asyncio.gather(*(exchange.find_order(order.intent.symbol, order.client_order_id) for order in gone))
+    found = resting | {order.client_order_id: order for order in answers if order}
+    settled = [
+        order_after(order, found[order.client_order_id])
+        if order.client_order_id in found
+        # Whoever promised it is gone, or its answer never came: from now on the clock of the nonce window runs.
+        else replace(order, state=OrderState.UNRESOLVED, sent_at=order.sent_at or now)
+        for order in alive
+    ]
+    return settled, frozenset(order.client_order_id for order in alive) - found.keys()
+
+
+def _suspects(known: Known, settled: Iterable[Order], holdings: Holdings) -> set[str]:
+    """Return the symbols in which something must have traded."""
+    executed = {order.client_order_id: order.executed_quantity for order in known.alive}
+    traded = {
+        order.intent.symbol for order in settled if order.executed_quantity != executed[order.client_order_id]
+    } | {order.intent.symbol for order in known.of_cycle if order.executed_quantity > 0}
+    moved = {change.symbol for change in position_changes(known.positions, (), holdings.positions) if change.symbol}
+    return traded | moved
+
+
+async def _fills(known: Known, symbols: Iterable[str], exchange: Exchange) -> list[Fill]:
+    if known.point is None:
+        return []
+    since = known.point.at
+    answers = await asyncio.gather(
+        *(
+            exchange.fills(symbol, after_trade_id=known.last_trade_ids.get(symbol), since=since)
+            for symbol in sorted(symbols)
+        )
+    )
+    return [fill for fills in answers for fill in fills]

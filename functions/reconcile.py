@@ -1,0 +1,168 @@
+"""
+Reconcile: the exchange is the truth; make ours equal theirs, and no position stand without its stop.
+
+Reads    our living orders, last positions, last equity, known trades and ledger rows
+Asks     the exchange for holdings, resting orders, and whatever trades and ledger rows the books still lack
+Writes   orders, trades, ledger rows, positions, an equity point, and each discrepancy with what was done about it
+Repeats  safely: trades are counted once by the exchange's id, repairs are intents like any other order.
+
+It has no age limit and needs no model: protection never waits.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
+from functions.repairing import Repairs
+from functions.run import begin
+from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.order import IncomeKind, Order, OrderState, VenueOrder
+from shared.domain.performance import EquityPoint
+from shared.domain.ports import Clock, Exchange, MarketData, OpenWork
+from shared.domain.reconciliation import (
+    Difference,
+    Discrepancy,
+    foreign_trade,
+    order_after,
+    position_changes,
+)
+
+DEPOSITS = {IncomeKind.TRANSFER, IncomeKind.WELCOME_BONUS}
+
+
+async def reconcile(
+    request: StageRequest, *, open_work: OpenWork, exchange: Exchange, market: MarketData, clock: Clock
+) -> StageResult:
+    """Bring the books up to date and protection into place. Raises VenueError when the account cannot be seen."""
+    async with begin(Stage.RECONCILE, request, open_work=open_work, clock=clock, ages=False) as run:
+        if run.result:
+            return run.result
+        async with open_work(run.lease) as work:
+            known = await load_known(work, run.account, await work.orders.of_cycle(request))
+        seen = await observe(known, exchange, clock)
+        async with open_work(run.lease) as work:
+            ids = await work.orders.known(run.account.id, [fill.venue_order_id for fill in seen.fills])
+        settled, foreign, discrepancies = await _judge(known, seen, ids, exchange, clock)
+
+        positions = seen.holdings.positions
+        async with open_work(run.lease) as work:
+            await work.orders.save(settled)
+            await work.orders.adopt(run.account.id, foreign, clock.now())
+            await work.fills.save(run.account.id, seen.fills)
+            await work.incomes.save(run.account.id, seen.incomes)
+            await work.holds.replace_positions(run.account.id, positions, seen.holdings.at)
+            await work.holds.add_equity(run.account.id, _point(known, seen))
+            plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
+
+        repairs = Repairs(run, open_work=open_work, exchange=exchange, cycle_orders=known.of_cycle)
+        await repairs.protect(positions, seen.open_orders, plans, await market.instruments())
+        await repairs.tidy(settled, positions, seen.open_orders)
+        discrepancies += repairs.discrepancies
+        async with open_work(run.lease) as work:
+            await work.orders.save(repairs.orders)
+            await work.journal.discrepancies(run.account.id, clock.now(), discrepancies)
+            details = _details(seen, discrepancies, repairs.orders)
+            await work.journal.event(run.account.id, "reconciled", clock.now(), details)
+            return await run.finish(work, details)
+
+
+async def _judge(
+    known: Known, seen: Seen, ids: frozenset[int], exchange: Exchange, clock: Clock
+) -> tuple[list[Order], list[VenueOrder], list[Discrepancy]]:
+    """Return our orders as they now stand, other people's orders, and every difference that was found."""
+    settled = {order.client_order_id: order for order in seen.settled}
+    ours = ids | {order.venue_order_id for order in seen.settled if order.venue_order_id is not None}
+    stray = [fill for fill in seen.fills if fill.venue_order_id not in ours]
+    origins = await asyncio.gather(*(exchange.order_of_trade(fill) for fill in stray))
+    discrepancies = position_changes(known.positions, seen.fills, seen.holdings.positions) if known.point else []
+    foreign = [order for order in seen.open_orders if order.client_order_id not in settled]
+    discrepancies += [_unknown_order(order) for order in foreign]
+    for fill, origin in zip(stray, origins, strict=True):
+        if origin and origin.client_order_id in settled:
+            # The trade proves what the look-up by client id could not see yet.
+            settled[origin.client_order_id] = order_after(settled[origin.client_order_id], origin)
+            continue
+        discrepancies.append(foreign_trade(fill, origin))
+        if origin:
+            foreign.append(origin)
+    if seen.unexplained:
+        discrepancies.append(
+            Discrepancy(
+                kind=Difference.WALLET_UNEXPLAINED,
+                symbol=None,
+                ours=str(seen.holdings.balance.wallet - seen.unexplained),
+                theirs=str(seen.holdings.balance.wallet),
+                action="adopted theirs",
+            )
+        )
+    doubtful = {discrepancy.symbol for discrepancy in discrepancies}
+    for order in known.alive:
+        if order.state.unsettled:
+            after = _resolve(settled[order.client_order_id], order.client_order_id in seen.missing, doubtful, clock)
+            settled[order.client_order_id] = after
+            discrepancies += _resolution(order, after)
+    return list(settled.values()), list({order.venue_order_id: order for order in foreign}.values()), discrepancies
+
+
+def _resolve(order: Order, missing: bool, doubtful: set[str | None], clock: Clock) -> Order:
+    """Declare *order* absent once look-up, resting orders, trades and position agree and it can no longer land."""
+    if not missing or not order.state.unsettled or order.sent_at is None:
+        return order
+    if order.intent.symbol in doubtful or clock.now() - order.sent_at <= NONCE_WINDOW:
+        return order
+    return replace(order, state=OrderState.ABSENT, reason="proven never to have landed")
+
+
+def _resolution(before: Order, after: Order) -> list[Discrepancy]:
+    if after.state.unsettled:
+        return []
+    absent = after.state is OrderState.ABSENT
+    return [
+        Discrepancy(
+            kind=Difference.ORDER_ABSENT if absent else Difference.ORDER_RESOLVED,
+            symbol=before.intent.symbol,
+            ours=f"{before.client_order_id} {before.state.value}",
+            theirs="no such order" if absent else after.state.value,
+            action="given up" if absent else "adopted theirs",
+        )
+    ]
+
+
+def _unknown_order(order: VenueOrder) -> Discrepancy:
+    size = "whole position" if order.closes_position else str(order.quantity)
+    return Discrepancy(
+        kind=Difference.ORDER_UNKNOWN,
+        symbol=order.symbol,
+        ours="no such order",
+        theirs=f"{order.client_order_id}: {order.side.value} {order.type.value} {size}",
+        action="recorded and left alone",
+    )
+
+
+def _point(known: Known, seen: Seen) -> EquityPoint:
+    balance = seen.holdings.balance
+    paid_in = sum((row.amount for row in seen.incomes if row.kind in DEPOSITS), Decimal(0))
+    return EquityPoint(
+        at=seen.holdings.at,
+        wallet=balance.wallet,
+        unrealized=balance.unrealized,
+        deposited=known.point.deposited + paid_in if known.point else balance.equity,
+    )
+
+
+def _details(seen: Seen, discrepancies: Sequence[Discrepancy], repairs: Sequence[Order]) -> dict[str, Any]:
+    balance = seen.holdings.balance
+    return {
+        "equity": str(balance.equity),
+        "wallet": str(balance.wallet),
+        "unrealized": str(balance.unrealized),
+        "positions": [f"{held.direction.value} {held.quantity} {held.symbol}" for held in seen.holdings.positions],
+        "fills": len(seen.fills),
+        "discrepancies": [
+            {"kind": each.kind.value, "symbol": each.symbol, "action": each.action} for each in discrepancies
+        ],
+        "repairs": [{"client_order_id": order.client_order_id, "state": order.state.value} for order in repairs],
+    }

@@ -1,0 +1,91 @@
+"""
+One run of one stage: the law that every stage obeys, in one place.
+
+Same request, same stored result, no second effect: the result is found again by its key (account, tick, stage). Two
+copies at once: a lease with a fencing number, checked in every transaction that writes. Requests older than the
+account's patience are refused by age, and the refusal is the stored result.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.domain.account import Account
+from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
+from shared.domain.errors import StaleRequest
+from shared.domain.ports import Clock, OpenWork, Work
+
+HOLDER = uuid.uuid4().hex
+"""Names this process to the lease table."""
+
+LEASE_SECONDS = 180.0
+"""Longer than the slowest stage, a model's deadline included; a copy that died is replaced after as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """The right to write for an account while nobody has taken it over."""
+
+    account_id: str
+    fence: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A stage at work on one cycle. `result` is set when there is nothing left to do."""
+
+    stage: Stage
+    request: StageRequest
+    account: Account
+    lease: HeldLease
+    started_at: datetime
+    clock: Clock
+    result: StageResult | None = None
+
+    async def finish(self, work: Work, details: Mapping[str, Any]) -> StageResult:
+        """Store the result in the transaction that writes what it tells of."""
+        result = StageResult(stage=self.stage, request=self.request, details=dict(details))
+        await work.stages.finish(result, started_at=self.started_at, finished_at=self.clock.now())
+        return result
+
+
+@asynccontextmanager
+async def begin(
+    stage: Stage, request: StageRequest, *, open_work: OpenWork, clock: Clock, ages: bool = True
+) -> AsyncIterator[Run]:
+    """Take the account's lease for one stage and give it back at the end.
+
+    With *ages*, a tick older than the account's patience is refused. Raises StageBusy while another copy is at work,
+    UnknownAccount, and StaleRequest for a tick that is none or has not come yet.
+    """
+    now = clock.now()
+    async with open_work() as work:
+        account = await work.accounts.get(request.account_id)
+        if request.tick > now:
+            raise StaleRequest(f"tick {request.tick.isoformat()} has not come yet: it is {now.isoformat()}")
+        if tick_at(request.tick, account.interval) != request.tick:
+            raise StaleRequest(f"{request.tick.isoformat()} is no tick of account {account.id} ({account.interval})")
+        # A holder of its own for each run: two runs in one process must exclude each other too.
+        holder = f"{HOLDER}/{uuid.uuid4().hex[:8]}"
+        fence = await work.stages.take_lease(account.id, holder, LEASE_SECONDS)
+        result = await work.stages.result(stage, request)
+    run = Run(
+        stage=stage,
+        request=request,
+        account=account,
+        lease=HeldLease(account.id, fence),
+        started_at=now,
+        clock=clock,
+        result=result,
+    )
+    try:
+        if run.result is None and ages and now - request.tick > account.patience:
+            async with open_work(run.lease) as work:
+                run.result = await run.finish(work, {"refused": f"the tick is {now - request.tick} old"})
+        yield run
+    finally:
+        async with open_work() as work:
+            await work.stages.release_lease(account.id, fence)

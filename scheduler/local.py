@@ -1,0 +1,135 @@
+"""
+APScheduler runs every account at its interval, aligned to candle close plus a small delay.
+
+One job an account and never two of the same at once, so a slow cycle delays its account's next one and nobody else's.
+A second scheduler does no harm: the lease lets one of the two act, and a cycle that is done answers with its result.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from functions.invoke import invoke_cycle
+from scheduler.plan import due, next_due, scheduled
+from shared.domain.account import Account
+from shared.domain.cycle import StageRequest
+from shared.domain.errors import StageBusy, VenueError
+from shared.domain.ports import Clock
+from shared.runtime import Runtime
+
+log = logging.getLogger("perpetua.app")
+
+GRACE_SECONDS = 10
+
+SYNCHRONISE_MINUTES = 10
+
+ROLL_CALL_SECONDS = 5
+"""How often accounts that were added, paused, resumed or removed are noticed."""
+
+
+class TickTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
+    """Fires at each tick of an interval, in the time of the exchange, which may run faster than ours."""
+
+    def __init__(self, interval: timedelta, *, delay: timedelta, clock: Clock, speed: float) -> None:
+        self.interval = interval
+        self._delay = delay
+        self._clock = clock
+        self._speed = speed
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """Return the moment of our own time at which the next tick is due at the exchange; the first time, at once."""
+        if previous is None:
+            return now
+        moment = self._clock.now()
+        ahead = next_due(moment, self.interval, self._delay) - moment
+        return now + ahead / self._speed
+
+
+class LocalScheduler:
+    """Keeps one job for each account that configuration names and the accounts table does not halt."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._jobs = AsyncIOScheduler(timezone=UTC)
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Begin. What was due while we were away is caught up with at once, one cycle an account."""
+        await self._roll_call()
+        self._jobs.add_job(self._roll_call, "interval", seconds=ROLL_CALL_SECONDS, max_instances=1, coalesce=True)
+        self._jobs.add_job(self._synchronise, "interval", minutes=SYNCHRONISE_MINUTES, max_instances=1, coalesce=True)
+        self._jobs.start()
+
+    async def stop(self) -> None:
+        """Start no more cycles and give those under way a few seconds; one cut short is mended by the next start."""
+        self._jobs.pause()
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=GRACE_SECONDS)
+        self._jobs.shutdown(wait=False)
+
+    async def _synchronise(self) -> None:
+        try:
+            await self._runtime.synchronise()
+        except VenueError as exc:
+            log.warning("the clock could not be set", extra={"why": str(exc)})
+
+    async def _roll_call(self) -> None:
+        async with self._runtime.open_work() as work:
+            accounts = scheduled(await work.accounts.all())
+        wanted = {account.id: account for account in accounts if account.id in self._runtime.intervals}
+        present = {job.id: job for job in self._jobs.get_jobs() if job.id.startswith("cycle:")}
+        for gone in present.keys() - {f"cycle:{account_id}" for account_id in wanted}:
+            present[gone].remove()
+        for account in wanted.values():
+            job = present.get(f"cycle:{account.id}")
+            if job is None or job.trigger.interval != account.interval:
+                self._add(account)
+
+    def _add(self, account: Account) -> None:
+        settings = self._runtime.settings
+        trigger = TickTrigger(
+            account.interval,
+            delay=timedelta(seconds=settings.tick_delay_seconds),
+            clock=self._runtime.clock,
+            speed=settings.clock_speed,
+        )
+        self._jobs.add_job(
+            self._job,
+            trigger,
+            args=[account.id],
+            id=f"cycle:{account.id}",
+            replace_existing=True,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+
+    async def _job(self, account_id: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine job runs in a task
+        self._under_way.add(task)
+        try:
+            await self._cycle(account_id)
+        except Exception:
+            # The next tick is another chance, and no account's trouble may reach another.
+            log.exception("cycle failed", extra={"account": account_id})
+        finally:
+            self._under_way.discard(task)
+
+    async def _cycle(self, account_id: str) -> None:
+        runtime = self._runtime
+        async with runtime.open_work() as work:
+            served = await work.stages.latest_tick(account_id)
+        found = due(runtime.clock.now(), runtime.intervals[account_id], served)
+        if found is None:
+            return
+        if found.missed:
+            log.warning("ticks missed", extra={"account": account_id, "missed": found.missed})
+        try:
+            await invoke_cycle(runtime, StageRequest(account_id, found.tick))
+        except StageBusy as exc:
+            log.info("standby", extra={"account": account_id, "why": str(exc)})

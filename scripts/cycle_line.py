@@ -1,0 +1,71 @@
+"""A cycle as one readable line: when, who, what was decided and allowed, what was sent, and what it is all worth."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+SIGN = {"approved": "✓", "clipped": "✓ smaller", "refused": "✗", "held": ""}
+TROUBLE = {"WARNING", "ERROR", "CRITICAL"}
+
+
+def readable(line: str) -> str | None:
+    """Return what a person should see of one log line: cycles and trouble, nothing else."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    if record.get("message") == "cycle" and "outcome" in record:
+        return cycle_line(record["outcome"])
+    if record.get("level") in TROUBLE:
+        why = record.get("why") or record.get("exception", "").strip().splitlines()[-1:] or ""
+        who = f"{record['account']}: " if "account" in record else ""
+        return f"  ! {who}{record['message']}" + (f": {why}" if why else "")
+    return None
+
+
+def cycle_line(outcome: dict[str, Any]) -> str:
+    """Return the line of one cycle's outcome."""
+    tick = datetime.fromisoformat(outcome["tick"])
+    parts = [f"{tick:%Y-%m-%d %H:%M}", f"{outcome['account']:<8}"]
+    parts.append(_decided(outcome.get("decide", {})))
+    parts.append(_executed(outcome.get("execute", {})))
+    parts.append(_reconciled(outcome.get("reconcile", {})))
+    failed = [f"{name} failed: {part['message']}" for name, part in outcome.items() if _is_error(part)]
+    return " │ ".join([part for part in parts if part] + failed)
+
+
+def _is_error(part: Any) -> bool:
+    return isinstance(part, dict) and "error" in part
+
+
+def _decided(part: dict[str, Any]) -> str:
+    if "decisions" not in part:
+        return str(part.get("refused", ""))
+    if part["no_answer"]:
+        return f"no answer, holding ({part['no_answer']})"
+    wishes = []
+    for each in part["decisions"]:
+        if each["verdict"] != "held":
+            why = f" {each['code']}" if each["code"] else ""
+            wishes.append(f"{each['action']} {each['asset']} {SIGN[each['verdict']]}{why}")
+    held = sum(each["verdict"] == "held" for each in part["decisions"])
+    unread = [f"{len(part['unread'])} unreadable"] if part["unread"] else []
+    return ", ".join([*wishes, *([f"hold {held}"] if held else []), *unread]) or "nothing decided"
+
+
+def _executed(part: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{order['leg']} {order['symbol']} {order['state'].lower()}"
+        + (f" {order['quantity']} @ {order['price']}" if order["leg"] in {"entry", "exit"} else f" @ {order['price']}")
+        for order in part.get("orders", [])
+    )
+
+
+def _reconciled(part: dict[str, Any]) -> str:
+    if "equity" not in part:
+        return ""
+    held = ", ".join(part["positions"]) or "flat"
+    found = [f"{each['kind']} {each['symbol'] or ''}".strip() for each in part["discrepancies"]]
+    return " │ ".join(
+        [held, f"equity {float(part['equity']):,.2f}", *([f"mended {', '.join(found)}"] if found else [])]
+    )

@@ -1,0 +1,139 @@
+"""
+The whole system on one machine: `scripts/dev.sh`.
+
+Starts a database, an emulated exchange, an emulated model, the API and the scheduler, prints each cycle in one
+readable line, and stops everything on Ctrl-C; the next start goes on where this one was. Outside paper trading the
+emulators stay off: it is the same program against the real services.
+"""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from scripts.cycle_line import readable
+from scripts.processes import ChildEnded, Children
+from shared.complaints import one_clear_line
+from shared.server import database_server
+from shared.settings import Mode, Settings, SettingsError, read_settings
+
+EXCHANGE_PORT, MODEL_PORT = 3001, 3002
+
+
+def main() -> int:
+    """Run until Ctrl-C; 1 when a process ended by itself."""
+    chosen = _arguments()
+    with one_clear_line():
+        settings = read_settings(**({"accounts_file": chosen.accounts} if chosen.accounts else {}))
+        paper = settings.trading_mode is Mode.PAPER
+        for port in (settings.api_port, *((EXCHANGE_PORT, MODEL_PORT) if paper else ())):
+            _require_free(port, ours=settings.api_port)
+        name = _market_name(chosen.market, chosen.seed) if paper else settings.trading_mode.value
+        settings = settings.model_copy(update={"data_folder": settings.data_folder / name})
+        say(f"{settings.trading_mode} trading; everything is kept in {settings.data_folder}; Ctrl-C stops it all")
+        with database_server(settings) as connected:
+            return asyncio.run(_run(connected, chosen))
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(f"perpetua: {text}", flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/dev.sh", description="Run the whole system on this machine.")
+    parser.add_argument(
+        "--market",
+        default="synthetic",
+        help="synthetic (default), a folder or file of recorded candles, or live for the exchange's public prices",
+    )
+    parser.add_argument("--speed", type=float, help="how many times faster than life (default 60; live prices: 1)")
+    parser.add_argument("--seed", type=int, default=7, help="of the synthetic market and of the emulated model")
+    parser.add_argument("--accounts", type=Path, help="an accounts.yaml that names several accounts")
+    chosen = parser.parse_args()
+    live = _kind(chosen.market) == "live"
+    if chosen.speed is None:
+        chosen.speed = 1 if live else 60
+    if chosen.speed <= 0 or (live and chosen.speed != 1):
+        parser.error("--speed must be above 0, and is 1 with live prices")
+    return chosen
+
+
+def _kind(market: str) -> str:
+    return market.split(":", maxsplit=1)[0]
+
+
+def _market_name(market: str, seed: int) -> str:
+    """Name a market's own folder: books and candles of two markets never mix."""
+    return {"synthetic": f"synthetic-{seed}", "live": "live-prices"}.get(_kind(market), Path(market).resolve().name)
+
+
+def _require_free(port: int, *, ours: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            hint = "set API_PORT to another" if port == ours else "an emulator needs it; stop what uses it"
+            raise SettingsError(f"port {port} is taken: {hint}") from None
+
+
+def _show(line: str) -> None:
+    if text := readable(line):
+        print(text, flush=True)
+
+
+async def _run(settings: Settings, chosen: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    children, began = Children(), time.monotonic()
+    starting = asyncio.create_task(_start(children, settings, chosen))
+    waits: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), starting}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return 0
+        await starting
+        say(f"ready after {time.monotonic() - began:.1f} s; http://localhost:{settings.api_port}/status tells more")
+        waits.add(ending := asyncio.create_task(children.first_to_end()))
+        await asyncio.wait(waits - {starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            print(f"perpetua: {ending.result()} ended by itself: stopping", file=sys.stderr)
+            return 1
+        say("stopping")
+    except ChildEnded as exc:
+        print(f"perpetua: {exc}", file=sys.stderr)
+        return 2
+    else:
+        return 0
+    finally:
+        for task in waits:
+            task.cancel()
+        await children.stop()
+
+
+async def _start(children: Children, settings: Settings, chosen: argparse.Namespace) -> None:
+    environment = {"DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else ""}
+    if settings.accounts_file:
+        environment["ACCOUNTS_FILE"] = str(settings.accounts_file)
+    if settings.trading_mode is Mode.PAPER:
+        environment["CLOCK_SPEED"] = str(chosen.speed)
+        state = str(settings.data_folder / "exchange")
+        aster = ["-m", "emulators.aster", "--port", str(EXCHANGE_PORT), "--state", state, "--seed", str(chosen.seed)]
+        aster += ["--market", chosen.market, "--speed", str(chosen.speed)]
+        model = ["-m", "emulators.openrouter", "--port", str(MODEL_PORT), "--seed", str(chosen.seed)]
+        await asyncio.gather(
+            children.start("the emulated exchange", aster, environment={}, hear=_show, ready="ready"),
+            children.start("the emulated model", model, environment={}, hear=_show, ready="ready"),
+        )
+    await children.start("the API", ["-m", "api"], environment=environment, hear=_show)
+    await children.start("the scheduler", ["-m", "scheduler"], environment=environment, hear=_show)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

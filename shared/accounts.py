@@ -1,0 +1,241 @@
+"""
+The accounts that configuration names, with their credentials: one from plain variables, or many from `accounts.yaml`.
+
+In the file `${VAR}` stands for an environment variable, so that no secret need be written into it. What an entry leaves
+out, it takes from the plain variables, its exchange key excepted: two accounts with one wallet would undo each other's
+work. In paper trading an account without a key gets a throw-away wallet of its own,
+always the same one: the emulator opens a paper account for whoever signs correctly.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from shared.domain.account import Account, RiskLimits
+from shared.domain.market import Timeframe
+from shared.durations import Duration
+from shared.secrets import remember
+from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeKeys:
+    """What signs for an account: a signer wallet's key (current), or an API key and its secret (legacy)."""
+
+    private_key: SecretStr | None = None
+    user: str | None = None
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredAccount:
+    """An account and the keys it trades with."""
+
+    account: Account
+    exchange_keys: ExchangeKeys
+    model_key: SecretStr
+
+
+class _Limits(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    max_leverage: int | None = Field(default=None, ge=1, le=125)
+    max_position_fraction: Decimal | None = Field(default=None, gt=0)
+    max_exposure_fraction: Decimal | None = Field(default=None, gt=0)
+    max_positions: int | None = Field(default=None, ge=1)
+    risk_per_trade: Fraction | None = None
+    min_margin_left: Decimal | None = Field(default=None, ge=0, lt=1)
+    min_stop_distance: Fraction | None = None
+    max_stop_distance: Fraction | None = None
+    min_reward_to_risk: Decimal | None = Field(default=None, ge=0)
+    min_confidence: Decimal | None = Field(default=None, ge=0, le=1)
+    max_daily_loss: Fraction | None = None
+    max_drawdown: Fraction | None = None
+    cooldown: Duration | None = None
+    flip_cooldown: Duration | None = None
+    max_funding_rate: Decimal | None = Field(default=None, ge=0)
+
+
+class _Exchange(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    private_key: SecretStr | None = None
+    user: str | None = None
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.private_key is not None:
+            key = self.private_key.get_secret_value().removeprefix("0x")
+            if not re.fullmatch(r"[0-9A-Fa-f]{64}", key):
+                raise ValueError("the private key must be 64 hexadecimal digits, with or without 0x")
+        if (self.api_key is None) != (self.api_secret is None):
+            raise ValueError("the API key and the API secret go together: set both or neither")
+        if self.private_key is not None and self.api_key is not None:
+            raise ValueError("give a private key or an API key, not both")
+        return self
+
+
+class _Llm(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    api_key: SecretStr | None = None
+
+
+def _symbols(value: Any) -> Any:
+    return tuple(str(symbol).upper() for symbol in value) if isinstance(value, list) else value
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    symbols: Annotated[tuple[str, ...], BeforeValidator(_symbols), Field(min_length=1)] | None = None
+    timeframes: Annotated[tuple[Timeframe, ...], Field(min_length=1)] | None = None
+    interval: Duration | None = None
+    model: str | None = None
+    fallback_models: tuple[str, ...] | None = None
+    leverage: int | None = Field(default=None, ge=1, le=125)
+    risk: _Limits = _Limits()
+    exchange: _Exchange = _Exchange()
+    llm: _Llm = _Llm()
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    accounts: list[_Entry] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        ids = [entry.id for entry in self.accounts]
+        if twice := sorted({name for name in ids if ids.count(name) > 1}):
+            raise ValueError(f"the id {twice[0]} is used twice")
+        return self
+
+
+def configured_accounts(settings: Settings) -> dict[str, ConfiguredAccount]:
+    """Return the accounts by id, and have their secrets masked from now on. Raises SettingsError."""
+    path = settings.accounts_file
+    entries = _plain(settings) if path is None else _from_file(path)
+    accounts = {entry.id: _account(entry, settings, where="" if path is None else f"{path}: ") for entry in entries}
+    secrets = [settings.api_token, settings.database_url]
+    for found in accounts.values():
+        keys = found.exchange_keys
+        secrets += [keys.private_key, keys.api_key, keys.api_secret, found.model_key]
+    remember(secret.get_secret_value() for secret in secrets if secret)
+    return accounts
+
+
+def _plain(settings: Settings) -> list[_Entry]:
+    try:
+        exchange = _Exchange(
+            private_key=settings.asterdex_private_key,
+            user=settings.asterdex_user,
+            api_key=settings.asterdex_api_key,
+            api_secret=settings.asterdex_api_secret,
+        )
+    except ValidationError as exc:
+        message = exc.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"ASTERDEX_PRIVATE_KEY, ASTERDEX_API_KEY: {message}") from None
+    return [_Entry(id=settings.account_id, exchange=exchange)]
+
+
+def _from_file(path: Path) -> list[_Entry]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise SettingsError(f"ACCOUNTS_FILE: {path} cannot be read: {exc.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"ACCOUNTS_FILE: {path} is not UTF-8 text") from None
+    try:
+        return _File.model_validate(_filled_in(yaml.safe_load(text), path)).accounts
+    except yaml.YAMLError as exc:
+        # Where, and nothing more: the error's own words quote the line, and a secret with it.
+        mark = getattr(exc, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise SettingsError(f"{place}: this is not YAML: check colons, quotes and indentation") from None
+    except ValidationError as exc:
+        raise SettingsError("\n".join(_problem(path, problem) for problem in exc.errors(include_input=False))) from None
+
+
+def _problem(path: Path, problem: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "there is no such setting"
+    if problem["type"] == "model_type":
+        message = "must be a mapping of names to values" if where else "must begin with `accounts:` and a list of them"
+    return f"{path}: {where}: {message}" if where else f"{path}: {message}"
+
+
+def _filled_in(value: Any, path: Path) -> Any:
+    """Replace `${VAR}` in the values that were read, not in the text: a comment or a quote in a secret stays inert."""
+    if isinstance(value, str):
+
+        def named(match: re.Match[str]) -> str:
+            if not os.environ.get(match[1]):
+                raise SettingsError(f"{path} refers to ${{{match[1]}}}, which is not set")
+            return os.environ[match[1]]
+
+        return re.sub(r"\$\{(\w+)\}", named, value)
+    if isinstance(value, dict):
+        return {key: _filled_in(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled_in(item, path) for item in value]
+    return value
+
+
+def _account(entry: _Entry, settings: Settings, *, where: str) -> ConfiguredAccount:
+    paper = settings.trading_mode is Mode.PAPER
+    model = entry.model or settings.llm_model or (PAPER_MODEL if paper else None)
+    model_key = entry.llm.api_key or settings.openrouter_api_key or (SecretStr("paper") if paper else None)
+    keys = ExchangeKeys(**dict(entry.exchange))
+    if keys.private_key is None and keys.api_key is None and paper:
+        keys = ExchangeKeys(private_key=_paper_wallet(entry.id))
+    if keys.private_key is None and keys.api_key is None:
+        name = "exchange.private_key" if where else "ASTERDEX_PRIVATE_KEY"
+        raise SettingsError(f"{where}account {entry.id} has no exchange key: set {name}")
+    if model is None:
+        raise SettingsError(f"{where}account {entry.id} has no model: set LLM_MODEL, such as author/model-name")
+    if model_key is None:
+        raise SettingsError(f"{where}account {entry.id} has no model key: set OPENROUTER_API_KEY")
+    limits = _limits(entry.risk, settings)
+    if limits.min_stop_distance > limits.max_stop_distance:
+        raise SettingsError(
+            f"{where}account {entry.id} has RISK_MIN_STOP_DISTANCE above RISK_MAX_STOP_DISTANCE: no stop can be right"
+        )
+    account = Account(
+        id=entry.id,
+        symbols=entry.symbols or settings.assets,
+        timeframes=entry.timeframes or settings.timeframes,
+        interval=entry.interval or settings.interval,
+        model=model,
+        fallback_models=settings.llm_fallback_models if entry.fallback_models is None else entry.fallback_models,
+        leverage=entry.leverage or settings.leverage,
+        limits=limits,
+    )
+    return ConfiguredAccount(account=account, exchange_keys=keys, model_key=model_key)
+
+
+def _limits(own: _Limits, settings: Settings) -> RiskLimits:
+    values = {}
+    for name in _Limits.model_fields:
+        common = getattr(settings, name if name == "risk_per_trade" else f"risk_{name}")
+        stated = getattr(own, name)
+        values[name] = common if stated is None else stated
+    return RiskLimits(**values)
+
+
+def _paper_wallet(account_id: str) -> SecretStr:
+    return SecretStr(hashlib.sha256(f"perpetua paper account {account_id}".encode()).hexdigest())

@@ -1,0 +1,195 @@
+"""
+Composition: which adapter stands behind which port, and how long each one lives.
+
+Everything is decided by the settings: paper, test and live differ in addresses and in the clock, nothing else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from shared.accounts import ConfiguredAccount, ExchangeKeys, configured_accounts
+from shared.clock import VenueClock
+from shared.db.unit_of_work import Database
+from shared.domain.account import Account
+from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError
+from shared.domain.ports import Analyst, Clock, Engine, OpenWork
+from shared.exchange.account import AsterExchange, open_exchange
+from shared.exchange.auth import ApiKey, Credentials, SignerWallet
+from shared.exchange.market import AsterMarketData, open_market
+from shared.indicators.talib_analyst import IndicatorSettings, TalibAnalyst
+from shared.llm.client import OpenRouterClient
+from shared.llm.engine import LlmEngine
+from shared.llm.prompt import PromptTemplate
+from shared.settings import Settings, SettingsError
+
+log = logging.getLogger("perpetua.app")
+
+PATIENCE_SECONDS = 30
+"""How long a long-lived process waits for a database that is still starting."""
+
+
+class Runtime:
+    """The adapters of one process. Open it once and close it at the end; an account's own are made when asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        long_lived: bool,
+        clock: Clock | None = None,
+        exchange_transport: httpx.AsyncBaseTransport | None = None,
+        model_transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Connect nothing yet. A *clock* or a transport that is handed in takes the place of the real one."""
+        if settings.database_url is None:
+            raise SettingsError("DATABASE_URL is not set, and no server of our own was started")
+        self.settings = settings
+        self.accounts: Mapping[str, ConfiguredAccount] = configured_accounts(settings)
+        self.database = Database(settings.database_url.get_secret_value(), long_lived=long_lived)
+        self.open_work: OpenWork = self.database.open_work
+        venue_clock = VenueClock(speed=settings.clock_speed)
+        self._venue_clock = None if clock else venue_clock
+        self.clock: Clock = clock or venue_clock
+        self._synchronised = self._venue_clock is None
+        self.market: AsterMarketData = open_market(settings.exchange_url, self.clock, exchange_transport)
+        self.analyst: Analyst = TalibAnalyst(IndicatorSettings())
+        self._exchange_transport = exchange_transport
+        self._http = httpx.AsyncClient(transport=model_transport, follow_redirects=False)
+        self._prompt = _template(settings.prompt_file)
+        self._exchanges: dict[str, AsterExchange] = {}
+        self._engines: dict[str, Engine] = {}
+
+    @classmethod
+    async def open(cls, settings: Settings, *, long_lived: bool) -> Self:
+        """Return a runtime whose accounts stand in the database and whose clock, if it could be, is set.
+
+        A long-lived process waits for its database for a while, as the two may start together. Raises
+        DatabaseUnavailable, SettingsError.
+        """
+        runtime = cls(settings, long_lived=long_lived)
+        try:
+            await runtime.record_accounts(patience=PATIENCE_SECONDS if long_lived else 0)
+            with suppress(VenueError):  # whoever needs the time asks again, and is told what is wrong
+                await runtime.synchronise()
+        except BaseException:
+            await runtime.close()
+            raise
+        return runtime
+
+    async def record_accounts(self, *, patience: int = 0) -> None:
+        """Bring the accounts table up to the configuration. Raises DatabaseUnavailable after *patience* seconds."""
+        for waited in range(patience + 1):
+            try:
+                async with self.open_work() as work:
+                    return await work.accounts.configure(self._configured())
+            except DatabaseUnavailable as exc:
+                if waited == patience:
+                    raise
+                log.warning("waiting for the database", extra={"why": str(exc)})
+                await asyncio.sleep(1)
+        return None
+
+    async def synchronise(self) -> None:
+        """Set the clock by the exchange's. A clock that was handed in is left alone. Raises VenueError."""
+        if self._venue_clock is not None:
+            await self._venue_clock.synchronise(self.market.server_time)
+            self._synchronised = True
+
+    async def require_time(self) -> None:
+        """Have the exchange's time, or raise VenueError: no tick may be named by a clock that was never set."""
+        if not self._synchronised:
+            await self.synchronise()
+
+    async def verify(self) -> None:
+        """Refuse a set-up that cannot trade: a symbol that is not listed, a key that the exchange does not accept.
+
+        Raises SettingsError with a line for each problem.
+        """
+        listed = await self.market.instruments()
+        problems = [
+            f"account {account.id}: the exchange at {self.settings.exchange_url} does not list {symbol}"
+            for account in self._configured()
+            for symbol in account.symbols
+            if symbol not in listed
+        ]
+        for account in self._configured():
+            try:
+                await self.exchange(account.id).verify_identity()
+            except NotAuthorised as exc:
+                problems.append(f"account {account.id}: {exc}")
+        if problems:
+            raise SettingsError("\n".join(problems))
+
+    @property
+    def intervals(self) -> dict[str, timedelta]:
+        """The configured accounts by id, with how often each runs."""
+        return {account.id: account.interval for account in self._configured()}
+
+    def exchange(self, account_id: str) -> AsterExchange:
+        """Return the account at the exchange. Raises UnknownAccount."""
+        if account_id not in self._exchanges:
+            credentials = self._credentials(self._account(account_id).exchange_keys)
+            self._exchanges[account_id] = open_exchange(
+                self.settings.exchange_url, credentials, self.clock, self._exchange_transport
+            )
+        return self._exchanges[account_id]
+
+    def engine(self, account_id: str) -> Engine:
+        """Return the model as the account reaches it, with the account's own key. Raises UnknownAccount."""
+        if account_id not in self._engines:
+            settings = self.settings
+            client = OpenRouterClient(
+                settings.model_url,
+                self._account(account_id).model_key.get_secret_value(),
+                self._http,
+                strict_routing=settings.llm_require_parameters,
+            )
+            self._engines[account_id] = LlmEngine(
+                client,
+                self._prompt,
+                clock=self.clock,
+                max_tokens=settings.llm_max_tokens,
+                temperature=settings.llm_temperature,
+                deadline=timedelta(seconds=settings.llm_timeout_seconds),
+            )
+        return self._engines[account_id]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            stack.push_async_callback(self._http.aclose)
+            stack.push_async_callback(self.market.aclose)
+            for exchange in self._exchanges.values():
+                stack.push_async_callback(exchange.aclose)
+
+    def _configured(self) -> list[Account]:
+        return [found.account for found in self.accounts.values()]
+
+    def _account(self, account_id: str) -> ConfiguredAccount:
+        if account_id not in self.accounts:
+            raise UnknownAccount(f"no account {account_id!r} is configured here")
+        return self.accounts[account_id]
+
+    def _credentials(self, keys: ExchangeKeys) -> Credentials:
+        if keys.api_key is not None and keys.api_secret is not None:
+            return ApiKey(key=keys.api_key.get_secret_value(), secret=keys.api_secret.get_secret_value())
+        if keys.private_key is None:
+            raise SettingsError("the account has no key to sign with")
+        return SignerWallet(
+            private_key=keys.private_key.get_secret_value(), user=keys.user, chain_id=self.settings.chain_id
+        )
+
+
+def _template(path: Path | None) -> PromptTemplate:
+    try:
+        return PromptTemplate(path) if path else PromptTemplate()
+    except ValueError as exc:
+        raise SettingsError(f"PROMPT_FILE: {exc}") from None

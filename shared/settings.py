@@ -1,0 +1,278 @@
+"""
+Every knob the operator has, read once from the environment and `.env`; nothing else looks at the environment.
+
+`ENVIRONMENT` chooses the variant: development (the default), testing or production. Units stand in the names, secrets
+are hidden, and a set-up that cannot work is refused at the door, in one line that names the variable.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.domain.errors import PerpetuaError
+from shared.domain.market import Timeframe
+from shared.durations import Duration
+
+OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_")
+LIVE_CONFIRMATION = "yes, with real money"
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class SettingsError(PerpetuaError):
+    """The configuration cannot work. One line a problem, each naming the variable and what to do."""
+
+
+class Mode(StrEnum):
+    """Whose exchange: the emulator's, the test network's or the real one's. Nothing else differs."""
+
+    PAPER = "paper"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+
+EXCHANGE_URL = {
+    Mode.PAPER: "http://127.0.0.1:3001",
+    Mode.TESTNET: "https://fapi.asterdex-testnet.com",
+    Mode.LIVE: "https://fapi.asterdex.com",
+}
+MODEL_URL = {
+    Mode.PAPER: "http://127.0.0.1:3002/api/v1",
+    Mode.TESTNET: "https://openrouter.ai/api/v1",
+    Mode.LIVE: "https://openrouter.ai/api/v1",
+}
+PAPER_MODEL = "emulated/rule-follower"
+
+
+def _words(value: Any) -> Any:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number, or too large for one
+        complete = False
+    if not complete:
+        raise ValueError("must be an address such as https://example.com:8443")
+    return value.rstrip("/")
+
+
+def _postgres_url(value: SecretStr) -> SecretStr:
+    # No parser here: what it says of a bad address quotes the password.
+    scheme = value.get_secret_value().partition("://")[0]
+    if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
+        raise ValueError("must be a PostgreSQL address such as postgresql://user:password@host:5432/name")
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Timeframes = Annotated[tuple[Timeframe, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Fraction = Annotated[Decimal, Field(gt=0, le=1)]
+
+
+class Settings(BaseSettings):
+    """The settings shared by every variant."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="forbid", frozen=True, env_ignore_empty=True)
+
+    environment: Literal["development", "testing", "production"] = "development"
+
+    trading_mode: Mode = Mode.PAPER
+    live_trading_confirmed: str = ""
+
+    # The account named by plain variables; ACCOUNTS_FILE names many.
+    account_id: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    accounts_file: Path | None = None
+    assets: Words = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    interval: Duration = Field(default="5m", validate_default=True)
+    timeframes: Timeframes = (Timeframe.M5, Timeframe.H4)
+    leverage: int = Field(default=3, ge=1, le=125)
+    llm_model: str | None = None
+    llm_fallback_models: Words = ()
+
+    asterdex_base_url: HttpUrl | None = None
+    asterdex_private_key: SecretStr | None = None
+    asterdex_user: str | None = None
+    asterdex_api_key: SecretStr | None = None
+    asterdex_api_secret: SecretStr | None = None
+
+    openrouter_base_url: HttpUrl | None = None
+    openrouter_api_key: SecretStr | None = None
+    llm_timeout_seconds: FiniteFloat = Field(default=90, gt=0)
+    llm_max_tokens: int = Field(default=8000, ge=256)
+    llm_temperature: float = Field(default=0.2, ge=0, le=2)
+    llm_require_parameters: bool = True
+    prompt_file: Path | None = None
+
+    risk_max_leverage: int = Field(default=5, ge=1, le=125)
+    risk_max_position_fraction: Decimal = Field(default=Decimal("0.5"), gt=0)
+    risk_max_exposure_fraction: Decimal = Field(default=Decimal("1.5"), gt=0)
+    risk_max_positions: int = Field(default=3, ge=1)
+    risk_per_trade: Fraction = Decimal("0.02")
+    risk_min_margin_left: Decimal = Field(default=Decimal("0.1"), ge=0, lt=1)
+    risk_min_stop_distance: Fraction = Decimal("0.002")
+    risk_max_stop_distance: Fraction = Decimal("0.10")
+    risk_min_reward_to_risk: Decimal = Field(default=Decimal("1.2"), ge=0)
+    risk_min_confidence: Decimal = Field(default=Decimal("0.5"), ge=0, le=1)
+    risk_max_daily_loss: Fraction = Decimal("0.05")
+    risk_max_drawdown: Fraction = Decimal("0.20")
+    risk_cooldown: Duration = Field(default="15m", validate_default=True)
+    risk_flip_cooldown: Duration = Field(default="1h", validate_default=True)
+    risk_max_funding_rate: Decimal = Field(default=Decimal("0.001"), ge=0)
+
+    database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
+    data_folder: Path = Path(".perpetua")
+    postgres_bin: Path | None = None
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=3000, ge=0, le=65535)
+    api_token: SecretStr | None = None
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_folder: Path | None = Path("logs")
+    logging_config: Path | None = None
+
+    clock_speed: FiniteFloat = Field(default=1, gt=0)
+    tick_delay_seconds: FiniteFloat = Field(default=2, ge=0)
+
+    @field_validator("assets")
+    @classmethod
+    def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("must name at least one symbol, such as BTCUSDT")
+        return tuple(symbol.upper() for symbol in value)
+
+    @property
+    def exchange_url(self) -> str:
+        """Where the exchange of this mode answers."""
+        return self.asterdex_base_url or EXCHANGE_URL[self.trading_mode]
+
+    @property
+    def model_url(self) -> str:
+        """Where the models of this mode answer."""
+        return self.openrouter_base_url or MODEL_URL[self.trading_mode]
+
+    @property
+    def chain_id(self) -> int:
+        """The chain that signatures name: 1666 for the main network (and the emulator), 714 for the test network."""
+        return 714 if self.trading_mode is Mode.TESTNET else 1666
+
+    @model_validator(mode="after")
+    def _whose_money(self) -> Self:
+        host = urlsplit(self.exchange_url).hostname or ""
+        real = host.rstrip(".").endswith("asterdex.com")
+        if self.trading_mode is Mode.LIVE and self.live_trading_confirmed != LIVE_CONFIRMATION:
+            raise ValueError(f"TRADING_MODE=live also needs LIVE_TRADING_CONFIRMED='{LIVE_CONFIRMATION}'")
+        if self.trading_mode is not Mode.LIVE and real:
+            raise ValueError(f"ASTERDEX_BASE_URL is the real exchange, but TRADING_MODE is {self.trading_mode.value}")
+        if self.trading_mode is not Mode.PAPER and self.clock_speed != 1:
+            raise ValueError(f"CLOCK_SPEED must be 1 with TRADING_MODE={self.trading_mode.value}")
+        if self.trading_mode is not Mode.PAPER and urlsplit(self.exchange_url).scheme != "https":
+            raise ValueError("ASTERDEX_BASE_URL must begin with https:// outside paper trading")
+        return self
+
+    @model_validator(mode="after")
+    def _open_doors_need_a_token(self) -> Self:
+        if self.api_host not in LOOPBACK and self.api_token is None:
+            raise ValueError(f"API_HOST={self.api_host} is reachable from outside: set API_TOKEN too")
+        return self
+
+
+class DevelopmentSettings(Settings):
+    """A person at a terminal: everything has a default."""
+
+
+class TestingSettings(Settings):
+    """Tests: no `.env` and no log files, so that nothing of the machine leaks in or out."""
+
+    __test__ = False
+    model_config = SettingsConfigDict(env_file=None)
+    environment: Literal["testing"] = "testing"
+    log_folder: Path | None = None
+
+
+class ProductionSettings(Settings):
+    """A server: the database is named, and logs go to stdout for the platform to keep."""
+
+    environment: Literal["production"] = "production"
+    log_folder: Path | None = None
+
+    @model_validator(mode="after")
+    def _database_is_named(self) -> Self:
+        if self.database_url is None:
+            raise ValueError("DATABASE_URL must be set when ENVIRONMENT=production")
+        return self
+
+
+VARIANTS: dict[str, type[Settings]] = {
+    "development": DevelopmentSettings,
+    "testing": TestingSettings,
+    "production": ProductionSettings,
+}
+
+
+class _Choice(BaseSettings):
+    """The one setting that says how the others are read."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+    environment: Literal["development", "testing", "production"] = "development"
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """Read the settings of the variant that ENVIRONMENT names; *overrides* win over it all. Raises SettingsError."""
+    problems = _unknown(os.environ)
+    try:
+        chosen = _Choice(**{name: value for name, value in overrides.items() if name == "environment"})
+        settings = VARIANTS[chosen.environment](**overrides)
+    except ValidationError as exc:
+        raise SettingsError("\n".join([*problems, *_problems(exc)])) from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f".env cannot be read: {exc}") from None
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _unknown(environment: Iterable[str]) -> list[str]:
+    """Other programs share the environment, so only names that begin like ours are held against the list."""
+    return [
+        _is_no_setting(name)
+        for name in sorted(environment)
+        if name.startswith(OUR_PREFIXES) and name.lower() not in Settings.model_fields
+    ]
+
+
+def _is_no_setting(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
+    return f"{name.upper()} is not a setting" + (f"; did you mean {close[0].upper()}?" if close else "")
+
+
+def _problems(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{_is_no_setting(name)} (in .env)")
+        else:
+            lines.append(f"{name.upper()}: {message}" if name else message)
+    return lines
