@@ -1,0 +1,205 @@
+"""
+Who we are to the exchange: credentials, and the signatures made with them.
+
+Two generations of its API are alive. The current one is signed by a wallet (EIP-712 over one string: the parameters
+exactly as sent) and uses each microsecond nonce once; the older one by an API key and its secret (HMAC-SHA256 of the
+same string). A signer turns parameters into the one string that is both signed and sent: whoever sends it must not
+encode it again.
+
+Secrets never show in a repr or in an error.
+"""
+
+import hashlib
+import hmac
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from urllib.parse import urlencode
+
+from coincurve import PrivateKey
+from Crypto.Hash import keccak
+
+from shared.domain.errors import NotAuthorised
+from shared.domain.market import EPOCH
+
+MAINNET_CHAIN, TESTNET_CHAIN = 1666, 714
+
+SEND_WINDOW = timedelta(seconds=60)
+"""How long after it was signed a request may still take effect. Beyond it, one that never landed never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignerWallet:
+    """An API wallet's private key (64 hexadecimal digits) and the network it signs for.
+
+    `user` is the main account's address; without it the exchange finds the account by the signer.
+    """
+
+    private_key: str = field(repr=False)
+    user: str | None = None
+    chain_id: int = MAINNET_CHAIN
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key of the older generation, and its secret."""
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+Credentials = SignerWallet | ApiKey
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What to send, byte for byte: `content` is the query of a GET or DELETE and the form body of a POST."""
+
+    content: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Signer(Protocol):
+    """Signs for one account."""
+
+    @property
+    def name(self) -> str:
+        """What to call it before people; holds no secret."""
+        ...
+
+    def path(self, call: str) -> str:
+        """Return the path at which this generation of the API serves *call*, a name as the current one has it."""
+        ...
+
+    def sign(self, params: Mapping[str, str], now: datetime) -> Signed:
+        """Return *params* in their order, with what proves that they come from us at *now*."""
+        ...
+
+
+def signer_for(credentials: Credentials) -> Signer:
+    """Return the signer that *credentials* make. Raises NotAuthorised when they cannot be credentials at all."""
+    return WalletSigner(credentials) if isinstance(credentials, SignerWallet) else KeySigner(credentials)
+
+
+class Nonces:
+    """Numbers used once: microseconds of the exchange's time, strictly increasing per signer, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: dict[str, int] = {}
+
+    def take(self, signer: str, now: datetime) -> int:
+        """Return the next nonce of *signer*.
+
+        A last one further ahead than the exchange accepts was given out by a clock since put right: it binds nobody.
+        """
+        present = (now - EPOCH) // timedelta(microseconds=1)
+        with self._lock:
+            last = self._last.get(signer, 0)
+            misled = last - present > SEND_WINDOW // timedelta(microseconds=1)
+            nonce = present if misled else max(last + 1, present)
+            self._last[signer] = nonce
+        return nonce
+
+
+NONCES = Nonces()
+"""Of the whole process: two signers with one key draw from one sequence."""
+
+
+def current_path(call: str) -> str:
+    """Return the path of *call* in the current generation of the API, which serves public data too."""
+    return f"/fapi/v3/{call}"
+
+
+class WalletSigner:
+    """Signs the exchange's typed data `Message(string msg)`, where `msg` is the encoded parameter string."""
+
+    def __init__(self, wallet: SignerWallet) -> None:
+        self._key = _private_key(wallet.private_key)
+        if wallet.user is not None and not re.fullmatch("0x[0-9a-fA-F]{40}", wallet.user):
+            raise NotAuthorised(f"the account's address must be 0x and 40 hexadecimal digits, not {wallet.user!r}")
+        self._user = wallet.user
+        self._domain = _domain_separator(wallet.chain_id)
+        self.address = _address(self._key)
+        self.name = f"signer {self.address} on chain {wallet.chain_id}"
+
+    def path(self, call: str) -> str:
+        """Return the path of *call*."""
+        return current_path(call)
+
+    def sign(self, params: Mapping[str, str], now: datetime) -> Signed:
+        """Return *params* with nonce, user, signer and signature; a new nonce on every call."""
+        user = {"user": self._user} if self._user else {}
+        nonce = str(NONCES.take(self.address, now))
+        message = urlencode({**params, "nonce": nonce, **user, "signer": self.address})
+        return Signed(f"{message}&signature=0x{self.signature(message)}")
+
+    def signature(self, message: str) -> str:
+        """Return r, s and v (27 or 28) of the EIP-712 signature of *message*, as 130 hexadecimal digits."""
+        struct = _keccak(_MESSAGE_TYPE + _keccak(message.encode()))
+        signed = self._key.sign_recoverable(_keccak(b"\x19\x01" + self._domain + struct), hasher=None)
+        return (signed[:64] + bytes([signed[64] + 27])).hex()
+
+
+_OLDER_PATHS = {"accountWithJoinMargin": "/fapi/v4/account", "positionRisk": "/fapi/v2/positionRisk"}
+
+
+class KeySigner:
+    """Signs with HMAC-SHA256 and tells the time in `timestamp`, milliseconds."""
+
+    def __init__(self, key: ApiKey) -> None:
+        if not re.fullmatch("[!-~]+", key.key) or not key.secret:
+            raise NotAuthorised("the API key and its secret must be set, without spaces or line breaks")
+        self._secret = key.secret.encode()
+        self._headers = {"X-MBX-APIKEY": key.key}
+        self.name = f"API key {key.key[:4]}…"
+
+    def path(self, call: str) -> str:
+        """Return the path of *call*: the older generation spreads over three versions."""
+        return _OLDER_PATHS.get(call, f"/fapi/v1/{call}")
+
+    def sign(self, params: Mapping[str, str], now: datetime) -> Signed:
+        """Return *params* with the window, the time and the signature."""
+        window = SEND_WINDOW // timedelta(milliseconds=1)
+        timestamp = (now - EPOCH) // timedelta(milliseconds=1)
+        message = urlencode({**params, "recvWindow": window, "timestamp": timestamp})
+        return Signed(f"{message}&signature={self.signature(message)}", self._headers)
+
+    def signature(self, message: str) -> str:
+        """Return the HMAC-SHA256 of *message* in lower-case hexadecimal digits."""
+        return hmac.new(self._secret, message.encode(), hashlib.sha256).hexdigest()
+
+
+def _private_key(text: str) -> PrivateKey:
+    try:
+        if re.fullmatch("(0x)?[0-9a-fA-F]{64}", text):
+            return PrivateKey(bytes.fromhex(text.removeprefix("0x")))
+    except ValueError:
+        pass  # zero, or beyond the order of the curve
+    # Outside the handler: the error must not carry the key along, not even in its cause.
+    raise NotAuthorised("the signer's private key must be 64 hexadecimal digits, with or without 0x")
+
+
+def _keccak(data: bytes) -> bytes:
+    return bytes(keccak.new(digest_bits=256, data=data).digest())
+
+
+_MESSAGE_TYPE = _keccak(b"Message(string msg)")
+
+
+def _domain_separator(chain_id: int) -> bytes:
+    """EIP-712's hash of the domain: name, version, chain and a verifying contract that is the zero address."""
+    kind = _keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+    return _keccak(kind + _keccak(b"AsterSignTransaction") + _keccak(b"1") + chain_id.to_bytes(32, "big") + bytes(32))
+
+
+def _address(key: PrivateKey) -> str:
+    """Return the Ethereum address of *key*, its checksum in the case of its letters as EIP-55 has it."""
+    digits = _keccak(key.public_key.format(compressed=False)[1:])[-20:].hex()
+    checksum = _keccak(digits.encode()).hex()
+    return "0x" + "".join(
+        letter.upper() if int(weight, 16) >= 8 else letter for letter, weight in zip(digits, checksum, strict=False)
+    )

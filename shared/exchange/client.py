@@ -1,0 +1,151 @@
+"""
+One way to the exchange: signs, sends, keeps within its limits, reads the answer, and names what went wrong.
+
+Promises  a read that got lost is asked again, a few times, each time signed anew
+          a write is sent once: whether to send it again is a question for whoever knows what it was for
+Never     encodes a signed string a second time
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+
+from shared.domain.errors import RateLimited, VenueError, VenueUnreachable
+from shared.domain.ports import Clock
+from shared.exchange.auth import Signed, Signer, current_path
+from shared.exchange.failures import Call, answer_of, venue_failures
+from shared.exchange.limits import Sleep, WeightBudget, budget_for
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+ATTEMPT_SECONDS = 10.0
+READ_SECONDS = 90.0
+"""For all attempts of a read and the waits between them: enough to see the next minute's budget."""
+FIRST_PAUSE_SECONDS = 0.5
+
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# Idle connections are let go before servers close them: a request that crosses the closing is a request lost.
+_LIMITS = httpx.Limits(max_connections=40, max_keepalive_connections=20, keepalive_expiry=3.0)
+
+
+class AsterClient:
+    """Requests to one base URL: signed for an account when given a signer, public without."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        clock: Clock,
+        signer: Signer | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """A *transport* that is handed in may be shared, and stays open; whoever made it closes it."""
+        self._http = httpx.AsyncClient(
+            base_url=base_url, transport=transport, limits=_LIMITS, timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=5.0)
+        )
+        self._owns_transport = transport is None
+        self._budget: WeightBudget = budget_for(base_url, transport)
+        self._clock = clock
+        self._signer = signer
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that are ours."""
+        if self._owns_transport:
+            await self._http.aclose()
+
+    async def read(
+        self, name: str, params: Mapping[str, str] | None = None, *, weight: int, into: Callable[[Any], T]
+    ) -> T:
+        """Ask for *name* and return the answer as *into* reads it. Raises VenueError.
+
+        What got lost is asked again after a pause that doubles each time, less a random part of it.
+        """
+        call = Call("GET", self._path(name))
+        lost: VenueError | None = None
+        attempts = 0
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                while True:
+                    try:
+                        return await self._send(call, params or {}, weight=weight, patience=READ_SECONDS, into=into)
+                    except (VenueUnreachable, RateLimited) as exc:
+                        attempts += 1
+                        if attempts == ATTEMPTS or _waits_too_long(exc):
+                            raise
+                        lost = exc
+                    await self._sleep(FIRST_PAUSE_SECONDS * 2 ** (attempts - 1) * self._jitter())
+        except TimeoutError as exc:
+            raise lost or call.lost(f"no answer within {READ_SECONDS:.0f} s") from exc
+
+    async def write(
+        self, method: str, name: str, params: Mapping[str, str], *, into: Callable[[Any], T], urgent: bool = False
+    ) -> T:
+        """Send it once and return the answer as *into* reads it. Only an *urgent* one may draw on the reserve.
+
+        Raises VenueError; RateLimited without waiting, because an order sent a minute late is another order.
+        """
+        return await self._send(
+            Call(method, self._path(name)), params, weight=1, patience=0.0, urgent=urgent, into=into
+        )
+
+    def _path(self, name: str) -> str:
+        return self._signer.path(name) if self._signer else current_path(name)
+
+    async def _send(
+        self,
+        call: Call,
+        params: Mapping[str, str],
+        *,
+        weight: int,
+        patience: float,
+        into: Callable[[Any], T],
+        urgent: bool = False,
+    ) -> T:
+        minute = await self._budget.reserve(
+            weight, clock=self._clock, sleep=self._sleep, patience=patience, urgent=urgent
+        )
+        request = self._request(call, params)
+        with venue_failures(call):
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                response = await self._http.send(request)
+            used = response.headers.get("x-mbx-used-weight-1m", "")
+            if used.isdecimal():
+                self._budget.learn(minute, int(used))
+            return into(self._answer(response, call))
+
+    def _request(self, call: Call, params: Mapping[str, str]) -> httpx.Request:
+        """Build the request around one encoded string, in the query or as a form, exactly as it was signed."""
+        signed = self._signer.sign(params, self._clock.now()) if self._signer else Signed(urlencode(params))
+        if call.method == "POST":
+            headers = {**signed.headers, **_FORM}
+            return self._http.build_request("POST", call.path, content=signed.content.encode(), headers=headers)
+        url = f"{call.path}?{signed.content}" if signed.content else call.path
+        return self._http.build_request(call.method, url, headers=signed.headers)
+
+    def _answer(self, response: httpx.Response, call: Call) -> Any:
+        now = self._clock.now()
+        try:
+            return answer_of(response, call, now)
+        except RateLimited as exc:
+            self._budget.close(now + timedelta(seconds=exc.retry_after or 0))
+            raise
+
+
+def _waits_too_long(exc: VenueError) -> bool:
+    return isinstance(exc, RateLimited) and (exc.retry_after or 0) > READ_SECONDS

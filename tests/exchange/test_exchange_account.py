@@ -1,0 +1,244 @@
+"""One account: holdings of one moment, histories without a gap, orders placed and found."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.domain.errors import OrderNotFound, OutcomeUnknown, VenueError, VenueUnreachable
+from shared.domain.order import Intent, Leg, OrderState, OrderType, Side
+from shared.domain.position import Direction
+from shared.exchange.auth import ApiKey
+
+ACCOUNT, RISK = "GET /fapi/v3/accountWithJoinMargin", "GET /fapi/v3/positionRisk"
+ORDER, TRADES, INCOME = "GET /fapi/v3/order", "GET /fapi/v3/userTrades", "GET /fapi/v3/income"
+NOW_MS = 1749988805000
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+AN_ENTRY = Intent(
+    account_id="main",
+    tick=datetime(2025, 6, 15, 12, tzinfo=UTC),
+    symbol="BTCUSDT",
+    leg=Leg.ENTRY,
+    attempt=0,
+    side=Side.BUY,
+    type=OrderType.MARKET,
+    quantity=Decimal("0.4"),
+)
+
+
+def moment(since_epoch: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=since_epoch)
+
+
+def with_sizes(samples: dict[str, Any], *sizes: tuple[str, str]) -> tuple[Any, Any]:
+    """Return the answers of the account and of the position call with these (side, amount) rows in one symbol."""
+    account = samples["accountWithJoinMargin"]
+    (totals,), (risk,) = account["positions"], samples["positionRisk"]
+    rows = [{"positionSide": side, "positionAmt": amount} for side, amount in sizes]
+    return {**account, "positions": [totals | row for row in rows]}, [risk | row for row in rows]
+
+
+async def test_holdings_join_the_balance_with_the_positions(venue: Any, samples: Any) -> None:
+    account, risk = with_sizes(samples, ("BOTH", "-0.5"))
+    venue.answer(ACCOUNT, account)
+    venue.answer(RISK, risk)
+
+    holdings = await venue.account().holdings()
+
+    (position,) = holdings.positions
+    assert (position.symbol, position.direction, position.quantity) == ("BTCUSDT", Direction.SHORT, Decimal("0.5"))
+    assert holdings.balance.equity == Decimal("23.72469206")
+    assert holdings.at == venue.clock.now()
+
+
+async def test_holdings_taken_while_a_trade_happened_are_taken_again(venue: Any, samples: Any) -> None:
+    before, _ = with_sizes(samples, ("BOTH", "0.5"))
+    after, risk = with_sizes(samples, ("BOTH", "0.7"))
+    venue.answer(ACCOUNT, before, after)
+    venue.answer(RISK, risk)
+
+    holdings = await venue.account().holdings()
+
+    assert holdings.positions[0].quantity == Decimal("0.7")
+    assert len(venue.received) == 4
+
+
+async def test_holdings_that_never_agree_are_refused(venue: Any, samples: Any) -> None:
+    account, _ = with_sizes(samples, ("BOTH", "0.5"))
+    venue.answer(ACCOUNT, account)
+    venue.answer(RISK, with_sizes(samples, ("BOTH", "0.7"))[1])
+
+    with pytest.raises(VenueUnreachable, match="kept changing"):
+        await venue.account().holdings()
+
+
+async def test_one_side_of_hedge_mode_is_a_position_and_two_are_refused(venue: Any, samples: Any) -> None:
+    account, risk = with_sizes(samples, ("LONG", "0"), ("SHORT", "-0.5"))
+    venue.answer(ACCOUNT, account)
+    venue.answer(RISK, risk)
+    assert (await venue.account().holdings()).positions[0].direction is Direction.SHORT
+
+    account, risk = with_sizes(samples, ("LONG", "0.2"), ("SHORT", "-0.5"))
+    venue.answer(ACCOUNT, account)
+    venue.answer(RISK, risk)
+    with pytest.raises(VenueError, match="BTCUSDT has a LONG and a SHORT position: hedge mode is not supported"):
+        await venue.account().holdings()
+
+
+async def test_a_key_of_the_older_generation_uses_the_older_paths(venue: Any, samples: Any) -> None:
+    venue.answer("GET /fapi/v4/account", samples["accountWithJoinMargin"])
+    venue.answer("GET /fapi/v2/positionRisk", samples["positionRisk"])
+
+    holdings = await venue.account(ApiKey("k", "s")).holdings()
+
+    assert holdings.positions == ()
+
+
+async def test_an_order_that_nobody_knows_is_none_and_no_error(venue: Any) -> None:
+    venue.answer(ORDER, (400, {"code": -2013, "msg": "Order does not exist."}))
+
+    assert await venue.account().find_order("BTCUSDT", "abc") is None
+
+
+async def test_a_lost_look_up_is_not_mistaken_for_an_order_that_nobody_knows(venue: Any) -> None:
+    venue.answer(ORDER, (503, ""))
+
+    with pytest.raises(VenueUnreachable):
+        await venue.account().find_order("BTCUSDT", "abc")
+
+
+async def test_an_order_is_found_by_our_id(venue: Any, samples: Any) -> None:
+    venue.answer(ORDER, samples["order"])
+
+    order = await venue.account().find_order("BTCUSDT", "abc")
+
+    assert order is not None
+    assert order.state is OrderState.NEW
+    assert venue.received[0].params["origClientOrderId"] == "abc"
+
+
+async def test_an_answer_about_another_order_is_an_unknown_outcome(venue: Any, samples: Any) -> None:
+    venue.answer("POST /fapi/v3/order", samples["order"])
+
+    with pytest.raises(OutcomeUnknown, match="tells of order 'abc'"):
+        await venue.account().place(AN_ENTRY)
+
+
+@pytest.mark.parametrize(
+    "intent",
+    [
+        replace(AN_ENTRY, leg=Leg.STOP, type=OrderType.STOP_MARKET, quantity=None, stop_price=Decimal(9)),
+        replace(AN_ENTRY, leg=Leg.EXIT, reduce_only=True),
+    ],
+)
+async def test_what_protects_money_goes_ahead_when_the_limit_runs_short(
+    venue: Any, samples: Any, intent: Intent
+) -> None:
+    venue.answer(ORDER, (200, samples["order"], {"X-MBX-USED-WEIGHT-1M": "2000"}))
+    venue.answer("POST /fapi/v3/order", samples["order"] | {"clientOrderId": intent.client_order_id})
+    venue.answer("DELETE /fapi/v3/order", samples["cancelled order"])
+    account = venue.account()
+    await account.find_order("BTCUSDT", "abc")
+
+    with pytest.raises(VenueError, match="request limit"):
+        await account.place(AN_ENTRY)
+    assert (await account.place(intent)).client_order_id == intent.client_order_id
+    assert (await account.cancel("BTCUSDT", "myOrder1")).state is OrderState.CANCELED
+
+
+async def test_cancelling_what_no_longer_rests_says_so(venue: Any) -> None:
+    venue.answer("DELETE /fapi/v3/order", (400, {"code": -2011, "msg": "Unknown order sent."}))
+
+    with pytest.raises(OrderNotFound):
+        await venue.account().cancel("BTCUSDT", "abc")
+
+
+async def test_a_fee_is_asked_for_once(venue: Any, samples: Any) -> None:
+    venue.answer("GET /fapi/v3/commissionRate", samples["commissionRate"])
+    account = venue.account()
+
+    assert [await account.taker_fee("BTCUSDT") for _ in range(3)] == [Decimal("0.0004")] * 3
+    assert len(venue.received) == 1
+
+
+async def test_leverage_is_sent_as_asked(venue: Any) -> None:
+    venue.answer("POST /fapi/v3/leverage", {"leverage": 3, "maxNotionalValue": "1000", "symbol": "BTCUSDT"})
+
+    await venue.account().set_leverage("BTCUSDT", 3)
+
+    assert venue.received[0].params["leverage"] == "3"
+
+
+def history(rows: list[dict[str, Any]], *, from_the_end: bool = False) -> Callable[[Any], list[dict[str, Any]]]:
+    """A venue that answers for at most a week and a limited number of rows, from the start of the span or its end."""
+
+    def serve(received: Any) -> Any:
+        params, limit = received.params, int(received.params["limit"])
+        if "fromId" in params:
+            return [row for row in rows if row["id"] >= int(params["fromId"])][:limit]
+        start, end = int(params["startTime"]), int(params["endTime"])
+        if end - start >= WEEK_MS:
+            return 400, {"code": -4165, "msg": "Invalid time interval."}
+        found = [row for row in rows if start <= row["time"] <= end]
+        return found[-limit:] if from_the_end else found[:limit]
+
+    return serve
+
+
+def a_trade(samples: Any, number: int, time: int) -> dict[str, Any]:
+    return {**samples["userTrades"][0], "id": number, "time": time}
+
+
+def an_income(samples: Any, number: int, time: int) -> dict[str, Any]:
+    return {**samples["income"][0], "tranId": str(number), "time": time}
+
+
+async def test_fills_after_a_known_one_come_page_by_page_to_the_last(venue: Any, samples: Any) -> None:
+    venue.answer(TRADES, history([a_trade(samples, number, NOW_MS) for number in range(1, 2502)]))
+
+    fills = await venue.account().fills("BTCUSDT", after_trade_id=1, since=moment(0))
+
+    assert [fill.trade_id for fill in fills] == list(range(2, 2502))
+    assert len(venue.received) == 3
+
+
+@pytest.mark.parametrize("from_the_end", [False, True])
+async def test_fills_since_a_time_come_week_by_week_and_none_is_lost(
+    venue: Any, samples: Any, from_the_end: bool
+) -> None:
+    since = NOW_MS - 3 * WEEK_MS
+    times = [since - 1, since, since, *range(since + WEEK_MS - 1100, since + WEEK_MS + 100), NOW_MS, NOW_MS + 500]
+    rows = [a_trade(samples, number, time) for number, time in enumerate(times)]
+    venue.answer(TRADES, history(rows, from_the_end=from_the_end))
+
+    fills = await venue.account().fills("BTCUSDT", after_trade_id=None, since=moment(since))
+
+    assert [fill.trade_id for fill in fills] == list(range(1, len(times)))
+
+
+@pytest.mark.parametrize("from_the_end", [False, True])
+async def test_incomes_that_share_a_millisecond_are_all_read(venue: Any, samples: Any, from_the_end: bool) -> None:
+    since = NOW_MS - WEEK_MS
+    rows = [an_income(samples, number, since + number // 600) for number in range(1500)]
+    venue.answer(INCOME, history(rows, from_the_end=from_the_end))
+
+    incomes = await venue.account().incomes(since=moment(since))
+
+    assert [row.transaction_id for row in incomes] == [f"TRANSFER:{number}" for number in range(1500)]
+
+
+async def test_a_millisecond_too_full_to_be_read_is_not_passed_over(venue: Any, samples: Any) -> None:
+    venue.answer(INCOME, history([an_income(samples, number, NOW_MS) for number in range(1000)]))
+
+    with pytest.raises(VenueError, match="1000 rows or more in one millisecond"):
+        await venue.account().incomes(since=moment(NOW_MS - 1000))
+
+
+async def test_every_resting_order_is_listed(venue: Any, samples: Any) -> None:
+    venue.answer("GET /fapi/v3/openOrders", [samples["order"], samples["order"] | {"clientOrderId": "somebody's"}])
+
+    assert [order.client_order_id for order in await venue.account().open_orders()] == ["abc", "somebody's"]
