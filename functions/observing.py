@@ -24,7 +24,7 @@ LOOKS = 3
 FIRST_LOOK_BACK = timedelta(minutes=1)
 
 NONCE_WINDOW = timedelta(seconds=70)
-"""A signed order can still land this long after it was sent: the exchange's window of 60 s, and some."""
+"""A signed order can still land so long after it was sent: the exchange's window of 60 s, and some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,8 +43,10 @@ async def reconcile(
         async with open_work(run.lease) as work:
             known = await load_known(work, run.account, await work.orders.of_cycle(request))
         seen = await observe(known, exchange, clock)
-        async with open_work(run.lease) as work:
-            ids = await work.orders.known(run.account.id, [fill.venue_order_id for fill in seen.fills])
+        ids: frozenset[int] = frozenset()
+        if seen.fills:
+            async with open_work(run.lease) as work:
+                ids = await work.orders.known(run.account.id, [fill.venue_order_id for fill in seen.fills])
         settled, foreign, discrepancies = await _judge(known, seen, ids, exchange, clock)
 
         positions = seen.holdings.positions
@@ -156,9 +158,9 @@ def _point(known: Known, seen: Seen) -> EquityPoint:
 def _details(seen: Seen, discrepancies: Sequence[Discrepancy], repairs: Sequence[Order]) -> dict[str, Any]:
     balance = seen.holdings.balance
     return {
-        "equity": str(balance.equity),
-        "wallet": str(balance.wallet),
-        "unrealized": str(balance.unrealized),
+        "equity": f"{balance.equity:f}",
+        "wallet": f"{balance.wallet:f}",
+        "unrealized": f"{balance.unrealized:f}",
         "positions": [f"{held.direction.value} {held.quantity} {held.symbol}" for held in seen.holdings.positions],
         "fills": len(seen.fills),
         "discrepancies": [

@@ -44,11 +44,14 @@ class Run:
     started_at: datetime
     clock: Clock
     result: StageResult | None = None
+    finished: bool = False
 
     async def finish(self, work: Work, details: Mapping[str, Any]) -> StageResult:
-        """Store the result in the transaction that writes what it tells of."""
+        """Store the result, and give the lease back, in the transaction that writes what the result tells of."""
         result = StageResult(stage=self.stage, request=self.request, details=dict(details))
         await work.stages.finish(result, started_at=self.started_at, finished_at=self.clock.now())
+        await work.stages.release_lease(self.account.id, self.lease.fence)
+        self.finished = True
         return result
 
 
@@ -87,5 +90,6 @@ async def begin(
                 run.result = await run.finish(work, {"refused": f"the tick is {now - request.tick} old"})
         yield run
     finally:
-        async with open_work() as work:
-            await work.stages.release_lease(account.id, fence)
+        if not run.finished:
+            async with open_work() as work:
+                await work.stages.release_lease(account.id, fence)

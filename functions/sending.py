@@ -24,8 +24,9 @@ def promised(intent: Intent) -> Order:
 
 async def promise(run: Run, open_work: OpenWork, intents: list[Intent]) -> list[Order]:
     """Commit the intents, so that a crash from here on leaves rows to find, never orders we have forgotten."""
-    async with open_work(run.lease) as work:
-        await work.orders.promise(intents)
+    if intents:
+        async with open_work(run.lease) as work:
+            await work.orders.promise(intents)
     return [promised(intent) for intent in intents]
 
 

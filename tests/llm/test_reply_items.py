@@ -1,0 +1,354 @@
+"""What becomes of each item of an answer, and what no answer whatsoever can make the reader do."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.domain.decision import Action, Answer, Condition, Decision, ExitPlan, Invalidation
+from shared.domain.errors import UnusableReply
+from shared.domain.market import Timeframe
+from shared.llm.reply import read
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    return {
+        "rationale": "trend",
+        "asset": "BTCUSDT",
+        "action": "buy",
+        "allocation_usd": 500.5,
+        "leverage": 3,
+        "stop_loss": 94000,
+        "take_profit": 99000,
+        "confidence": 0.7,
+        "exit_plan": {
+            "text": "below the average",
+            "invalidation": {"timeframe": "5m", "condition": "close_below", "price": 94200.5},
+        },
+    } | changes
+
+
+def without(field: str) -> dict[str, Any]:
+    return {name: value for name, value in entry().items() if name != field}
+
+
+def answer(*items: Any) -> str:
+    return json.dumps({"reasoning": "Calm.", "decisions": items})
+
+
+def decided(*items: Any) -> list[tuple[str, str]]:
+    return [(decision.asset, decision.action.value) for decision in read(answer(*items), SYMBOLS).decisions]
+
+
+def codes(*items: Any) -> list[str]:
+    return [item.code for item in read(answer(*items), SYMBOLS).unread]
+
+
+def test_a_sound_entry_is_read_to_the_last_field_without_any_repair() -> None:
+    found = read(answer(entry()), SYMBOLS)
+
+    assert found.reasoning == "Calm."
+    assert found.repairs == ()
+    assert found.decisions == (
+        Decision(
+            asset="BTCUSDT",
+            action=Action.BUY,
+            allocation_usd=Decimal("500.5"),
+            leverage=3,
+            stop_loss=Decimal(94000),
+            take_profit=Decimal(99000),
+            confidence=Decimal("0.7"),
+            exit_plan=ExitPlan(
+                text="below the average",
+                invalidation=Invalidation(
+                    timeframe=Timeframe.M5, condition=Condition.CLOSE_BELOW, price=Decimal("94200.5")
+                ),
+            ),
+            rationale="trend",
+        ),
+    )
+
+
+def test_a_bad_item_never_sinks_the_rest() -> None:
+    items = [
+        {"asset": "ETHUSDT", "action": "close"},
+        "buy bitcoin",
+        {"action": "buy", "leverage": "very high"},
+        entry(),
+    ]
+
+    assert decided(*items) == [("ETHUSDT", "close"), ("BTCUSDT", "buy")]
+    assert codes(*items) == ["not_an_object", "missing_asset"]
+
+
+def test_a_dropped_item_is_kept_with_what_it_said() -> None:
+    (item,) = read(answer(entry(asset="MOONX")), SYMBOLS).unread
+
+    assert item.reason == "MOONX is none of the symbols asked about"
+    assert '"asset": "MOONX"' in item.raw
+
+
+@pytest.mark.parametrize(
+    "flaws",
+    [
+        {"allocation_usd": "a lot", "leverage": 1000, "confidence": "high"},
+        {"stop_loss": -1, "exit_plan": 7, "rationale": None},
+        {"coin": "BTCUSDT", "exit_plan": {"invalidation": {"price": "never"}}},
+    ],
+)
+def test_a_close_needs_its_asset_and_nothing_else(flaws: dict[str, Any]) -> None:
+    assert decided({"asset": "BTCUSDT", "action": "close"} | flaws) == [("BTCUSDT", "close")]
+
+
+def test_a_hold_or_a_close_carries_no_order() -> None:
+    (decision,) = read(answer(entry(action="close")), SYMBOLS).decisions
+
+    assert (decision.allocation_usd, decision.leverage) == (Decimal(0), 1)
+    assert (decision.stop_loss, decision.take_profit) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        (without("asset"), "missing_asset"),
+        (without("action"), "missing_action"),
+        (without("allocation_usd"), "bad_allocation_usd"),
+        (without("leverage"), "bad_leverage"),
+        (without("confidence"), "bad_confidence"),
+        (entry(allocation_usd=0), "bad_allocation_usd"),
+        (entry(allocation_usd=1e15), "bad_allocation_usd"),
+        (entry(leverage=0), "bad_leverage"),
+        (entry(leverage=2.5), "bad_leverage"),
+        (entry(leverage=1000), "bad_leverage"),
+        (entry(confidence=-0.1), "bad_confidence"),
+        (entry(confidence="150%"), "bad_confidence"),
+        (entry(asset=["BTCUSDT"]), "unknown_symbol"),
+        (entry(action=1), "unknown_action"),
+        (entry(stop_loss="$1,2,3"), "bad_stop_loss"),
+        (entry(stop_loss="0,123"), "bad_stop_loss"),
+        (entry(stop_loss=[94000]), "bad_stop_loss"),
+        (entry(exit_plan=7), "bad_exit_plan"),
+        (entry(exit_plan={"text": "x", "invalidation": "below 94000"}), "bad_exit_plan"),
+        (
+            entry(exit_plan={"text": "x", "invalidation": {"timeframe": "7m", "condition": "close_below", "price": 1}}),
+            "bad_exit_plan",
+        ),
+        (
+            entry(exit_plan={"text": "x", "invalidation": {"timeframe": "5m", "condition": "touch", "price": 1}}),
+            "bad_exit_plan",
+        ),
+        (
+            entry(
+                exit_plan={"text": "x", "invalidation": {"timeframe": "5m", "condition": "close_below", "price": None}}
+            ),
+            "bad_exit_plan",
+        ),
+        (entry(symbol="ETHUSDT"), "unknown_symbol"),
+        (entry(StopLoss=93000), "conflicting_fields"),
+    ],
+)
+def test_an_entry_with_a_doubtful_field_is_dropped(item: dict[str, Any], code: str) -> None:
+    assert decided(item) == []
+    assert codes(item) == [code]
+
+
+@pytest.mark.parametrize("absent", [None, "n/a", "None", ""])
+def test_an_absent_stop_stays_absent_for_the_risk_review_to_refuse(absent: str | None) -> None:
+    (decision,) = read(answer(entry(stop_loss=absent, take_profit=absent)), SYMBOLS).decisions
+
+    assert (decision.stop_loss, decision.take_profit) == (None, None)
+
+
+def test_an_exit_plan_may_be_missing_or_plain_text() -> None:
+    plans = [
+        decision.exit_plan
+        for decision in read(
+            answer(without("exit_plan"), entry(asset="ETHUSDT", exit_plan="when it turns")), SYMBOLS
+        ).decisions
+    ]
+
+    assert plans == [ExitPlan(text=""), ExitPlan(text="when it turns")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BTCUSDT",
+        "btcusdt",
+        "BTC",
+        "btc",
+        "BTC/USDT",
+        "BTC-USDT",
+        "BTC_USDT",
+        "BTC/USD",
+        "BTC-PERP",
+        "BTC/USDT:USDT",
+        " BTC ",
+    ],
+)
+def test_a_symbol_goes_by_many_names(name: str) -> None:
+    assert decided({"asset": name, "action": "close"}) == [("BTCUSDT", "close")]
+
+
+def test_a_name_that_fits_two_symbols_fits_none() -> None:
+    found = read(answer(entry(asset="BTC"), entry(asset="BTCUSDC")), ("BTCUSDT", "BTCUSDC"))
+
+    assert [decision.asset for decision in found.decisions] == ["BTCUSDC"]
+    assert [item.code for item in found.unread] == ["unknown_symbol"]
+
+
+def test_a_multiple_of_a_coin_is_not_the_coin() -> None:
+    found = read(answer(entry(asset="PEPE"), entry(asset="1000PEPE")), ("1000PEPEUSDT",))
+
+    assert [decision.asset for decision in found.decisions] == ["1000PEPEUSDT"]
+
+
+CLOSE = {"asset": "BTCUSDT", "action": "close"}
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        pytest.param([CLOSE, CLOSE | {"rationale": "again"}], [("BTCUSDT", "close")], id="two closes agree"),
+        pytest.param([entry(), entry()], [("BTCUSDT", "buy")], id="the same entry twice"),
+        pytest.param([entry(), entry(allocation_usd=900)], [], id="two sizes"),
+        pytest.param([entry(), entry(action="sell")], [], id="two directions"),
+        pytest.param([CLOSE, entry()], [], id="a close and an entry"),
+        pytest.param([CLOSE, {"asset": "BTC", "action": "hold"}], [], id="a close and a hold"),
+        pytest.param(
+            [CLOSE, entry(leverage="very high")], [("BTCUSDT", "close")], id="a close and an unreadable entry"
+        ),
+        pytest.param([entry(), entry(leverage="very high")], [], id="an entry and an unreadable one"),
+    ],
+)
+def test_of_items_on_one_asset_only_what_is_not_in_doubt_is_kept(
+    items: list[dict[str, Any]], expected: list[tuple[str, str]]
+) -> None:
+    other = {"asset": "ETHUSDT", "action": "close"}
+
+    assert decided(*items, other) == [*expected, ("ETHUSDT", "close")]
+
+
+def test_the_same_answer_twice_is_one_answer() -> None:
+    content = answer(CLOSE)
+
+    assert read(f"{content}\n\n{content}", SYMBOLS).repairs == ("repeated",)
+
+
+def test_bracketed_words_are_prose_and_broken_json_is_not() -> None:
+    assert read(f"{{each asset}} deserves [RSI: 70] a look [1]: {answer(CLOSE)}", SYMBOLS).decisions
+    with pytest.raises(UnusableReply, match="broken JSON"):
+        read(f'{{"decisions": [{{"asset": BTCUSDT}}]}} {answer(CLOSE)}', SYMBOLS)
+
+
+def test_a_tolerant_reading_knows_the_escapes_of_json_and_no_others() -> None:
+    content = r"{decisions: [{asset: 'BTCUSDT', action: 'close', rationale: 'it\'s\tover \u20ac'}]}"
+
+    (decision,) = read(content, SYMBOLS).decisions
+
+    assert decision.rationale == "it's over €"
+    with pytest.raises(UnusableReply, match="no escape"):
+        read(content.replace(r"\t", r"\q"), SYMBOLS)
+
+
+def test_a_symbol_of_no_known_quote_asset_goes_by_its_own_name() -> None:
+    assert [decision.asset for decision in read(answer(entry(asset="btceur")), ["BTCEUR"]).decisions] == ["BTCEUR"]
+
+
+def test_numbers_in_scientific_notation_are_written_out() -> None:
+    (decision,) = read(answer(entry(stop_loss="9.4E+4")), SYMBOLS).decisions
+
+    assert str(decision.stop_loss) == "94000"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+ENTRIES = st.fixed_dictionaries(
+    {"asset": st.sampled_from(["BTCUSDT", "btc", "ETH", "SOLUSDT", "SOL", "ALL", "USDT", "BTCUSDTX"])},
+    optional={
+        "action": st.sampled_from(["buy", "sell", "hold", "close", "Open Long", "buy or hold"]),
+        "allocation_usd": st.sampled_from([100, "$1,000", "5%", 0]),
+        "leverage": st.sampled_from([1, "3x", 1e400, 126]),
+        "stop_loss": st.sampled_from([None, "94000", -1]),
+        "confidence": st.sampled_from([0.5, "85%", 85]),
+        "exit_plan": st.sampled_from([None, "text\0", {"text": "\ud800"}]),
+    },
+).map(lambda fields: entry(**fields))
+ITEMS = ENTRIES | st.builds(
+    lambda item, field, value: item | {field: value}, ENTRIES, st.sampled_from(list(entry())), JSON
+)
+SOUND = answer(entry(), {"asset": "ETHUSDT", "action": "close"})
+FRAGMENTS = st.sampled_from(
+    [
+        *"[]{}\"',:-0.e｛”",
+        "<think>",
+        "</think>",
+        "```",
+        "NaN",
+        "1e999",
+        "\\u",
+        "//",
+        "/*",
+        "\0",
+        "\ud800",
+        "SOLUSDT",
+        SOUND,
+    ]
+)
+
+
+def spliced(cuts: list[tuple[int, int, str]]) -> str:
+    """A sound answer with pieces cut out and others put in."""
+    content = SOUND
+    for start, length, piece in cuts:
+        content = content[:start] + piece + content[start + length :]
+    return content
+
+
+def require_sound(found: Answer) -> None:
+    assets = [decision.asset for decision in found.decisions]
+    assert set(assets) <= set(SYMBOLS)
+    assert len(assets) == len(set(assets))
+    for decision in found.decisions:
+        assert 0 <= decision.confidence <= 1
+        assert 1 <= decision.leverage <= 125
+        assert decision.opens == (decision.allocation_usd > 0)
+        assert all(price is None or price > 0 for price in (decision.stop_loss, decision.take_profit))
+        decision.rationale.encode()
+        decision.exit_plan.text.encode()
+    for item in found.unread:
+        item.raw.encode()
+        item.reason.encode()
+
+
+SPLICED = st.lists(
+    st.tuples(st.integers(0, len(SOUND)), st.integers(0, 12), FRAGMENTS | st.text(max_size=3)), max_size=3
+).map(spliced)
+
+
+@settings(deadline=None)
+@given(SPLICED | st.text() | st.lists(FRAGMENTS | st.text(max_size=3)).map("".join))
+def test_whatever_the_text_reading_it_ends_in_an_answer_or_a_refusal(content: str) -> None:
+    try:
+        found = read(content, SYMBOLS)
+    except UnusableReply:
+        return
+    require_sound(found)
+
+
+@settings(deadline=None)
+@given(st.lists(ITEMS | ITEMS | JSON, max_size=4))
+def test_whatever_the_items_no_entry_leaves_the_symbols_asked_about(items: list[Any]) -> None:
+    try:
+        found = read(json.dumps({"decisions": items}), SYMBOLS)
+    except UnusableReply:
+        return
+    require_sound(found)
