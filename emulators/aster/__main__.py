@@ -1,0 +1,151 @@
+"""
+The paper exchange as a server.
+
+    python -m emulators.aster --market synthetic --speed 60 --port 3001
+
+Prints one line when it is ready. Bad input is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import uvicorn
+
+from . import create_app
+from .auth import MAINNET
+from .journal import UnusableState
+from .live import live_market
+from .market import Market, UnusableMarket
+from .recorded import recorded_market
+from .symbols import known_symbols
+from .synthetic import START, SYMBOLS, synthetic_market
+from .venue import MAKER_FEE, START_BALANCE, TAKER_FEE, Venue
+
+ASTER = "https://fapi.asterdex.com"
+SYNTHETIC, LIVE = "synthetic", "live"
+
+
+class BadInput(Exception):
+    """Something the user asked for cannot be; the text says what."""
+
+
+class AnnouncingServer(uvicorn.Server):
+    """A server that says in one line when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(self._line + "\n")
+        sys.stdout.flush()
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m emulators.aster", description="A paper AsterDEX futures exchange.")
+    parser.add_argument(
+        "--market",
+        default=SYNTHETIC,
+        help=f"'{SYNTHETIC}', a file or folder of candles, or '{LIVE}[:URL]' for a venue's public prices ({ASTER})",
+    )
+    parser.add_argument("--symbols", help="comma-separated, such as BTCUSDT,ETHUSDT; default: all there are")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--speed", type=float, default=1.0, help="market time per real time (default 1)")
+    pace.add_argument("--stepped", action="store_true", help="stand still until POST /emulator/advance")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=3001, help="0 takes any free one")
+    parser.add_argument("--seed", type=int, default=7, help="of the synthetic market")
+    parser.add_argument("--start", help="when trading begins, ISO 8601; times without a zone are UTC")
+    parser.add_argument("--state", type=Path, help="folder that keeps the books; without one they die with the process")
+    parser.add_argument("--balance", default=str(START_BALANCE), help="USDT of a new account")
+    parser.add_argument("--maker-fee", default=str(MAKER_FEE), help="fraction of an order's value")
+    parser.add_argument("--taker-fee", default=str(TAKER_FEE), help="fraction of an order's value")
+    parser.add_argument("--chain", type=int, default=MAINNET, help="chain id wallets sign for")
+    return parser
+
+
+def market_of(options: argparse.Namespace) -> Market:
+    """Return the market the options ask for."""
+    kind: str = options.market
+    start = None if options.start is None else _milliseconds(options.start)
+    named = None if options.symbols is None else tuple(options.symbols.upper().split(","))
+    if kind == SYNTHETIC:
+        unknown = set(named or ()) - set(known_symbols())
+        if unknown:
+            raise BadInput(f"--symbols: {min(unknown)} is unknown; there are {', '.join(known_symbols())}")
+        return synthetic_market(seed=options.seed, symbols=named or SYMBOLS, start=START if start is None else start)
+    if kind == LIVE or kind.startswith(f"{LIVE}:"):
+        if start is not None:
+            raise BadInput("--start: a live market begins now")
+        return live_market(kind.removeprefix(LIVE).removeprefix(":") or ASTER, named or SYMBOLS)
+    return recorded_market(kind, symbols=named, start=start)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serve until stopped."""
+    if not options.speed > 0:
+        raise BadInput(f"--speed: must be more than 0, not {options.speed}")
+    if not 0 <= options.port <= 65_535:
+        raise BadInput(f"--port: {options.port} is no port")
+    balance, maker, taker = (_amount(options, name) for name in ("balance", "maker_fee", "taker_fee"))
+    market = market_of(options)
+    venue = Venue(market, balance=balance, maker_fee=maker, taker_fee=taker, state=options.state)
+    with closing(venue), _listener(options.host, options.port) as listener:
+        app = create_app(venue, speed=None if options.stepped else options.speed, chain=options.chain)
+        host, port = listener.getsockname()[:2]
+        now = datetime.fromtimestamp(venue.now / 1000, UTC).isoformat(timespec="seconds")
+        line = f"aster emulator ready on http://{host}:{port} with {','.join(market.instruments)}, market time {now}"
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        # uvicorn has closed everything by the time it hands the signal on.
+        with suppress(KeyboardInterrupt):
+            asyncio.run(AnnouncingServer(config, line).serve(sockets=[listener]))
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as exc:
+        raise BadInput(f"--port: cannot listen on {host}:{port}: {exc}") from exc
+
+
+def _milliseconds(iso: str) -> int:
+    try:
+        moment = datetime.fromisoformat(iso)
+    except ValueError as exc:
+        raise BadInput(f"--start: {iso!r} is no ISO 8601 time") from exc
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _amount(options: argparse.Namespace, name: str) -> Decimal:
+    text: str = getattr(options, name)
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise BadInput(f"--{name.replace('_', '-')}: {text!r} is no amount")
+    return amount
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Serve as the words of the command line say, and return the exit code."""
+    try:
+        serve(arguments().parse_args(words))
+    except (BadInput, UnusableMarket, UnusableState) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

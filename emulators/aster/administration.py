@@ -1,0 +1,176 @@
+"""
+The emulator's own endpoints, under `/emulator/`: time, accounts, books, faults. JSON in and out, no signature.
+
+- `GET clock`: `{"now": ms, "speed": times real time or null when stepped, "ended": bool}`.
+- `POST advance {"to": ms}`: move a stepped market; answers the clock.
+- `GET accounts`: the names of all accounts. `POST accounts` opens one: `{"apiKey", "secret", "balance"?}` for signing
+  with a key, or `{"address", "balance"?, "agents"?: [addresses that may sign for it]}` for signing with wallets.
+- `GET books?account=ADDRESS_OR_KEY`: everything that ever happened to an account: wallet, orders, trades, income,
+  positions, decimals as strings, rows as the exchange writes them, oldest first.
+- `GET faults`, `POST faults {"method", "path", "kind", "count"?}`, `DELETE faults`: see `faults`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .clock import Clock, SteppedClock
+from .faults import Fault, Faults
+from .venue import Venue
+from .wire import income_row, order_row, plain, trade_row
+
+ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+
+
+class BadAdmin(Exception):
+    """The request makes no sense; the text says why."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def administration(venue: Venue, clock: Clock, faults: Faults) -> list[Route]:
+    """Return the routes that administer a venue."""
+    office = Office(venue, clock, faults)
+    handlers = [
+        ("clock", "GET", office.clock),
+        ("advance", "POST", office.advance),
+        ("accounts", "GET", office.accounts),
+        ("accounts", "POST", office.open_account),
+        ("books", "GET", office.books),
+        ("faults", "GET", office.list_faults),
+        ("faults", "POST", office.add_fault),
+        ("faults", "DELETE", office.clear_faults),
+    ]
+    return [
+        Route(f"/emulator/{name}", office.answering(handler), methods=[method]) for name, method, handler in handlers
+    ]
+
+
+class Office:
+    """Administers one venue."""
+
+    def __init__(self, venue: Venue, clock: Clock, faults: Faults) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._faults = faults
+
+    def answering(self, handler: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+        """Return the handler as an endpoint that acts at the present time and words its refusals."""
+
+        async def endpoint(request: Request) -> Response:
+            self._venue.advance(self._clock.moved_to(self._venue.now))
+            try:
+                return JSONResponse(await handler(request))
+            except BadAdmin as exc:
+                return JSONResponse({"error": str(exc)}, status_code=exc.status)
+
+        return endpoint
+
+    async def clock(self, request: Request) -> dict[str, Any]:
+        return {"now": self._venue.now, "speed": self._clock.speed, "ended": self._venue.ended}
+
+    async def advance(self, request: Request) -> dict[str, Any]:
+        to = (await _fields(request)).get("to")
+        if not isinstance(self._clock, SteppedClock):
+            raise BadAdmin("this market runs by itself: start the emulator with --stepped to advance it", 409)
+        if not isinstance(to, int):
+            raise BadAdmin('"to" must be a market time in milliseconds')
+        if to < self._venue.now:
+            raise BadAdmin(f"market time is already {self._venue.now}; it cannot go back to {to}")
+        self._venue.advance(to)
+        return await self.clock(request)
+
+    async def accounts(self, request: Request) -> list[dict[str, str]]:
+        return [
+            {"account": account.id, "wallet": plain(account.wallet)} for account in self._venue.ledger.accounts.values()
+        ]
+
+    async def open_account(self, request: Request) -> dict[str, str]:
+        fields = await _fields(request)
+        key, secret, address = fields.get("apiKey"), fields.get("secret"), str(fields.get("address", "")).lower()
+        balance = _amount(fields.get("balance", self._venue.balance))
+        if (not key or not secret) and not ADDRESS.fullmatch(address):
+            raise BadAdmin('send "apiKey" and "secret", or an "address" of 0x and 40 hex digits')
+        agents = [str(agent).lower() for agent in fields.get("agents", ())]
+        if not all(ADDRESS.fullmatch(agent) for agent in agents):
+            raise BadAdmin('"agents" must be addresses of 0x and 40 hex digits')
+        name = str(key) if key else address
+        if name in self._venue.ledger.accounts:
+            raise BadAdmin(f"account {name} is already open", 409)
+        account = self._venue.open_account(name, secret=str(secret) if key else None, balance=balance)
+        for agent in agents:
+            self._venue.approve_agent(account, agent)
+        return {"account": account.id, "wallet": plain(account.wallet)}
+
+    async def books(self, request: Request) -> dict[str, Any]:
+        name = request.query_params.get("account", "")
+        accounts = self._venue.ledger.accounts
+        account = accounts.get(name) or accounts.get(name.lower())
+        if account is None:
+            raise BadAdmin(f"there is no account {name!r}", 404)
+        instruments = self._venue.market.instruments
+        trades = [trade for symbol in account.trades_of for trade in account.trades_of[symbol]]
+        return {
+            "account": account.id,
+            "wallet": plain(account.wallet),
+            "orders": [order_row(order, instruments[order.symbol]) for order in account.orders.values()],
+            "trades": [trade_row(each, instruments[each.symbol]) for each in sorted(trades, key=lambda each: each.id)],
+            "income": [income_row(each) for each in account.income],
+            "positions": [
+                {"symbol": symbol, "positionAmt": plain(position.quantity), "cost": plain(position.cost)}
+                for symbol, position in account.open_positions()
+            ],
+        }
+
+    async def list_faults(self, request: Request) -> list[dict[str, Any]]:
+        return [
+            {"method": each.method, "path": each.path, "kind": each.kind, "count": each.count}
+            for each in self._faults.waiting
+        ]
+
+    async def add_fault(self, request: Request) -> list[dict[str, Any]]:
+        fields = await _fields(request)
+        method, path, kind = (fields.get(name) for name in ("method", "path", "kind"))
+        count = fields.get("count", 1)
+        if not (isinstance(method, str) and isinstance(path, str) and isinstance(kind, str)):
+            raise BadAdmin('"method", "path" and "kind" must be texts')
+        if not isinstance(count, int) or count < 1:
+            raise BadAdmin('"count" must be a positive number')
+        try:
+            self._faults.add(Fault(method.upper(), path, kind, count))
+        except ValueError as exc:
+            raise BadAdmin(str(exc)) from exc
+        return await self.list_faults(request)
+
+    async def clear_faults(self, request: Request) -> list[dict[str, Any]]:
+        self._faults.waiting.clear()
+        return []
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    try:
+        fields = await request.json()
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise BadAdmin("send a JSON object")
+    return fields
+
+
+def _amount(value: object) -> Decimal:
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise BadAdmin(f'"balance" must be an amount of USDT, not {value!r}')
+    return amount

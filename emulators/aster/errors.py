@@ -1,0 +1,92 @@
+"""
+The venue's refusals: a code a program reads, a text a person reads, and the HTTP status they travel with.
+
+Codes and texts are those of the exchange's error table. Codes are stable; clients must not parse the texts.
+"""
+
+from __future__ import annotations
+
+TEXTS: dict[int, str] = {
+    -1000: "An unknown error occurred while processing the request.",
+    -1001: "Internal error; unable to process your request. Please try again.",
+    -1003: "Too many requests; current limit is {} weight per minute.",
+    -1006: "An unexpected response was received from the message bus. Execution status unknown.",
+    -1007: "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+    -1015: "Too many new orders; current limit is {} orders per minute.",
+    -1021: "Timestamp for this request is outside of the recvWindow.",
+    -1022: "Signature for this request is not valid.",
+    -1023: "Start time is greater than end time.",
+    -1100: "Illegal characters found in parameter '{}'.",
+    -1102: "Mandatory parameter '{}' was not sent, was empty/null, or malformed.",
+    -1106: "Parameter '{}' sent when not required.",
+    -1111: "Precision is over the maximum defined for this asset.",
+    -1115: "Invalid timeInForce.",
+    -1116: "Invalid orderType.",
+    -1117: "Invalid side.",
+    -1120: "Invalid interval.",
+    -1121: "Invalid symbol.",
+    -1128: "Combination of optional parameters invalid.",
+    -1130: "Data sent for parameter '{}' is not valid.",
+    -1136: "Invalid newOrderRespType.",
+    -2011: "Unknown order sent.",
+    -2013: "Order does not exist.",
+    -2014: "API-key format invalid.",
+    -2015: "Invalid API-key, IP, or permissions for action.",
+    -2019: "Margin is insufficient.",
+    -2021: "Order would immediately trigger.",
+    -2022: "ReduceOnly Order is rejected.",
+    -2025: "Reach max open order limit.",
+    -2027: "Exceeded the maximum allowable position at current leverage.",
+    -2028: "Leverage is smaller than permitted: insufficient margin balance.",
+    -4001: "Price less than 0.",
+    -4002: "Price greater than max price.",
+    -4003: "Quantity less than or equal to zero.",
+    -4004: "Quantity less than min quantity.",
+    -4005: "Quantity greater than max quantity.",
+    -4006: "Stop price less than 0.",
+    -4007: "Stop price greater than max price.",
+    -4013: "Price less than min price.",
+    -4014: "Price not increased by tick size.",
+    -4015: "Client order id is not valid.",
+    -4016: "Price is higher than mark price multiplier cap.",
+    -4020: "Target strategy invalid for orderType '{}', closePosition '{}'.",
+    -4021: "Invalid depth limit.",
+    -4023: "Qty not increased by step size.",
+    -4024: "Price is lower than mark price multiplier floor.",
+    -4028: "Leverage {} is not valid.",
+    -4031: "Invalid working type.",
+    -4045: "Reach max stop order limit.",
+    -4046: "No need to change margin type.",
+    -4047: "Margin type cannot be changed if there exists open orders.",
+    -4048: "Margin type cannot be changed if there exists position.",
+    -4059: "No need to change position side.",
+    -4060: "Invalid position side.",
+    -4061: "Order's position side does not match user's setting.",
+    -4067: "Position side cannot be changed if there exists open orders.",
+    -4068: "Position side cannot be changed if there exists position.",
+    -4084: "Method is not allowed currently. Upcoming soon.",
+    -4116: "ClientOrderId is duplicated.",
+    -4137: "Quantity must be zero with closePosition equals true.",
+    -4140: "Invalid symbol status for opening position.",
+    -4164: "Order's notional must be no smaller than {} (unless you choose reduce only).",
+    -4165: "Invalid time interval: the range may not exceed {} days.",
+    -4183: "Price is higher than stop price multiplier cap.",
+    -4184: "Price is lower than stop price multiplier floor.",
+    -4225: "Nonce Expired",
+}
+STATUSES = {-2014: 401, -2015: 401, -1002: 401, -1003: 429, -1015: 429}
+
+
+class Refusal(Exception):
+    """
+    The venue will not do it.
+
+    *code* picks the text; *details* fill its blanks. *text* replaces the table's wording where the exchange is
+    known to word one code in several ways.
+    """
+
+    def __init__(self, code: int, *details: object, text: str | None = None, status: int | None = None) -> None:
+        self.code = code
+        self.text = text or TEXTS.get(code, TEXTS[-1000]).format(*details)
+        self.status = status or STATUSES.get(code, 400)
+        super().__init__(f"{self.code}: {self.text}")

@@ -1,0 +1,251 @@
+"""
+Open endpoints: what the market looks like. Nobody needs an account for these.
+
+The book is the venue's own endless liquidity, one tick wide around the path's price; its sizes, and the open interest,
+are made up but the same for everyone.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from .calls import Answer, Call, Endpoint, with_symbol
+from .errors import Refusal
+from .intervals import HOUR, MINUTE
+from .limits import depth_weight, kline_weight
+from .market import FUNDING_INTERVAL, next_funding_time
+from .parameters import Parameters, integer, interval, limit, text
+from .symbols import QUOTE, Instrument
+from .wire import eight, plain
+
+DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
+INTEREST_RATE = "0.00010000"
+
+
+async def ping(call: Call) -> Answer:
+    return {}
+
+
+async def server_time(call: Call) -> Answer:
+    return {"serverTime": call.now}
+
+
+async def exchange_info(call: Call) -> Answer:
+    market = call.venue.market
+    symbols = []
+    for instrument in market.instruments.values():
+        listed = market.price(instrument.symbol, call.now) is not None
+        symbols.append(instrument.entry if listed else {**instrument.entry, "status": "PENDING_TRADING"})
+    rates = {"interval": "MINUTE", "intervalNum": 1}
+    return {
+        "timezone": "UTC",
+        "serverTime": call.now,
+        "futuresType": "U_MARGINED",
+        "rateLimits": [
+            {"rateLimitType": "REQUEST_WEIGHT", **rates, "limit": call.limits.weights.limit},
+            {"rateLimitType": "ORDERS", **rates, "limit": call.limits.orders.limit},
+        ],
+        "exchangeFilters": [],
+        "assets": [{"asset": QUOTE, "marginAvailable": True, "autoAssetExchange": "-10000"}],
+        "symbols": symbols,
+    }
+
+
+async def depth(call: Call) -> Answer:
+    instrument = call.instrument()
+    levels = integer(call.parameters, "limit") or 500
+    if levels not in DEPTHS:
+        raise Refusal(-4021)
+    bid = call.venue.engine.bid(instrument.symbol)
+
+    def row(ticks: int) -> list[str]:
+        return [instrument.price_text(ticks), _size(instrument, ticks)]
+
+    return {
+        "lastUpdateId": call.now,
+        "E": call.now,
+        "T": call.now,
+        "bids": [row(bid - offset) for offset in range(min(levels, bid - 1))],
+        "asks": [row(bid + 1 + offset) for offset in range(levels)],
+    }
+
+
+async def klines(call: Call) -> Answer:
+    return await _klines(call, text(call.parameters, "symbol"), traded=True)
+
+
+async def mark_price_klines(call: Call) -> Answer:
+    return await _klines(call, text(call.parameters, "symbol"), traded=False)
+
+
+async def index_price_klines(call: Call) -> Answer:
+    return await _klines(call, text(call.parameters, "pair"), traded=False)
+
+
+async def _klines(call: Call, symbol: str, *, traded: bool) -> Answer:
+    call.venue.instrument(symbol)
+    start, end = integer(call.parameters, "startTime"), integer(call.parameters, "endTime")
+    if start is not None and end is not None and start > end:
+        raise Refusal(-1023)
+    rows = limit(call.parameters, default=500, most=1500)
+    timeframe = interval(call.parameters)
+    return await call.venue.market.klines(
+        symbol, timeframe, now=call.now, start=start, end=end, limit=rows, traded=traded
+    )
+
+
+async def premium_index(call: Call) -> Answer:
+    def row(instrument: Instrument) -> dict[str, Any]:
+        mark = eight(call.venue.engine.mark(instrument.symbol))
+        settled = call.now // FUNDING_INTERVAL * FUNDING_INTERVAL
+        return {
+            "symbol": instrument.symbol,
+            "markPrice": mark,
+            "indexPrice": mark,
+            "estimatedSettlePrice": mark,
+            "lastFundingRate": eight(call.venue.market.funding_rate(instrument.symbol, settled)),
+            "interestRate": INTEREST_RATE,
+            "nextFundingTime": next_funding_time(call.now),
+            "time": call.now,
+        }
+
+    return _one_or_all(call, [row(each) for each in call.instruments()])
+
+
+async def funding_rate(call: Call) -> Answer:
+    rows = limit(call.parameters, default=100, most=1000)
+    start, end = integer(call.parameters, "startTime"), integer(call.parameters, "endTime")
+    if start is not None and end is not None and start > end:
+        raise Refusal(-1023)
+    until = call.now if end is None else min(end, call.now)
+    if start is None:
+        start = until // FUNDING_INTERVAL * FUNDING_INTERVAL - (rows - 1) * FUNDING_INTERVAL
+    settlements = [
+        (time, instrument.symbol, rate)
+        for instrument in call.instruments()
+        for time, rate in await call.venue.market.funding_history(instrument.symbol, start, until, rows)
+    ]
+    return [
+        {"symbol": symbol, "fundingRate": eight(rate), "fundingTime": time}
+        for time, symbol, rate in sorted(settlements)[:rows]
+    ]
+
+
+async def funding_info(call: Call) -> Answer:
+    return [
+        {
+            "symbol": instrument.symbol,
+            "interestRate": INTEREST_RATE,
+            "time": call.now // FUNDING_INTERVAL * FUNDING_INTERVAL,
+            "fundingIntervalHours": FUNDING_INTERVAL // HOUR,
+            "fundingFeeCap": 0.03,
+            "fundingFeeFloor": -0.03,
+        }
+        for instrument in call.instruments()
+    ]
+
+
+async def day_ticker(call: Call) -> Answer:
+    rows = []
+    for instrument in call.instruments():
+        day = await call.venue.market.day(instrument.symbol, call.now)
+        change = instrument.price(day.last - day.open)
+        average = day.quote_volume / day.volume if day.volume else instrument.price(day.last)
+        rows.append(
+            {
+                "symbol": instrument.symbol,
+                "priceChange": plain(change),
+                "priceChangePercent": f"{(day.last - day.open) * 100 / day.open:.3f}",
+                "weightedAvgPrice": f"{average:.{instrument.price_decimals + 1}f}",
+                "prevClosePrice": instrument.price_text(day.open),
+                "lastPrice": instrument.price_text(day.last),
+                "lastQty": plain(instrument.min_quantity),
+                "openPrice": instrument.price_text(day.open),
+                "highPrice": instrument.price_text(day.high),
+                "lowPrice": instrument.price_text(day.low),
+                "volume": plain(day.volume),
+                "quoteVolume": f"{day.quote_volume:.4f}",
+                "openTime": day.open_time,
+                "closeTime": day.close_time,
+                "firstId": day.open_time // 1000,
+                "lastId": day.open_time // 1000 + day.trades - 1,
+                "count": day.trades,
+            }
+        )
+    return _one_or_all(call, rows)
+
+
+async def price_ticker(call: Call) -> Answer:
+    rows = [
+        {
+            "symbol": each.symbol,
+            "price": each.price_text(call.venue.engine.bid(each.symbol)),
+            "time": call.now,
+        }
+        for each in call.instruments()
+    ]
+    return _one_or_all(call, rows)
+
+
+async def book_ticker(call: Call) -> Answer:
+    rows = []
+    for instrument in call.instruments():
+        bid = call.venue.engine.bid(instrument.symbol)
+        rows.append(
+            {
+                "symbol": instrument.symbol,
+                "bidPrice": instrument.price_text(bid),
+                "bidQty": _size(instrument, bid),
+                "askPrice": instrument.price_text(bid + 1),
+                "askQty": _size(instrument, bid + 1),
+                "time": call.now,
+            }
+        )
+    return _one_or_all(call, rows)
+
+
+async def open_interest(call: Call) -> Answer:
+    instrument = call.instrument()
+    # A slow wave of a few per cent around the value of a large market, one value a minute.
+    wave = 1 + 0.05 * math.sin(call.now / (37 * HOUR)) + 0.02 * math.sin(call.now / (5 * HOUR))
+    value = Decimal(round(500_000_000 * wave)) / call.venue.engine.mark(instrument.symbol)
+    minute = call.now // MINUTE * MINUTE
+    return {"symbol": instrument.symbol, "openInterest": f"{value:.3f}", "time": minute}
+
+
+def _size(instrument: Instrument, ticks: int) -> str:
+    """Return a plausible size for a price level."""
+    steps = 1000 + ticks * 2_654_435_761 % 9000
+    return plain(steps * instrument.step)
+
+
+def _one_or_all(call: Call, rows: list[dict[str, Any]]) -> Answer:
+    return rows[0] if call.parameters.get("symbol") else rows
+
+
+def _klines_weight(parameters: Parameters) -> int:
+    return kline_weight(integer(parameters, "limit") or 500)
+
+
+def _depth_weight(parameters: Parameters) -> int:
+    return depth_weight(integer(parameters, "limit") or 500)
+
+
+ENDPOINTS = (
+    Endpoint("GET", "ping", ping),
+    Endpoint("GET", "time", server_time),
+    Endpoint("GET", "exchangeInfo", exchange_info),
+    Endpoint("GET", "depth", depth, weight=_depth_weight),
+    Endpoint("GET", "klines", klines, weight=_klines_weight),
+    Endpoint("GET", "markPriceKlines", mark_price_klines, weight=_klines_weight),
+    Endpoint("GET", "indexPriceKlines", index_price_klines, weight=_klines_weight),
+    Endpoint("GET", "premiumIndex", premium_index),
+    Endpoint("GET", "fundingRate", funding_rate),
+    Endpoint("GET", "fundingInfo", funding_info),
+    Endpoint("GET", "ticker/24hr", day_ticker, weight=with_symbol(1, 40)),
+    Endpoint("GET", "ticker/price", price_ticker, weight=with_symbol(1, 2)),
+    Endpoint("GET", "ticker/bookTicker", book_ticker, weight=with_symbol(1, 2)),
+    Endpoint("GET", "openInterest", open_interest),
+)

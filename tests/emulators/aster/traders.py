@@ -1,0 +1,107 @@
+"""People who trade on the emulator in tests: wallets, traders over ASGI, and markets made by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import numpy as np
+from coincurve import PrivateKey
+
+from emulators.aster import Candles, Venue, create_app
+from emulators.aster.auth import address_of, digest_of
+from emulators.aster.intervals import DAY, SPANS
+from emulators.aster.recorded import RecordedMarket
+from emulators.aster.symbols import instrument
+
+T0 = 1_746_403_200_000  # 2025-05-05T00:00Z
+MINUTE = 60_000
+
+
+class Wallet:
+    """A private key that signs messages as the exchange wants them."""
+
+    def __init__(self, key: str = "11" * 32, chain: int = 1666) -> None:
+        self._key = PrivateKey(bytes.fromhex(key))
+        self._chain = chain
+        self.address = address_of(self._key.public_key)
+
+    def signature(self, message: str) -> str:
+        raw = self._key.sign_recoverable(digest_of(message.encode(), self._chain), hasher=None)
+        return (raw[:64] + bytes([raw[64] + 27])).hex()
+
+    def signed(self, parameters: dict[str, Any], nonce: int) -> str:
+        message = urlencode({**parameters, "nonce": nonce, "signer": self.address})
+        return f"{message}&signature=0x{self.signature(message)}"
+
+
+class Trader:
+    """A wallet that trades on a venue through its application, without a network."""
+
+    def __init__(self, venue: Venue, wallet: Wallet | None = None, **options: Any) -> None:
+        self.venue = venue
+        self.wallet = wallet or Wallet()
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(create_app(venue, **options)), base_url="http://venue"
+        )
+        self._uses = 0
+
+    def nonce(self) -> int:
+        self._uses += 1
+        return self.venue.now * 1000 + self._uses
+
+    async def ask(self, method: str, path: str, **parameters: Any) -> httpx.Response:
+        """Send a signed request, GET in the query, anything else in the body."""
+        signed = self.wallet.signed(parameters, self.nonce())
+        if method == "GET":
+            return await self.http.get(f"{path}?{signed}")
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        return await self.http.request(method, path, content=signed, headers=headers)
+
+    async def get(self, name: str, **parameters: Any) -> Any:
+        return (await self.ask("GET", f"/fapi/v3/{name}", **parameters)).json()
+
+    async def order(self, side: str, kind: str = "MARKET", **parameters: Any) -> Any:
+        """Place an order in BTCUSDT and return the answer's JSON."""
+        parameters = {"symbol": "BTCUSDT", "side": side, "type": kind, "newOrderRespType": "RESULT", **parameters}
+        return (await self.ask("POST", "/fapi/v3/order", **parameters)).json()
+
+    async def state(self, answer: dict[str, Any]) -> Any:
+        """Return the present state of an order that was placed."""
+        return await self.get("order", symbol=answer["symbol"], orderId=answer["orderId"])
+
+    async def position(self, symbol: str = "BTCUSDT") -> Any:
+        return (await self.get("positionRisk", symbol=symbol))[0]
+
+    async def wallet_balance(self) -> Decimal:
+        return Decimal((await self.get("balance"))[0]["balance"])
+
+
+def market_of(
+    *rows: tuple[float, float, float, float],
+    symbol: str = "BTCUSDT",
+    base: str = "1m",
+    funding: dict[int, str] | None = None,
+) -> RecordedMarket:
+    """
+    Return a market of candles (open, high, low, close), the first of which opens when trading begins.
+
+    Before them lies one day at the first open.
+    """
+    first = rows[0][0]
+    history = DAY // SPANS[base]
+    prices = np.array([(first,) * 4] * history + list(rows), dtype=np.float64)
+    spec = instrument(symbol)
+    ticks = np.rint(prices * 10**spec.price_decimals).astype(np.int64)
+    times = T0 + (np.arange(len(prices), dtype=np.int64) - history) * SPANS[base]
+    opened, high, low, closed = ticks.T
+    candles = Candles(SPANS[base], times, opened, high, low, closed, np.full(len(prices), 10_000, np.int64))
+    rates = {time // MINUTE: Decimal(rate) for time, rate in (funding or {}).items()}
+    return RecordedMarket({symbol: spec}, {symbol: candles}, {symbol: rates}, base=base, start=T0)
+
+
+def flat(price: float, minutes: int) -> list[tuple[float, float, float, float]]:
+    """Return candles in which nothing happens."""
+    return [(price,) * 4] * minutes
