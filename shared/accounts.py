@@ -17,13 +17,21 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from shared.domain.account import Account, RiskLimits
-from shared.domain.market import Timeframe
 from shared.durations import Duration
 from shared.secrets import remember
-from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError
+from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError, Timeframes, at_least_one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +108,8 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
-    symbols: Annotated[tuple[str, ...], BeforeValidator(_symbols), Field(min_length=1)] | None = None
-    timeframes: Annotated[tuple[Timeframe, ...], Field(min_length=1)] | None = None
+    symbols: Annotated[tuple[str, ...], BeforeValidator(_symbols), AfterValidator(at_least_one)] | None = None
+    timeframes: Timeframes | None = None
     interval: Duration | None = None
     model: str | None = None
     fallback_models: tuple[str, ...] | None = None

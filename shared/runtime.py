@@ -51,6 +51,7 @@ class Runtime:
         if settings.database_url is None:
             raise SettingsError("DATABASE_URL is not set, and no server of our own was started")
         self.settings = settings
+        self._long_lived = long_lived
         self.accounts: Mapping[str, ConfiguredAccount] = configured_accounts(settings)
         self.database = Database(settings.database_url.get_secret_value(), long_lived=long_lived)
         self.open_work: OpenWork = self.database.open_work
@@ -103,8 +104,11 @@ class Runtime:
             self._synchronised = True
 
     async def require_time(self) -> None:
-        """Have the exchange's time, or raise VenueError: no tick may be named by a clock that was never set."""
-        if not self._synchronised:
+        """Have the exchange's time, or raise VenueError: no tick may be named by a clock that was never set.
+
+        A short-lived process asks every time: a container may have been frozen since, and its clock with it.
+        """
+        if not (self._synchronised and self._long_lived):
             await self.synchronise()
 
     async def verify(self) -> None:

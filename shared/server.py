@@ -23,6 +23,6 @@ def database_server(settings: Settings) -> Iterator[Settings]:
     # Migrations cost a third of a second to import, and a named database is migrated by whoever deploys it.
     from shared.db.migrate import upgrade  # noqa: PLC0415
 
-    with embedded_postgres(settings.data_folder / "postgres", binaries=settings.postgres_bin) as url:
+    with embedded_postgres(settings.data_folder.resolve() / "postgres", binaries=settings.postgres_bin) as url:
         asyncio.run(upgrade(url))
         yield settings.model_copy(update={"database_url": SecretStr(url)})

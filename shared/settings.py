@@ -32,6 +32,9 @@ from shared.durations import Duration
 
 OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_")
 LIVE_CONFIRMATION = "yes, with real money"
+CURRENT_DATA = Path(".perpetua/current")
+"""By default every market has a folder of its own under `.perpetua`, and this one leads to the one last traded on."""
+
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -64,6 +67,13 @@ def _words(value: Any) -> Any:
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
+def at_least_one(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return *value*. Raises ValueError when there is nothing in it."""
+    if not value:
+        raise ValueError("must name at least one")
+    return value
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     try:
@@ -84,7 +94,7 @@ def _postgres_url(value: SecretStr) -> SecretStr:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
-Timeframes = Annotated[tuple[Timeframe, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)]
+Timeframes = Annotated[tuple[Timeframe, ...], AfterValidator(at_least_one)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 
@@ -102,9 +112,9 @@ class Settings(BaseSettings):
     # The account named by plain variables; ACCOUNTS_FILE names many.
     account_id: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     accounts_file: Path | None = None
-    assets: Words = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    assets: Annotated[Words, AfterValidator(at_least_one)] = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
     interval: Duration = Field(default="5m", validate_default=True)
-    timeframes: Timeframes = (Timeframe.M5, Timeframe.H4)
+    timeframes: Annotated[Timeframes, NoDecode, BeforeValidator(_words)] = (Timeframe.M5, Timeframe.H4)
     leverage: int = Field(default=3, ge=1, le=125)
     llm_model: str | None = None
     llm_fallback_models: Words = ()
@@ -140,7 +150,7 @@ class Settings(BaseSettings):
     risk_max_funding_rate: Decimal = Field(default=Decimal("0.001"), ge=0)
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
-    data_folder: Path = Path(".perpetua")
+    data_folder: Path = CURRENT_DATA
     postgres_bin: Path | None = None
 
     api_host: str = "127.0.0.1"
@@ -157,8 +167,6 @@ class Settings(BaseSettings):
     @field_validator("assets")
     @classmethod
     def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("must name at least one symbol, such as BTCUSDT")
         return tuple(symbol.upper() for symbol in value)
 
     @property

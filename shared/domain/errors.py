@@ -24,6 +24,7 @@ PerpetuaError
 ├── UnknownAccount              no such account
 ├── AccountNotTrading           the account is paused or halted
 ├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
+├── BadCursor                   no page begins there: begin with the first
 └── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
 """
 
@@ -130,6 +131,10 @@ class AccountNotTrading(PerpetuaError):
 
 class DatabaseUnavailable(PerpetuaError):
     """The database cannot be reached, or gave up on the transaction: try the whole again, the keys make it safe."""
+
+
+class BadCursor(PerpetuaError):
+    """No page of the list begins there: begin with the first one."""
 
 
 class MarketDataUnusable(PerpetuaError):

@@ -1,0 +1,135 @@
+"""
+Every error over HTTP is a problem document (RFC 9457): `{"type", "title", "status", "detail", "code"}`.
+
+`code` is what programs go by: it stays the same while words change. No document shows a secret or a stack.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from functions.events import BadEvent
+from shared.domain.errors import (
+    AccountNotTrading,
+    BadCursor,
+    ClockSkewed,
+    DatabaseUnavailable,
+    LeaseLost,
+    MarketDataUnusable,
+    ModelError,
+    ModelRefused,
+    ModelUnavailable,
+    NotAuthorised,
+    OutcomeUnknown,
+    PerpetuaError,
+    RateLimited,
+    Refused,
+    StageBusy,
+    StaleRequest,
+    UnknownAccount,
+    UnusableReply,
+    VenueError,
+    VenueUnreachable,
+)
+from shared.secrets import mask_text
+
+log = logging.getLogger("perpetua.app")
+
+MEANINGS: dict[type[PerpetuaError], tuple[int, str]] = {
+    BadEvent: (422, "bad_event"),
+    StaleRequest: (422, "stale_request"),
+    UnknownAccount: (404, "unknown_account"),
+    StageBusy: (409, "stage_busy"),
+    LeaseLost: (409, "lease_lost"),
+    AccountNotTrading: (409, "account_not_trading"),
+    MarketDataUnusable: (502, "market_data_unusable"),
+    VenueError: (502, "venue_failed"),
+    VenueUnreachable: (502, "venue_unreachable"),
+    RateLimited: (502, "venue_rate_limited"),
+    ClockSkewed: (502, "venue_clock_skewed"),
+    OutcomeUnknown: (502, "venue_outcome_unknown"),
+    Refused: (502, "venue_refused"),
+    NotAuthorised: (502, "venue_not_authorised"),
+    ModelError: (502, "model_failed"),
+    ModelUnavailable: (502, "model_unavailable"),
+    ModelRefused: (502, "model_refused"),
+    UnusableReply: (502, "model_reply_unusable"),
+    DatabaseUnavailable: (503, "database_unavailable"),
+}
+"""What each failure is to a caller. One that is not listed is told like the nearest listed ancestor."""
+
+HTTP_CODES = {404: "no_such_path", 405: "method_not_allowed"}
+RETRY_SECONDS = 5
+"""What a caller is told to wait for a database that is away."""
+
+
+class Problem(Exception):
+    """An error as it is told over HTTP. *members* are added to the document."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+        self.members = members
+
+    def response(self) -> Response:
+        """Return the document."""
+        document = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": mask_text(self.detail),
+            "code": self.code,
+            **self.members,
+        }
+        return JSONResponse(document, self.status, self.headers, media_type="application/problem+json")
+
+
+def internal_error() -> Problem:
+    """Return what is told of a defect: nothing but that there is one. The log has the rest, by the request's id."""
+    return Problem(500, "internal_error", "something went wrong here; the log has it under this X-Request-Id")
+
+
+async def _problem(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, Problem)  # noqa: S101 - as registered below
+    return exc.response()
+
+
+async def _no_route(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)  # noqa: S101 - as registered below
+    detail = f"there is no {request.method} {request.scope['path']}"
+    return Problem(
+        exc.status_code, HTTP_CODES.get(exc.status_code, "http_error"), detail, headers=exc.headers
+    ).response()
+
+
+async def _bad_cursor(_: Request, exc: Exception) -> Response:
+    return Problem(400, "bad_parameter", f"before: {exc}", parameter="before").response()
+
+
+async def _named_failure(_: Request, exc: Exception) -> Response:
+    meaning = next((MEANINGS[kind] for kind in type(exc).__mro__ if kind in MEANINGS), None)
+    if meaning is None:
+        raise exc
+    status, code = meaning
+    if status >= 500:
+        log.warning("request not served", extra={"code": code, "why": str(exc)})
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None
+    return Problem(status, code, str(exc), headers=headers).response()
+
+
+HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    Problem: _problem,
+    HTTPException: _no_route,
+    BadCursor: _bad_cursor,
+    PerpetuaError: _named_failure,
+}

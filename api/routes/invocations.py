@@ -1,0 +1,89 @@
+"""
+Stages over HTTP: in plain REST, and by the path and in the words of AWS Lambda's Invoke, so that a client of its SDK
+can be pointed here. Same event, same result, same stage; repeating is as safe as anywhere.
+"""
+
+import json
+import logging
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from api.errors import Problem
+from api.state import runtime_of
+from functions.invoke import DOORS, invoke
+from shared.domain.errors import PerpetuaError
+from shared.secrets import mask_text
+
+log = logging.getLogger("perpetua.app")
+
+MOST_BYTES = 64 * 1024
+
+
+async def invoke_stage(request: Request) -> Response:
+    """Run the stage that the path names on the event in the body; answer with its result."""
+    door = request.path_params["stage"]
+    if door not in DOORS:
+        raise Problem(404, "no_such_stage", f"there is no stage {door}: there is {', '.join(DOORS)}")
+    return JSONResponse(await invoke(runtime_of(request), door, await _event(request)))
+
+
+async def invoke_function(request: Request) -> Response:
+    """Answer as Lambda's Invoke does: a handler that failed is a 200 with `X-Amz-Function-Error`.
+
+    Only the synchronous invocation type is served. Errors that Lambda tells by status are problem documents with the
+    header and the `Message` that its SDKs look for.
+    """
+    door = request.path_params["name"]
+    if door not in DOORS:
+        detail = f"Function not found: {door}: there is {', '.join(DOORS)}"
+        raise _for_sdk(Problem(404, "no_such_stage", detail), "ResourceNotFoundException")
+    if request.headers.get("x-amz-invocation-type", "RequestResponse") != "RequestResponse":
+        detail = "only the invocation type RequestResponse is served here"
+        raise _for_sdk(Problem(400, "bad_invocation_type", detail), "InvalidParameterValueException")
+    try:
+        event = await _event(request)
+    except Problem as exc:
+        kind = "RequestTooLargeException" if exc.status == 413 else "InvalidRequestContentException"
+        raise _for_sdk(exc, kind) from None
+    headers = {"X-Amz-Executed-Version": "$LATEST"}
+    try:
+        return JSONResponse(await invoke(runtime_of(request), door, event), headers=headers)
+    except Exception as exc:
+        failure = {"errorType": type(exc).__name__, "errorMessage": _said(exc)}
+        return JSONResponse(failure, headers=headers | {"X-Amz-Function-Error": "Unhandled"})
+
+
+def _said(exc: Exception) -> str:
+    if isinstance(exc, PerpetuaError):
+        return mask_text(str(exc))
+    log.error("function failed", exc_info=exc)
+    return "something went wrong here; the log has it under this X-Request-Id"
+
+
+def _for_sdk(problem: Problem, kind: str) -> Problem:
+    return Problem(
+        problem.status,
+        problem.code,
+        problem.detail,
+        headers={"X-Amzn-ErrorType": kind},
+        Type="User",
+        Message=problem.detail,
+    )
+
+
+async def _event(request: Request) -> Any:
+    """Return the JSON in the body; an empty body is an empty event. Raises Problem."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise Problem(413, "body_too_large", f"the body is larger than {MOST_BYTES} bytes")
+    except ClientDisconnect:
+        raise Problem(400, "body_incomplete", "the connection ended before the body did") from None
+    try:
+        return json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise Problem(400, "bad_json", "the body is not JSON") from None

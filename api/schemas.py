@@ -1,0 +1,121 @@
+"""
+What a query may say, path by path. Anything else is refused by name: a misspelt filter that went unnoticed would show
+the wrong rows.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+
+from api.errors import Problem
+from shared.domain.decision import Action
+from shared.domain.market import Timeframe
+from shared.domain.order import OrderState
+from shared.domain.risk import Verdict
+
+AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Symbol = Annotated[str, BeforeValidator(str.upper), Field(pattern=r"^\S{1,40}$")]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies beyond the calendar") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+class Query(BaseModel):
+    """What every query has in common: nothing but that it is known in full."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoQuery(Query):
+    """A path that takes no parameters."""
+
+
+class AccountQuery(Query):
+    """One account, or all of them."""
+
+    account: AccountId | None = None
+
+
+class PageQuery(Query):
+    """A page of what happened within [since, until). `before` is the `next` of the page before."""
+
+    since: Moment | None = None
+    until: Moment | None = None
+    limit: Limit = 100
+    before: str | None = None
+
+
+class ListQuery(PageQuery, AccountQuery):
+    """A page of a list that belongs to accounts."""
+
+
+class SymbolQuery(ListQuery):
+    """A list that can be narrowed to one symbol."""
+
+    symbol: Symbol | None = None
+
+
+class OrdersQuery(SymbolQuery):
+    """Orders by state."""
+
+    state: OrderState | None = None
+
+
+class DecisionsQuery(SymbolQuery):
+    """Decisions by what was wanted and by what risk said."""
+
+    action: Action | None = None
+    verdict: Verdict | None = None
+
+
+class ModelCallsQuery(ListQuery):
+    """Calls of models; `full` shows prompts and raw replies too."""
+
+    full: bool = False
+
+
+class CandlesQuery(PageQuery):
+    """Candles of one series, by when they opened."""
+
+    symbol: Symbol
+    timeframe: Timeframe
+
+
+class PerformanceQuery(AccountQuery):
+    """How many days make a year for the ratios: markets that never close have 365, exchanges 252."""
+
+    annualisation: Literal["365", "252"] = "365"
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def read_query(request: Request, kind: type[Q]) -> Q:
+    """Return the query string of *request* as *kind* describes it. Raises Problem, naming the parameter."""
+    given = request.query_params.multi_items()
+    if twice := [name for name, count in Counter(name for name, _ in given).items() if count > 1]:
+        raise _bad_parameter(twice[0], f"{twice[0]} is given twice")
+    try:
+        return kind.model_validate(dict(given))
+    except ValidationError as exc:
+        problem = exc.errors(include_url=False, include_context=False)[0]
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(kind.model_fields) or "none"
+        raise _bad_parameter(name, f"{request.scope['path']} has no parameter {name}: it takes {known}")
+    raise _bad_parameter(name, f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+
+
+def _bad_parameter(name: str, detail: str) -> Problem:
+    return Problem(400, "bad_parameter", detail, parameter=name)

@@ -1,0 +1,24 @@
+"""What the application holds while it runs."""
+
+from starlette.requests import HTTPConnection
+
+from api.pulse import Pulse
+from shared.db.reports import Reports
+from shared.runtime import Runtime
+
+
+def runtime_of(request: HTTPConnection) -> Runtime:
+    """Return the adapters behind this application."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+def reports_of(request: HTTPConnection) -> Reports:
+    """Return the reading side of the database."""
+    return Reports(runtime_of(request).database)
+
+
+def pulse_of(request: HTTPConnection) -> Pulse:
+    """Return what knows whether the exchange answers."""
+    pulse: Pulse = request.app.state.pulse
+    return pulse

@@ -1,0 +1,93 @@
+"""Trades, each counted once, by the exchange's trade id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, Select, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db.batch import insert_all
+from shared.db.tables import fills, orders
+from shared.domain.order import Fill, Side
+from shared.domain.position import Direction
+from shared.domain.risk import Exit
+
+_COLUMNS = [column for column in fills.columns if column.name != "account_id"]
+
+
+class FillTable:
+    """The `Fills` port."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def last_trade_ids(self, account_id: str) -> Mapping[str, int]:
+        """Return the largest known trade id per symbol."""
+        found = await self._connection.execute(
+            select(fills.c.symbol, func.max(fills.c.trade_id).label("last"))
+            .where(fills.c.account_id == account_id)
+            .group_by(fills.c.symbol)
+        )
+        return {row.symbol: row.last for row in found}
+
+    async def save(self, account_id: str, traded: Sequence[Fill]) -> Sequence[Fill]:
+        """Store trades; return those that were new."""
+        by_key = {(fill.symbol, fill.trade_id): fill for fill in traded}
+        if not by_key:
+            return []
+        rows = [{"account_id": account_id, **asdict(fill)} for fill in by_key.values()]
+        stored = await self._connection.execute(
+            insert_all(fills, rows).on_conflict_do_nothing().returning(fills.c.symbol, fills.c.trade_id)
+        )
+        new = {(row.symbol, row.trade_id) for row in stored}
+        return [fill for key, fill in by_key.items() if key in new]
+
+    async def recent(self, account_id: str, limit: int) -> Sequence[Fill]:
+        """Return the latest trades, newest first."""
+        return await self._read(
+            select(*_COLUMNS)
+            .where(fills.c.account_id == account_id)
+            .order_by(fills.c.at.desc(), fills.c.symbol, fills.c.trade_id.desc())
+            .limit(limit)
+        )
+
+    async def last_exits(self, account_id: str, since: datetime) -> Mapping[str, Exit]:
+        """
+        Return, per symbol, the last trade since then that reduced a position.
+
+        Such a trade realised a profit or a loss, or came from an order that can do nothing but reduce.
+        """
+        reducing = exists().where(
+            orders.c.account_id == fills.c.account_id,
+            orders.c.venue_order_id == fills.c.venue_order_id,
+            orders.c.symbol == fills.c.symbol,
+            or_(orders.c.reduce_only, orders.c.quantity.is_(None)),
+        )
+        found = await self._connection.execute(
+            select(fills.c.symbol, fills.c.side, fills.c.at)
+            .ext(distinct_on(fills.c.symbol))
+            .where(fills.c.account_id == account_id, fills.c.at >= since, or_(fills.c.realized_pnl != 0, reducing))
+            .order_by(fills.c.symbol, fills.c.at.desc(), fills.c.trade_id.desc())
+        )
+        return {
+            row.symbol: Exit(at=row.at, direction=Direction.LONG if row.side == Side.SELL else Direction.SHORT)
+            for row in found
+        }
+
+    async def all(self, account_id: str) -> Sequence[Fill]:
+        """Return every trade of the account, oldest first."""
+        return await self._read(
+            select(*_COLUMNS)
+            .where(fills.c.account_id == account_id)
+            .order_by(fills.c.at, fills.c.symbol, fills.c.trade_id)
+        )
+
+    async def _read(self, statement: Select[Any]) -> list[Fill]:
+        return [_fill(row) for row in (await self._connection.execute(statement)).mappings()]
+
+
+def _fill(row: RowMapping) -> Fill:
+    return Fill(**{**row, "side": Side(row["side"])})

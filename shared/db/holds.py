@@ -1,0 +1,94 @@
+"""Positions and equity as the exchange last reported them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db.batch import insert_all
+from shared.db.tables import equity, positions
+from shared.domain.performance import EquityPoint
+from shared.domain.position import Direction, Position
+
+_POSITION = [column for column in positions.columns if column.name not in {"account_id", "at"}]
+_POINT = [equity.c.at, equity.c.wallet, equity.c.unrealized, equity.c.deposited]
+
+
+class HoldTable:
+    """The `Holds` port."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def positions(self, account_id: str) -> Sequence[Position]:
+        """Return the open positions of the last reconciliation."""
+        found = await self._connection.execute(
+            select(*_POSITION)
+            .where(positions.c.account_id == account_id)
+            .order_by(positions.c.symbol, positions.c.direction)
+        )
+        return [Position(**{**row, "direction": Direction(row["direction"])}) for row in found.mappings()]
+
+    async def replace_positions(self, account_id: str, held: Sequence[Position], at: datetime) -> None:
+        """Make these the open positions."""
+        await self._connection.execute(delete(positions).where(positions.c.account_id == account_id))
+        if held:
+            rows = [{"account_id": account_id, "at": at, **asdict(position)} for position in held]
+            await self._connection.execute(insert_all(positions, rows))
+
+    async def add_equity(self, account_id: str, point: EquityPoint) -> None:
+        """Add a point to the equity curve; a second one of the same time replaces the first."""
+        values = asdict(point)
+        await self._connection.execute(
+            insert(equity)
+            .values(account_id=account_id, **values)
+            .on_conflict_do_update(index_elements=[equity.c.account_id, equity.c.at], set_=values)
+        )
+
+    async def last_equity(self, account_id: str) -> EquityPoint | None:
+        """Return the newest point."""
+        return await self._point(_curve(account_id).order_by(equity.c.at.desc()))
+
+    async def marks(self, account_id: str, day: datetime) -> tuple[EquityPoint | None, Decimal | None]:
+        """Return (the last point before *day* or else the first one since, the highest equity less deposits ever)."""
+        before = _curve(account_id).where(equity.c.at < day).order_by(equity.c.at.desc())
+        since = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at)
+        point = await self._point(before) or await self._point(since)
+        peak = await self._connection.scalar(
+            select(func.max(equity.c.wallet + equity.c.unrealized - equity.c.deposited)).where(
+                equity.c.account_id == account_id
+            )
+        )
+        return point, peak
+
+    async def curve(self, account_id: str, most: int) -> Sequence[EquityPoint]:
+        """Return the equity curve, oldest first: at most *most* points evenly spaced, the newest among them."""
+        numbered = (
+            select(
+                *_POINT,
+                func.row_number().over(order_by=equity.c.at.desc()).label("back"),
+                func.count().over().label("count"),
+            )
+            .where(equity.c.account_id == account_id)
+            .subquery()
+        )
+        step = (numbered.c.count - 1) // most + 1
+        found = await self._connection.execute(
+            select(numbered.c.at, numbered.c.wallet, numbered.c.unrealized, numbered.c.deposited)
+            .where((numbered.c.back - 1) % step == 0)
+            .order_by(numbered.c.at)
+        )
+        return [EquityPoint(**row) for row in found.mappings()]
+
+    async def _point(self, statement: Select[Any]) -> EquityPoint | None:
+        row = (await self._connection.execute(statement.limit(1))).mappings().one_or_none()
+        return None if row is None else EquityPoint(**row)
+
+
+def _curve(account_id: str) -> Select[Any]:
+    return select(*_POINT).where(equity.c.account_id == account_id)

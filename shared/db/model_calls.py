@@ -1,0 +1,64 @@
+"""Every question to a model, with the answer as received and what it cost."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db.batch import insert_all
+from shared.db.tables import model_calls
+from shared.domain.cycle import StageRequest
+from shared.domain.model import ModelCall, Prompt
+
+_PLAIN = (
+    "asked_model",
+    "answered_model",
+    "provider",
+    "content",
+    "raw",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost",
+    "latency_ms",
+    "error",
+    "at",
+)
+"""What a call and its row have in common; the prompt has columns of its own."""
+
+
+class ModelCallTable:
+    """The `ModelCalls` port."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def save(self, request: StageRequest, calls: Sequence[ModelCall]) -> None:
+        """Store the calls of a cycle, after those stored before: each was paid for, so none replaces another."""
+        if not calls:
+            return
+        rows = [
+            {
+                "account_id": request.account_id,
+                "tick": request.tick,
+                "prompt_version": call.prompt.version,
+                "prompt_system": call.prompt.system,
+                "prompt_user": call.prompt.user,
+                **{name: getattr(call, name) for name in _PLAIN},
+            }
+            for call in calls
+        ]
+        await self._connection.execute(insert_all(model_calls, rows))
+
+    async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
+        """Return the calls of a cycle in the order they were made."""
+        found = await self._connection.execute(
+            select(model_calls)
+            .where(model_calls.c.account_id == request.account_id, model_calls.c.tick == request.tick)
+            .order_by(model_calls.c.id)
+        )
+        return [_call(row) for row in found]
+
+
+def _call(row: Row[*tuple[object, ...]]) -> ModelCall:
+    prompt = Prompt(version=row.prompt_version, system=row.prompt_system, user=row.prompt_user)
+    return ModelCall(prompt=prompt, **{name: getattr(row, name) for name in _PLAIN})

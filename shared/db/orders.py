@@ -1,0 +1,145 @@
+"""Orders as we believe them to be, ours and those we found at the exchange. The exchange has the last word."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db.batch import given, insert_all
+from shared.db.tables import orders
+from shared.domain.cycle import StageRequest
+from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder
+
+_ALIVE = [state for state in OrderState if state.unsettled or state.working]
+_TERMS = ("account_id", "tick", "symbol", "leg", "attempt", "side", "type", "quantity", "stop_price", "reduce_only")
+_PROGRESS = ("state", "venue_order_id", "executed_quantity", "average_price", "reason", "sent_at")
+
+
+class OrderTable:
+    """The `Orders` port."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def promise(self, intents: Sequence[Intent]) -> None:
+        """Record intents as INTENDED. One that stands already is left as it is."""
+        if not intents:
+            return
+        rows = [
+            {
+                **{name: getattr(intent, name) for name in _TERMS},
+                "client_order_id": intent.client_order_id,
+                "state": OrderState.INTENDED,
+            }
+            for intent in intents
+        ]
+        await self._connection.execute(insert_all(orders, rows).on_conflict_do_nothing())
+
+    async def of_cycle(self, request: StageRequest) -> Sequence[Order]:
+        """Return our orders of a cycle, oldest first."""
+        return await self._read(
+            select(orders).where(orders.c.account_id == request.account_id, orders.c.tick == request.tick)
+        )
+
+    async def alive(self, account_id: str) -> Sequence[Order]:
+        """Return the orders that rest at the exchange, or may, oldest first."""
+        return await self._read(select(orders).where(orders.c.account_id == account_id, orders.c.state.in_(_ALIVE)))
+
+    async def save(self, changed: Sequence[Order]) -> None:
+        """Update state, executed quantity, average price, venue id, reason and sending time."""
+        if not changed:
+            return
+        rows = [
+            {
+                "account_id": order.intent.account_id,
+                "client_order_id": order.client_order_id,
+                **{name: getattr(order, name) for name in _PROGRESS},
+            }
+            for order in changed
+        ]
+        new = given(orders, rows)
+        await self._connection.execute(
+            update(orders)
+            .where(orders.c.account_id == new.c.account_id, orders.c.client_order_id == new.c.client_order_id)
+            .values({name: new.c[name] for name in _PROGRESS} | {"updated_at": func.now()})
+        )
+
+    async def adopt(self, account_id: str, found: Sequence[VenueOrder], at: datetime) -> None:
+        """Record orders that the exchange has and we had not, as Leg.EXTERNAL; those known already get its state."""
+        if not found:
+            return
+        rows = [_adopted(account_id, order, at) for order in {order.client_order_id: order for order in found}.values()]
+        statement = insert_all(orders, rows)
+        told = statement.excluded
+        # Others may use a client order id again for another order; ours is what we promised.
+        terms = ("symbol", "side", "type", "quantity", "stop_price", "reduce_only")
+        external = orders.c.leg == Leg.EXTERNAL
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[orders.c.account_id, orders.c.client_order_id],
+                set_={name: case((external, told[name]), else_=orders.c[name]) for name in terms}
+                | {name: told[name] for name in ("state", "venue_order_id", "executed_quantity", "average_price")}
+                | {"updated_at": told.updated_at},
+            )
+        )
+
+    async def known(self, account_id: str, venue_order_ids: Sequence[int]) -> frozenset[int]:
+        """Return those of the exchange's order ids that we have a row for."""
+        found = await self._connection.scalars(
+            select(orders.c.venue_order_id).where(
+                orders.c.account_id == account_id, orders.c.venue_order_id.in_(venue_order_ids)
+            )
+        )
+        return frozenset(found)
+
+    async def _read(self, statement: Select[Any]) -> Sequence[Order]:
+        return [_order(row) for row in await self._connection.execute(statement.order_by(orders.c.id))]
+
+
+def _order(row: Row[Any]) -> Order:
+    intent = Intent(
+        account_id=row.account_id,
+        # Somebody else's order serves no tick of ours; it is named by when we found it.
+        tick=row.tick or row.created_at,
+        symbol=row.symbol,
+        leg=Leg(row.leg),
+        attempt=row.attempt,
+        side=Side(row.side),
+        type=OrderType(row.type),
+        quantity=row.quantity,
+        stop_price=row.stop_price,
+        reduce_only=row.reduce_only,
+    )
+    return Order(
+        intent=intent,
+        client_order_id=row.client_order_id,
+        state=OrderState(row.state),
+        venue_order_id=row.venue_order_id,
+        executed_quantity=row.executed_quantity,
+        average_price=row.average_price,
+        reason=row.reason,
+        sent_at=row.sent_at,
+    )
+
+
+def _adopted(account_id: str, order: VenueOrder, at: datetime) -> dict[str, Any]:
+    return {
+        "account_id": account_id,
+        "symbol": order.symbol,
+        "leg": Leg.EXTERNAL,
+        "attempt": 0,
+        "client_order_id": order.client_order_id,
+        "side": order.side,
+        "type": order.type,
+        "quantity": None if order.closes_position else order.quantity,
+        "stop_price": order.stop_price or None,
+        "reduce_only": order.reduce_only,
+        "state": order.state,
+        "venue_order_id": order.venue_order_id,
+        "executed_quantity": order.executed_quantity,
+        "average_price": order.average_price,
+        "created_at": at,
+        "updated_at": at,
+    }

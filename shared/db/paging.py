@@ -1,0 +1,90 @@
+"""
+Lists by the page: newest first, and neither a gap nor a repeat while rows are added.
+
+A page ends at a row, and the next one begins after that row's key, not after a number of rows. A row crosses the wire
+as plain JSON: money and quantities as strings, moments in ISO 8601.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.domain.errors import BadCursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some rows of a list, and the cursor that the next ones follow; None after the last."""
+
+    rows: list[dict[str, Any]]
+    next: str | None
+
+
+async def read_page(
+    connection: AsyncConnection,
+    statement: Select[Any],
+    key: Sequence[ColumnElement[Any]],
+    *,
+    limit: int,
+    before: str | None,
+    ascending: bool = False,
+) -> Page:
+    """Return *limit* rows in falling (or *ascending*) order of *key*, which no two rows share, from *before* on.
+
+    Raises BadCursor.
+    """
+    if before is not None:
+        last = tuple_(*(literal(value, column.type) for value, column in zip(_read(before, key), key, strict=True)))
+        statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
+    marks = [column.label(f"key_{place}") for place, column in enumerate(key)]
+    order = key if ascending else [column.desc() for column in key]
+    found = await connection.execute(statement.add_columns(*marks).order_by(*order).limit(limit + 1))
+    rows = [plain(row) for row in found]
+    keys = [[row.pop(mark.name) for mark in marks] for row in rows]
+    return Page(rows=rows[:limit], next=_written(keys[limit - 1]) if len(rows) > limit else None)
+
+
+def plain(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    """Return *row* ready for JSON."""
+    return {name: _plain(value) for name, value in row._mapping.items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return f"{value:f}"
+        case datetime():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def _written(key: Sequence[Any]) -> str:
+    text = json.dumps(key)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        kinds = [column.type.python_type for column in key]
+        read = [
+            datetime.fromisoformat(value) if kind is datetime else value
+            for value, kind in zip(values, kinds, strict=True)
+        ]
+    except (ValueError, TypeError) as exc:
+        raise _bad(cursor) from exc
+    if not all(isinstance(value, kind) for value, kind in zip(read, kinds, strict=True)):
+        raise _bad(cursor)
+    return read
+
+
+def _bad(cursor: str) -> BadCursor:
+    return BadCursor(f"{cursor[:80]!r} is no cursor of this list: leave it out to begin with the newest")

@@ -1,0 +1,344 @@
+"""
+What people and dashboards read: lists by the page, the outbox by its cursor, and the state of things at a glance.
+
+Rows are plain JSON; the exchange's ids are strings, being larger than some readers' numbers. Each call is one read-only
+transaction and raises DatabaseUnavailable, and BadCursor where it takes a cursor.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypedDict, Unpack
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Select,
+    Table,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from shared.db.fills import FillTable
+from shared.db.holds import HoldTable
+from shared.db.incomes import IncomeTable
+from shared.db.paging import Page, plain, read_page
+from shared.db.tables import (
+    accounts,
+    answers,
+    candles,
+    decisions,
+    diary,
+    discrepancies,
+    equity,
+    events,
+    fills,
+    model_calls,
+    orders,
+    positions,
+    stage_runs,
+)
+from shared.db.unit_of_work import Database
+from shared.db.values import TransactionId
+from shared.domain.cycle import Stage
+from shared.domain.errors import BadCursor
+from shared.domain.market import Timeframe
+from shared.domain.order import Fill, OrderState
+from shared.domain.performance import EquityPoint
+
+CURVE_POINTS = 5000
+"""The most points of an equity curve that performance is computed from."""
+
+
+class Narrowing(TypedDict, total=False):
+    """What narrows every list down. `before` is the `next` of the page before; without a limit a page has 100 rows."""
+
+    account: str | None
+    since: datetime | None
+    until: datetime | None
+    limit: int
+    before: str | None
+
+
+class Reports:
+    """The reading side of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def accounts(self, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the accounts by id, each with its newest equity, newest tick and number of open positions."""
+        newest = _newest_equity()
+        statement = select(
+            accounts.c.id.label("account"),
+            accounts.c.status,
+            accounts.c.status_reason,
+            accounts.c.config.op("-")(literal("status", Text)).label("config"),  # the one in force has its own column
+            accounts.c.created_at,
+            accounts.c.updated_at,
+            newest.c.at.label("equity_at"),
+            newest.c.equity,
+            newest.c.deposited,
+            _newest_tick().label("last_tick"),
+            _count(positions).label("open_positions"),
+        ).select_from(accounts.outerjoin(newest, true()))
+        return await self._list(
+            statement, [accounts.c.id], accounts.c.id, accounts.c.created_at, narrowing, ascending=True
+        )
+
+    async def positions(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the open positions by account and symbol."""
+        statement = _where(select(*_columns(positions)), {positions.c.symbol: symbol})
+        key = [positions.c.account_id, positions.c.symbol, positions.c.direction]
+        return await self._list(statement, key, positions.c.account_id, positions.c.at, narrowing, ascending=True)
+
+    async def orders(
+        self, *, symbol: str | None = None, state: str | None = None, **narrowing: Unpack[Narrowing]
+    ) -> Page:
+        """Return the orders, ours and those found at the exchange, newest first."""
+        columns = _columns(orders, venue_order_id=cast(orders.c.venue_order_id, Text))
+        statement = _where(select(*columns), {orders.c.symbol: symbol, orders.c.state: state})
+        return await self._list(statement, [orders.c.id], orders.c.account_id, orders.c.created_at, narrowing)
+
+    async def trades(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the fills, newest first."""
+        columns = _columns(
+            fills, trade_id=cast(fills.c.trade_id, Text), venue_order_id=cast(fills.c.venue_order_id, Text)
+        )
+        key = [fills.c.at, fills.c.account_id, fills.c.symbol, fills.c.trade_id]
+        statement = _where(select(*columns), {fills.c.symbol: symbol})
+        return await self._list(statement, key, fills.c.account_id, fills.c.at, narrowing)
+
+    async def decisions(
+        self,
+        *,
+        symbol: str | None = None,
+        action: str | None = None,
+        verdict: str | None = None,
+        **narrowing: Unpack[Narrowing],
+    ) -> Page:
+        """Return the decisions, newest tick first, each with its review, rule by rule, and the model it came from."""
+        model = (
+            select(model_calls.c.answered_model)
+            .where(
+                model_calls.c.account_id == decisions.c.account_id,
+                model_calls.c.tick == decisions.c.tick,
+                model_calls.c.content.is_not(None),
+            )
+            .order_by(model_calls.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        columns = _columns(
+            decisions,
+            decision=type_coerce(decisions.c.decision, JSONB),
+            review=type_coerce(decisions.c.review, JSONB),
+        )
+        statement = _where(
+            select(*columns, model.label("model")),
+            {decisions.c.asset: symbol, decisions.c.action: action, decisions.c.verdict: verdict},
+        )
+        key = [decisions.c.tick, decisions.c.account_id, decisions.c.position]
+        return await self._list(statement, key, decisions.c.account_id, decisions.c.tick, narrowing)
+
+    async def model_calls(self, *, full: bool = False, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read."""
+        long = {"prompt_system", "prompt_user", "raw"}
+        statement = select(*(column for column in _columns(model_calls) if full or column.name not in long))
+        if full:
+            answered = (answers.c.account_id == model_calls.c.account_id) & (answers.c.tick == model_calls.c.tick)
+            statement = statement.add_columns(
+                answers.c.repairs, type_coerce(answers.c.unread, JSONB).label("unread")
+            ).outerjoin_from(model_calls, answers, answered)
+        key = [model_calls.c.at, model_calls.c.id]
+        return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
+
+    async def equity(self, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the points of the equity curves, newest first."""
+        statement = select(*_columns(equity), (equity.c.wallet + equity.c.unrealized).label("equity"))
+        return await self._list(
+            statement, [equity.c.at, equity.c.account_id], equity.c.account_id, equity.c.at, narrowing
+        )
+
+    async def diary(self, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the lines of the trading diary, newest first."""
+        return await self._list(
+            select(*_columns(diary)), [diary.c.at, diary.c.id], diary.c.account_id, diary.c.at, narrowing
+        )
+
+    async def discrepancies(self, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return how ours and theirs differed, newest first."""
+        key = [discrepancies.c.at, discrepancies.c.id]
+        statement = select(*_columns(discrepancies))
+        return await self._list(statement, key, discrepancies.c.account_id, discrepancies.c.at, narrowing)
+
+    async def candles(
+        self,
+        *,
+        symbol: str,
+        timeframe: Timeframe,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> Page:
+        """Return the candles of one series that opened within [since, until), newest first."""
+        statement = _where(select(candles), {candles.c.symbol: symbol, candles.c.timeframe: timeframe})
+        statement = _within(statement, candles.c.opened, since, until)
+        async with self._database.reading() as connection:
+            return await read_page(connection, statement, [candles.c.opened], limit=limit, before=before)
+
+    async def performance_inputs(self, account_id: str) -> tuple[Sequence[EquityPoint], Sequence[Fill], Decimal]:
+        """Return (equity curve, fills, funding received) of an account: what `assess` takes. Oldest first.
+
+        A curve of more than CURVE_POINTS points is thinned out evenly.
+        """
+        async with self._database.reading() as connection:
+            curve = await HoldTable(connection).curve(account_id, CURVE_POINTS)
+            traded = await FillTable(connection).all(account_id)
+            return curve, traded, await IncomeTable(connection).funding(account_id)
+
+    async def status(self) -> list[dict[str, Any]]:
+        """
+        Return each account with the last run of every stage, its newest equity and its unsettled orders.
+
+        `stages` maps a stage to {tick, started_at, finished_at, result}; one that never ran is not in it.
+        """
+        newest = _newest_equity()
+        unsettled = orders.c.state.in_([state for state in OrderState if state.unsettled])
+        overview = (
+            select(
+                accounts.c.id.label("account"),
+                accounts.c.status,
+                accounts.c.status_reason,
+                newest.c.at.label("equity_at"),
+                newest.c.equity,
+                newest.c.deposited,
+                _newest_tick().label("last_tick"),
+                _count(positions).label("open_positions"),
+                _count(orders, unsettled).label("unsettled_orders"),
+            )
+            .select_from(accounts.outerjoin(newest, true()))
+            .order_by(accounts.c.id)
+        )
+        async with self._database.reading() as connection:
+            rows = [plain(row) for row in await connection.execute(overview)]
+            runs = [plain(row) for row in await connection.execute(_last_runs())]
+        stages: dict[str, dict[str, Any]] = {row["account"]: {} for row in rows}
+        for run in runs:
+            stages.setdefault(run.pop("account"), {})[run.pop("stage")] = run
+        return [row | {"stages": stages[row["account"]]} for row in rows]
+
+    async def events(self, *, after: str | None = None, account: str | None = None, limit: int = 100) -> Page:
+        """
+        Return what happened after the cursor *after*, oldest first; from the beginning without one.
+
+        `next` is always the cursor to go on from. Nothing is passed over: the rows of a transaction that still runs,
+        and all that come after them, are told when it has ended. Raises BadCursor.
+        """
+        statement = (
+            _where(select(*_columns(events)), {events.c.account_id: account})
+            .where(events.c.xid < func.pg_snapshot_xmin(func.pg_current_snapshot()))
+            .order_by(events.c.xid, events.c.id)
+            .limit(limit)
+        )
+        if after is not None:
+            xid, number = _event_cursor(after)
+            last = tuple_(literal(xid, TransactionId), literal(number, BigInteger))
+            statement = statement.where(tuple_(events.c.xid, events.c.id) > last)
+        async with self._database.reading() as connection:
+            rows = [plain(row) for row in await connection.execute(statement)]
+        told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
+        return Page(rows=told, next=told[-1]["cursor"] if told else after)
+
+    async def events_end(self) -> str:
+        """Return the cursor after which only what has not happened yet will be told."""
+        async with self._database.reading() as connection:
+            return f"{await connection.scalar(select(func.pg_snapshot_xmin(func.pg_current_snapshot())))}-0"
+
+    async def _list(
+        self,
+        statement: Select[Any],
+        key: Sequence[ColumnElement[Any]],
+        account: ColumnElement[str],
+        time: ColumnElement[datetime],
+        narrowing: Narrowing,
+        *,
+        ascending: bool = False,
+    ) -> Page:
+        statement = _where(statement, {account: narrowing.get("account")})
+        statement = _within(statement, time, narrowing.get("since"), narrowing.get("until"))
+        limit, before = narrowing.get("limit", 100), narrowing.get("before")
+        async with self._database.reading() as connection:
+            return await read_page(connection, statement, key, limit=limit, before=before, ascending=ascending)
+
+
+def _columns(table: Table, **changed: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """Return the columns of *table* as people know them, those *changed* by name in another form."""
+    named = {"account" if column.name == "account_id" else column.name: column for column in table.columns}
+    return [changed.get(name, column).label(name) for name, column in named.items()]
+
+
+def _where(statement: Select[Any], wanted: Mapping[ColumnElement[Any], Any]) -> Select[Any]:
+    return statement.where(*(column == value for column, value in wanted.items() if value is not None))
+
+
+def _within(
+    statement: Select[Any], time: ColumnElement[datetime], since: datetime | None, until: datetime | None
+) -> Select[Any]:
+    statement = statement if since is None else statement.where(time >= since)
+    return statement if until is None else statement.where(time < until)
+
+
+def _newest_equity() -> FromClause:
+    return (
+        select(equity.c.at, (equity.c.wallet + equity.c.unrealized).label("equity"), equity.c.deposited)
+        .where(equity.c.account_id == accounts.c.id)
+        .order_by(equity.c.at.desc())
+        .limit(1)
+        .lateral()
+    )
+
+
+def _newest_tick() -> ScalarSelect[Any]:
+    return select(func.max(stage_runs.c.tick)).where(stage_runs.c.account_id == accounts.c.id).scalar_subquery()
+
+
+def _count(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    return (
+        select(func.count())
+        .select_from(table)
+        .where(table.c.account_id == accounts.c.id, *conditions)
+        .scalar_subquery()
+    )
+
+
+def _last_runs() -> Select[Any]:
+    stage = func.unnest(literal(list(Stage), ARRAY(Text))).table_valued("name").render_derived(name="stage")
+    last = (
+        select(stage_runs)
+        .where(stage_runs.c.account_id == accounts.c.id, stage_runs.c.stage == stage.c.name)
+        .order_by(stage_runs.c.tick.desc())
+        .limit(1)
+        .lateral()
+    )
+    columns = [column for column in last.columns if column.name != "account_id"]
+    return select(last.c.account_id.label("account"), *columns).select_from(
+        accounts.join(stage, true()).join(last, true())
+    )
+
+
+def _event_cursor(cursor: str) -> tuple[int, int]:
+    if not (parts := re.fullmatch(r"(\d{1,18})-(\d{1,18})", cursor, re.ASCII)):
+        raise BadCursor(f"{cursor[:80]!r} is no cursor of an event: leave it out to begin with the oldest")
+    return int(parts[1]), int(parts[2])

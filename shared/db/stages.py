@@ -1,0 +1,99 @@
+"""
+What each stage did, and the lease that lets one copy act.
+
+A lease expires by the database's clock, so holders need not agree on the time. Its fencing number only grows: whoever
+was overtaken is told so by the transaction it tries to write in.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db.tables import leases, stage_runs
+from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.errors import LeaseLost, StageBusy
+from shared.domain.ports import Lease
+
+
+class StageTable:
+    """The `Stages` port."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def result(self, stage: Stage, request: StageRequest) -> StageResult | None:
+        """Return what the stage did for that cycle, marked as repeated; None when it has not finished."""
+        details = await self._connection.scalar(
+            select(stage_runs.c.result).where(
+                stage_runs.c.account_id == request.account_id,
+                stage_runs.c.tick == request.tick,
+                stage_runs.c.stage == stage,
+            )
+        )
+        return None if details is None else StageResult(stage=stage, request=request, details=details, repeated=True)
+
+    async def latest_tick(self, account_id: str) -> datetime | None:
+        """Return the newest tick that any stage finished for the account."""
+        tick: datetime | None = await self._connection.scalar(
+            select(func.max(stage_runs.c.tick)).where(stage_runs.c.account_id == account_id)
+        )
+        return tick
+
+    async def take_lease(self, account_id: str, holder: str, seconds: float) -> int:
+        """
+        Return a fencing number larger than every earlier one.
+
+        The lease lasts for *seconds* of the database's time. A transaction that writes under the lease is waited for.
+        Raises StageBusy while a lease runs, whoever holds it.
+        """
+        now = func.clock_timestamp()
+        expires_at = now + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+        fence: int | None = await self._connection.scalar(
+            insert(leases)
+            .values(account_id=account_id, fence=1, holder=holder, expires_at=expires_at)
+            .on_conflict_do_update(
+                index_elements=[leases.c.account_id],
+                set_={"fence": leases.c.fence + 1, "holder": holder, "expires_at": expires_at},
+                where=leases.c.expires_at <= now,
+            )
+            .returning(leases.c.fence)
+        )
+        if fence is None:
+            raise StageBusy(f"another copy is at work on account {account_id}")
+        return fence
+
+    async def release_lease(self, account_id: str, fence: int) -> None:
+        """Give the lease back if it is still ours."""
+        await self._connection.execute(
+            update(leases)
+            .where(leases.c.account_id == account_id, leases.c.fence == fence)
+            .values(expires_at=func.clock_timestamp())
+        )
+
+    async def hold(self, lease: Lease) -> None:
+        """Let nobody take *lease* over before this transaction ends. Raises LeaseLost when somebody has already."""
+        fence = await self._connection.scalar(
+            select(leases.c.fence).where(leases.c.account_id == lease.account_id).with_for_update(read=True)
+        )
+        if fence != lease.fence:
+            raise LeaseLost(f"another copy took over account {lease.account_id}: fence {lease.fence} became {fence}")
+
+    async def finish(self, result: StageResult, *, started_at: datetime, finished_at: datetime) -> None:
+        """Store the result. Raises LeaseLost when another copy has stored one, so that nothing is written twice."""
+        request = result.request
+        stored = await self._connection.execute(
+            insert(stage_runs)
+            .values(
+                account_id=request.account_id,
+                tick=request.tick,
+                stage=result.stage,
+                result=result.details,
+                started_at=started_at,
+                finished_at=finished_at,
+            )
+            .on_conflict_do_nothing()
+        )
+        if stored.rowcount == 0:
+            raise LeaseLost(f"another copy finished {result.stage} of {request.account_id} at {request.tick}")

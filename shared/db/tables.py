@@ -1,0 +1,298 @@
+"""
+The tables. Every row but a candle carries its account; `migrations/` builds what stands here, and a test compares.
+
+Keys make repeating safe: what a cycle writes is unique by (account, tick, …), a fill by the exchange's trade id. What
+people page through is indexed by account and time, and by time alone.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.db.values import CleanText, Document, Moment, Money, TransactionId
+from shared.domain.decision import Decision, UnreadItem
+from shared.domain.risk import Review
+from shared.domain.snapshot import Snapshot
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+    }
+)
+
+
+def _account() -> Column[str]:
+    return Column("account_id", CleanText, ForeignKey("accounts.id"), nullable=False)
+
+
+def _identity() -> Column[int]:
+    return Column("id", BigInteger, Identity(always=True), primary_key=True)
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("status", CleanText, nullable=False),
+    Column("status_reason", CleanText, nullable=False, server_default=""),
+    Column("config", JSONB, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("updated_at", Moment, nullable=False, server_default=func.now()),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _account(),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", CleanText, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id"),
+)
+
+stage_runs = Table(
+    "stage_runs",
+    metadata,
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("stage", CleanText, nullable=False),
+    Column("result", JSONB, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id", "tick", "stage"),
+    Index("stage_runs_by_stage", "account_id", "stage", "tick"),
+)
+
+candles = Table(
+    "candles",
+    metadata,
+    Column("symbol", CleanText, nullable=False),
+    Column("timeframe", CleanText, nullable=False),
+    Column("opened", Moment, nullable=False),
+    Column("open", Money, nullable=False),
+    Column("high", Money, nullable=False),
+    Column("low", Money, nullable=False),
+    Column("close", Money, nullable=False),
+    Column("volume", Money, nullable=False),
+    PrimaryKeyConstraint("symbol", "timeframe", "opened"),
+    postgresql_partition_by="RANGE (opened)",
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("body", Document[Snapshot](Snapshot), nullable=False),
+    Column("taken_at", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id", "tick"),
+)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    _identity(),
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("asked_model", CleanText, nullable=False),
+    Column("answered_model", CleanText),
+    Column("provider", CleanText),
+    Column("prompt_version", CleanText, nullable=False),
+    Column("prompt_system", CleanText, nullable=False),
+    Column("prompt_user", CleanText, nullable=False),
+    Column("content", CleanText),
+    Column("raw", JSONB, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("cost", Money, nullable=False),
+    Column("latency_ms", Integer, nullable=False),
+    Column("error", CleanText),
+    Index("model_calls_by_cycle", "account_id", "tick"),
+    Index("model_calls_by_account_and_time", "account_id", "at", "id"),
+    Index("model_calls_by_time", "at", "id"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("reasoning", CleanText, nullable=False),
+    Column("repairs", JSONB, nullable=False),
+    Column("unread", Document[tuple[UnreadItem, ...]](tuple[UnreadItem, ...]), nullable=False),
+    PrimaryKeyConstraint("account_id", "tick"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("position", Integer, nullable=False),  # within the answer
+    Column("asset", CleanText, nullable=False),
+    Column("action", CleanText, nullable=False),
+    Column("verdict", CleanText, nullable=False),
+    Column("code", CleanText),
+    Column("decision", Document[Decision](Decision), nullable=False),
+    Column("review", Document[Review](Review), nullable=False),
+    PrimaryKeyConstraint("account_id", "tick", "position"),
+    Index("decisions_by_time", "tick", "account_id", "position"),
+    Index("decisions_by_asset", "account_id", "asset", "tick"),
+    Index("decisions_that_moved", "account_id", "tick", postgresql_where=text("action <> 'hold'")),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    _identity(),
+    _account(),
+    Column("tick", Moment),  # null for somebody else's order: it belongs to no cycle of ours
+    Column("leg", CleanText, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("symbol", CleanText, nullable=False),
+    Column("client_order_id", CleanText, nullable=False),
+    Column("side", CleanText, nullable=False),
+    Column("type", CleanText, nullable=False),
+    Column("quantity", Money),  # null: the whole position
+    Column("stop_price", Money),
+    Column("reduce_only", Boolean, nullable=False),
+    Column("state", CleanText, nullable=False),
+    Column("venue_order_id", BigInteger),
+    Column("executed_quantity", Money, nullable=False, server_default="0"),
+    Column("average_price", Money, nullable=False, server_default="0"),
+    Column("reason", CleanText),
+    Column("sent_at", Moment),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("updated_at", Moment, nullable=False, server_default=func.now()),
+    UniqueConstraint("account_id", "client_order_id"),
+    UniqueConstraint("account_id", "tick", "symbol", "leg", "attempt"),
+    Index("orders_by_venue_id", "account_id", "venue_order_id"),
+    Index(
+        "orders_alive",
+        "account_id",
+        "id",
+        postgresql_where=text("state IN ('INTENDED', 'UNRESOLVED', 'NEW', 'PARTIALLY_FILLED')"),
+    ),
+    Index("orders_by_account", "account_id", "id"),
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    _account(),
+    Column("symbol", CleanText, nullable=False),
+    Column("trade_id", BigInteger, nullable=False),
+    Column("venue_order_id", BigInteger, nullable=False),
+    Column("side", CleanText, nullable=False),
+    Column("price", Money, nullable=False),
+    Column("quantity", Money, nullable=False),
+    Column("realized_pnl", Money, nullable=False),
+    Column("commission", Money, nullable=False),
+    Column("commission_asset", CleanText, nullable=False),
+    Column("maker", Boolean, nullable=False),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id", "symbol", "trade_id"),
+    Index("fills_by_account_and_time", "account_id", "at"),
+    Index("fills_by_time", "at"),
+)
+
+incomes = Table(
+    "incomes",
+    metadata,
+    _account(),
+    Column("kind", CleanText, nullable=False),
+    Column("transaction_id", CleanText, nullable=False),  # the exchange's, unique within a kind
+    Column("symbol", CleanText),
+    Column("amount", Money, nullable=False),
+    Column("asset", CleanText, nullable=False),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id", "kind", "transaction_id"),
+    Index("incomes_by_account_and_time", "account_id", "at"),
+)
+
+positions = Table(
+    "positions",
+    metadata,
+    _account(),
+    Column("symbol", CleanText, nullable=False),
+    Column("direction", CleanText, nullable=False),  # part of the key: hedge mode holds both
+    Column("quantity", Money, nullable=False),
+    Column("entry_price", Money, nullable=False),
+    Column("mark_price", Money, nullable=False),
+    Column("unrealized", Money, nullable=False),
+    Column("leverage", Integer, nullable=False),
+    Column("liquidation_price", Money),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id", "symbol", "direction"),
+)
+
+equity = Table(
+    "equity",
+    metadata,
+    _account(),
+    Column("at", Moment, nullable=False),
+    Column("wallet", Money, nullable=False),
+    Column("unrealized", Money, nullable=False),
+    Column("deposited", Money, nullable=False),
+    PrimaryKeyConstraint("account_id", "at"),
+    Index("equity_by_time", "at", "account_id"),
+    Index("equity_by_profit", "account_id", text("(wallet + unrealized - deposited)")),
+)
+
+discrepancies = Table(
+    "discrepancies",
+    metadata,
+    _identity(),
+    _account(),
+    Column("at", Moment, nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("symbol", CleanText),
+    Column("ours", CleanText, nullable=False),
+    Column("theirs", CleanText, nullable=False),
+    Column("action", CleanText, nullable=False),
+    Index("discrepancies_by_account_and_time", "account_id", "at", "id"),
+    Index("discrepancies_by_time", "at", "id"),
+)
+
+diary = Table(
+    "diary",
+    metadata,
+    _identity(),
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("text", CleanText, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Index("diary_by_account_and_time", "account_id", "at", "id"),
+    Index("diary_by_time", "at", "id"),
+)
+
+# Identities are given out before commit, so a reader of "id > last seen" would pass over a slow transaction's rows.
+# In the order of (xid, id), and short of the oldest running transaction, nothing ever appears behind a reader.
+events = Table(
+    "events",
+    metadata,
+    _identity(),
+    Column("xid", TransactionId, nullable=False, server_default=func.pg_current_xact_id()),
+    _account(),
+    Column("kind", CleanText, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Index("events_in_order", "xid", "id"),
+)

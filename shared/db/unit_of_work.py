@@ -1,0 +1,86 @@
+"""
+The door to the database: one transaction at a time, committed whole or not at all.
+
+With a lease, the transaction begins by locking the lease's row and comparing the fencing number: as long as it runs
+nobody can take the lease over, and whoever was overtaken writes nothing. Nothing is retried here: whoever repeats a
+stage finds what was committed by its keys.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.db.accounts import AccountTable
+from shared.db.candles import CandleTable
+from shared.db.decisions import DecisionTable
+from shared.db.engine import create_engine, database_failures
+from shared.db.fills import FillTable
+from shared.db.holds import HoldTable
+from shared.db.incomes import IncomeTable
+from shared.db.journal import JournalTables
+from shared.db.model_calls import ModelCallTable
+from shared.db.orders import OrderTable
+from shared.db.snapshots import SnapshotTable
+from shared.db.stages import StageTable
+from shared.domain import ports
+
+
+class UnitOfWork:
+    """The `Work` port: the named queries, all on one transaction."""
+
+    def __init__(self, connection: AsyncConnection, candles: ports.Candles) -> None:
+        self.accounts: ports.Accounts = AccountTable(connection)
+        self.stages: ports.Stages = StageTable(connection)
+        self.candles: ports.Candles = candles
+        self.snapshots: ports.Snapshots = SnapshotTable(connection)
+        self.model_calls: ports.ModelCalls = ModelCallTable(connection)
+        self.decisions: ports.Decisions = DecisionTable(connection)
+        self.orders: ports.Orders = OrderTable(connection)
+        self.fills: ports.Fills = FillTable(connection)
+        self.incomes: ports.Incomes = IncomeTable(connection)
+        self.holds: ports.Holds = HoldTable(connection)
+        self.journal: ports.Journal = JournalTables(connection)
+
+
+class Database:
+    """A database and the connections to it. Opens nothing before its first use."""
+
+    def __init__(self, url: str, *, long_lived: bool, pooled: bool = False) -> None:
+        """See `create_engine` for the arguments. Raises ValueError for a URL that cannot be read."""
+        self._engine = create_engine(url, long_lived=long_lived, pooled=pooled)
+        self._months: frozenset[date] = frozenset()
+
+    @asynccontextmanager
+    async def open_work(self, lease: ports.Lease | None = None) -> AsyncIterator[ports.Work]:
+        """
+        Begin a transaction; leaving the block commits it, an exception rolls it back.
+
+        Raises LeaseLost unless *lease* still holds, DatabaseUnavailable when the whole should be tried again, and
+        UnknownAccount for a row of an account that is not there.
+        """
+        async with self.transaction() as connection:
+            if lease is not None:
+                await StageTable(connection).hold(lease)
+            candles = CandleTable(connection, self._months)
+            yield UnitOfWork(connection, candles)
+        self._months |= candles.made
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for one transaction. Raises DatabaseUnavailable."""
+        with database_failures(self._engine.url):
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for one transaction that can write nothing. Raises DatabaseUnavailable."""
+        with database_failures(self._engine.url):
+            async with self._engine.execution_options(postgresql_readonly=True).begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._engine.dispose()

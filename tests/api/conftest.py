@@ -1,0 +1,88 @@
+"""The API as people meet it: over real HTTP, on a real PostgreSQL, beside emulators of the exchange and the models."""
+
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+from api.app import create_app
+from emulators import aster, openrouter
+from shared.settings import Settings, read_settings
+
+Serve = Callable[..., str]
+
+
+class AnnouncedServer(uvicorn.Server):
+    """Says when it is up."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve *app* on a port of its own, in a thread of its own, and yield its address."""
+    server = AnnouncedServer(app)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            assert server.up.wait(timeout=20)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def exchange_url() -> Iterator[str]:
+    """An exchange whose market stands still."""
+    with serving(aster.create_app(aster.Venue(aster.synthetic_market(symbols=("BTCUSDT", "ETHUSDT"))))) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def model_url() -> Iterator[str]:
+    with serving(openrouter.create_app()) as url:
+        yield f"{url}/api/v1"
+
+
+@pytest.fixture
+def settings(database_url: str, exchange_url: str, model_url: str) -> Settings:
+    return read_settings(
+        environment="testing",
+        database_url=database_url,
+        asterdex_base_url=exchange_url,
+        openrouter_base_url=model_url,
+        assets="BTCUSDT,ETHUSDT",
+    )
+
+
+@pytest.fixture
+def serve(settings: Settings) -> Iterator[Serve]:
+    """Serve the API with some settings changed; returns its address."""
+    with ExitStack() as stack:
+
+        def served(**changes: Any) -> str:
+            changed = read_settings(**{**settings.model_dump(exclude_unset=True), **changes})
+            return stack.enter_context(serving(create_app(changed)))
+
+        yield served
+
+
+@pytest.fixture
+async def client(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API as it is by default: no token, this machine only."""
+    async with httpx.AsyncClient(base_url=serve()) as client:
+        yield client

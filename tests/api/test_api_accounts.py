@@ -1,0 +1,67 @@
+"""Accounts can be seen, paused and resumed."""
+
+import httpx
+
+from shared.db.reports import Reports
+from shared.db.unit_of_work import Database
+from shared.domain.account import AccountStatus
+
+
+async def status_of(database: Database) -> AccountStatus:
+    async with database.open_work() as work:
+        return (await work.accounts.get("main")).status
+
+
+async def test_the_configured_account_is_there_without_its_secrets(client: httpx.AsyncClient) -> None:
+    listed = (await client.get("/accounts")).json()
+    shown = await client.get("/accounts/main")
+
+    assert [row["account"] for row in listed["items"]] == ["main"]
+    assert listed["next"] is None
+    assert shown.json() == listed["items"][0]
+    assert shown.json()["config"]["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert "key" not in shown.text
+
+
+async def test_an_account_that_is_not_there_is_a_404(client: httpx.AsyncClient) -> None:
+    answers = [
+        await client.get("/accounts/nobody"),
+        await client.get("/accounts/%00%ff"),
+        await client.post("/accounts/nobody/pause"),
+        await client.post("/accounts/nobody/resume"),
+        await client.get("/performance", params={"account": "nobody"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404] * 5
+    assert {answer.json()["code"] for answer in answers} == {"unknown_account"}
+
+
+async def test_a_paused_account_stops_trading_until_it_is_resumed(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    paused = await client.post("/accounts/main/pause")
+    assert (paused.json()["status"], await status_of(database)) == ("paused", AccountStatus.PAUSED)
+
+    resumed = await client.post("/accounts/main/resume")
+    assert (resumed.json()["status"], await status_of(database)) == ("active", AccountStatus.ACTIVE)
+
+
+async def test_pausing_twice_tells_the_streams_once(client: httpx.AsyncClient, database: Database) -> None:
+    await client.post("/accounts/main/pause")
+    await client.post("/accounts/main/pause")
+
+    told = [row for row in (await Reports(database).events()).rows if row["kind"] == "status"]
+    assert [row["body"]["status"] for row in told] == ["paused"]
+
+
+async def test_a_halted_account_is_not_made_less_than_halted_by_a_pause(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.open_work() as work:
+        await work.accounts.set_status("main", AccountStatus.HALTED, "the key was refused")
+
+    answer = await client.post("/accounts/main/pause")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "account_halted")
+    assert await status_of(database) is AccountStatus.HALTED
+    assert (await client.post("/accounts/main/resume")).json()["status"] == "active"

@@ -1,0 +1,138 @@
+"""Accounts, snapshots, model calls and decisions: what a cycle thought with, and what it thought, comes back equal."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from shared.db.unit_of_work import Database
+from shared.domain.account import AccountStatus
+from shared.domain.cycle import StageRequest
+from shared.domain.decision import Action, Answer, UnreadItem
+from shared.domain.errors import UnknownAccount
+from shared.domain.risk import Verdict
+from tests.db.samples import CYCLE, TICK, a_call, a_reviewed, a_snapshot, an_account, open_accounts
+
+
+@pytest.fixture(autouse=True)
+async def accounts(database: Database) -> None:
+    await open_accounts(database, "main", "other")
+
+
+async def test_an_account_comes_back_as_it_was_configured(database: Database) -> None:
+    async with database.open_work() as work:
+        assert await work.accounts.get("main") == an_account("main")
+        assert await work.accounts.all() == [an_account("main"), an_account("other")]
+
+
+async def test_configuring_again_changes_everything_but_the_status(database: Database) -> None:
+    async with database.open_work() as work:
+        await work.accounts.set_status("main", AccountStatus.HALTED, "drawdown of 21 %")
+        await work.accounts.configure([an_account("main", leverage=9), an_account("third")])
+
+        assert await work.accounts.get("main") == an_account("main", leverage=9, status=AccountStatus.HALTED)
+        assert await work.accounts.get("third") == an_account("third")
+
+
+async def test_an_unknown_account_is_named(database: Database) -> None:
+    async with database.open_work() as work:
+        with pytest.raises(UnknownAccount, match="there is no account 'nobody'"):
+            await work.accounts.get("nobody")
+        with pytest.raises(UnknownAccount, match="there is no account 'nobody'"):
+            await work.accounts.set_status("nobody", AccountStatus.PAUSED, "")
+
+
+async def test_a_snapshot_comes_back_equal_to_the_last_digit(database: Database) -> None:
+    async with database.open_work() as work:
+        assert await work.snapshots.get(CYCLE) is None
+        await work.snapshots.save(a_snapshot())
+
+    async with database.open_work() as work:
+        assert await work.snapshots.get(CYCLE) == a_snapshot()
+        assert await work.snapshots.get(StageRequest("other", TICK)) is None
+
+
+async def test_a_snapshot_taken_again_replaces_the_first(database: Database) -> None:
+    later = replace(a_snapshot(), taken_at=TICK + timedelta(seconds=9))
+
+    async with database.open_work() as work:
+        await work.snapshots.save(a_snapshot())
+        await work.snapshots.save(later)
+        assert await work.snapshots.get(CYCLE) == later
+
+
+async def test_every_call_of_a_cycle_is_kept_in_the_order_made(database: Database) -> None:
+    failed = a_call(None, error="timeout", answered_model=None, provider=None, raw={})
+    answered, repeated = a_call(), a_call("later")
+    async with database.open_work() as work:
+        await work.model_calls.save(CYCLE, [failed, answered])
+        await work.model_calls.save(CYCLE, [])
+    async with database.open_work() as work:
+        await work.model_calls.save(CYCLE, [repeated])
+
+    async with database.open_work() as work:
+        assert await work.model_calls.of_cycle(CYCLE) == [failed, answered, repeated]
+        assert await work.model_calls.of_cycle(StageRequest("other", TICK)) == []
+
+
+async def test_text_that_postgresql_cannot_store_is_stored_without_the_character_at_fault(database: Database) -> None:
+    poison = "before\x00after\ud800"
+    call = a_call(poison, raw={poison: [poison, float("nan"), {"deep": poison}]}, error=poison)
+
+    async with database.open_work() as work:
+        await work.model_calls.save(CYCLE, [call])
+        [stored] = await work.model_calls.of_cycle(CYCLE)
+
+    assert stored.content == stored.error == "before�after?"
+    assert stored.raw == {"before�after?": ["before�after?", "nan", {"deep": "before�after?"}]}
+
+
+async def test_decisions_come_back_in_the_order_of_the_answer(database: Database) -> None:
+    reviewed = [
+        a_reviewed("ETHUSDT"),
+        a_reviewed("BTCUSDT", Action.HOLD, verdict=Verdict.HELD),
+        a_reviewed("ETHUSDT", Action.SELL, verdict=Verdict.REFUSED, code="max_positions", reason="3 are open"),
+    ]
+    unread = UnreadItem(code="unknown_symbol", reason="no such symbol", raw='{"asset": "LUNA\x00"}')
+    answer = Answer(reasoning="calm", decisions=(), unread=(unread,), repairs=("stripped a code fence",))
+
+    async with database.open_work() as work:
+        await work.decisions.save(CYCLE, reviewed, answer)
+    async with database.open_work() as work:
+        await work.decisions.save(CYCLE, reviewed[:1], None)
+
+    async with database.open_work() as work:
+        assert await work.decisions.of_cycle(CYCLE) == reviewed
+        assert await work.decisions.of_cycle(StageRequest("other", TICK)) == []
+
+
+async def test_recent_decisions_leave_out_plain_holds(database: Database) -> None:
+    async with database.open_work() as work:
+        for back in range(4):
+            tick = TICK - timedelta(minutes=5 * back)
+            hold = a_reviewed("SOLUSDT", Action.HOLD, verdict=Verdict.HELD)
+            moves = [a_reviewed("BTCUSDT"), hold, a_reviewed("ETHUSDT", Action.CLOSE)]
+            await work.decisions.save(StageRequest("main", tick), moves, None)
+
+        recent = await work.decisions.recent("main", 3)
+
+    assert [(tick, each.decision.asset) for tick, each in recent] == [
+        (TICK, "BTCUSDT"),
+        (TICK, "ETHUSDT"),
+        (TICK - timedelta(minutes=5), "BTCUSDT"),
+    ]
+
+
+async def test_the_plan_of_a_position_is_that_of_the_latest_approved_entry(database: Database) -> None:
+    earlier, before = TICK - timedelta(minutes=5), TICK - timedelta(minutes=10)
+    clipped = a_reviewed("BTCUSDT", Action.SELL, verdict=Verdict.CLIPPED, quantity=Decimal("0.001"))
+    async with database.open_work() as work:
+        await work.decisions.save(StageRequest("main", before), [a_reviewed("BTCUSDT"), a_reviewed("SOLUSDT")], None)
+        await work.decisions.save(StageRequest("main", earlier), [clipped, a_reviewed("ETHUSDT", Action.CLOSE)], None)
+        refused = a_reviewed("BTCUSDT", verdict=Verdict.REFUSED)
+        await work.decisions.save(CYCLE, [refused, a_reviewed("BTCUSDT", Action.CLOSE)], None)
+
+        plans = await work.decisions.plans("main", ["BTCUSDT", "ETHUSDT"])
+
+    assert plans == {"BTCUSDT": (earlier, clipped.decision.exit_plan, clipped.review)}

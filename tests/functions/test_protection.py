@@ -1,0 +1,159 @@
+"""No position stands without its stop, and no stop without its position."""
+
+from datetime import timedelta
+from decimal import Decimal
+from unittest.mock import patch
+
+from shared.domain.cycle import Stage
+from shared.domain.errors import OutcomeUnknown, WouldTrigger
+from shared.domain.order import Intent, Leg, OrderState, OrderType, Side, VenueOrder
+from tests.house import House
+
+A_DAY = timedelta(days=1)
+
+
+def kinds(outcome) -> list[str]:
+    return [found["kind"] for found in outcome["reconcile"]["discrepancies"]]
+
+
+async def place_by_hand(house: House, **fields) -> VenueOrder:
+    """Trade on the account behind the system's back, as a person with the exchange's own page would."""
+    values = {
+        "account_id": "by-hand",
+        "tick": house.request.tick,
+        "symbol": "ETHUSDT",
+        "leg": Leg.EXTERNAL,
+        "attempt": 0,
+        "side": Side.BUY,
+        "type": OrderType.MARKET,
+        "quantity": Decimal("0.5"),
+    } | fields
+    intent = Intent(**values)
+    with patch("shared.domain.order.OUR_PREFIX", "w-"):
+        return await house.runtime.exchange("main").place(intent)
+
+
+async def test_a_stop_that_was_cancelled_by_hand_is_placed_again_where_the_plan_put_it(house: House) -> None:
+    await house.enter()
+    [stop] = await house.venue_orders(type="STOP_MARKET", status="NEW")
+    await house.runtime.exchange("main").cancel("BTCUSDT", stop["clientOrderId"])
+
+    outcome = await house.next_cycle()
+
+    [again] = await house.venue_orders(type="STOP_MARKET", status="NEW")
+    assert Decimal(again["stopPrice"]) == Decimal(stop["stopPrice"])
+    assert kinds(outcome) == ["missing_stop"]
+
+
+async def test_a_position_opened_by_hand_is_adopted_and_given_a_stop(house: House) -> None:
+    await house.cycle()
+    await place_by_hand(house)
+
+    outcome = await house.next_cycle()
+
+    [position] = await house.our_positions()
+    [stop] = await house.venue_orders(type="STOP_MARKET", status="NEW")
+    assert (position.symbol, position.quantity) == ("ETHUSDT", Decimal("0.5"))
+    assert (stop["symbol"], stop["side"], stop["closePosition"]) == ("ETHUSDT", "SELL", True)
+    assert Decimal(stop["stopPrice"]) < position.mark_price
+    assert sorted(kinds(outcome)) == ["manual_trade", "missing_stop"]
+
+
+async def test_a_position_closed_by_hand_is_booked_and_its_protection_taken_away(house: House) -> None:
+    await house.enter()
+    [held] = await house.our_positions()
+    await place_by_hand(house, symbol="BTCUSDT", side=Side.SELL, quantity=held.quantity, reduce_only=True)
+
+    outcome = await house.next_cycle()
+
+    assert await house.our_positions() == []
+    assert await house.venue_orders(status="NEW") == []
+    assert sorted(kinds(outcome)) == ["manual_trade", "orphan_protection", "orphan_protection"]
+
+
+async def test_a_target_left_behind_by_a_triggered_stop_is_cancelled(house: House) -> None:
+    await house.enter()
+    for _ in range(40):
+        await house.pass_time(A_DAY / 8)
+        if not await house.venue_positions():
+            break
+
+    await house.cycle()
+
+    assert await house.venue_orders(status="NEW") == []
+    async with house.runtime.open_work() as work:
+        assert await work.orders.alive("main") == []
+
+
+async def test_an_order_resting_by_hand_is_recorded_once_and_left_alone(house: House) -> None:
+    await house.cycle()
+    price = await house.mark("ETHUSDT")
+    await place_by_hand(
+        house,
+        type=OrderType.TAKE_PROFIT_MARKET,
+        side=Side.SELL,
+        quantity=Decimal("0.5"),
+        stop_price=(price * Decimal("1.5")).quantize(Decimal("0.01")),
+    )
+
+    first, second = await house.next_cycle(), await house.next_cycle()
+
+    assert kinds(first) == ["order_unknown"]
+    assert kinds(second) == []
+    assert len(await house.venue_orders(status="NEW")) == 1
+
+
+async def test_a_position_whose_stop_has_been_passed_is_closed(house: House) -> None:
+    await house.cycle()
+    await place_by_hand(house)
+    exchange = house.runtime.exchange("main")
+    place = exchange.place
+
+    async def refuse_stops(intent: Intent) -> VenueOrder:
+        if intent.leg is Leg.STOP:
+            raise WouldTrigger("Order would immediately trigger.", code=-2021)
+        return await place(intent)
+
+    with patch.object(exchange, "place", refuse_stops):
+        await house.next_cycle()
+
+    assert await house.venue_positions() == {}
+
+
+async def test_a_stop_whose_answer_was_lost_leaves_the_position_protected_by_exactly_one(house: House) -> None:
+    house.model.will_decide(await house.wish())
+    await house.stage(Stage.FETCH)
+    await house.stage(Stage.DECIDE)
+    exchange = house.runtime.exchange("main")
+    place = exchange.place
+
+    async def lose_stops(intent: Intent) -> VenueOrder:
+        if intent.leg is Leg.STOP:
+            raise OutcomeUnknown("no answer")
+        return await place(intent)
+
+    with patch.object(exchange, "place", lose_stops):
+        await house.stage(Stage.EXECUTE)
+    await house.stage(Stage.RECONCILE)
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW")) == 1
+    await house.next_cycle()
+
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW")) == 1
+    async with house.runtime.open_work() as work:
+        states = [o.state for o in await work.orders.alive("main") if o.intent.leg is Leg.STOP]
+    assert states == [OrderState.NEW]
+
+
+async def test_funding_is_booked_and_the_wallet_adds_up(house: House) -> None:
+    await house.enter()
+
+    await house.pass_time(timedelta(hours=9))
+    outcome = await house.cycle()
+
+    books = await house.venue_books()
+    async with house.runtime.open_work() as work:
+        point = await work.holds.last_equity("main")
+    assert any(row["incomeType"] == "FUNDING_FEE" for row in books["income"])
+    assert point is not None
+    assert point.wallet == Decimal(books["wallet"])
+    assert "wallet_unexplained" not in kinds(outcome)

@@ -1,0 +1,182 @@
+"""The whole house in one process: real PostgreSQL, the emulated exchange, a model that says what it is told."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from emulators.aster import Venue, create_app, synthetic_market
+from functions.invoke import invoke_cycle, invoke_stage
+from shared.clock import SteppedClock
+from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
+from shared.domain.order import Order
+from shared.domain.position import Position
+from shared.runtime import Runtime
+from shared.settings import TestingSettings
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+FIVE_MINUTES = timedelta(minutes=5)
+
+
+class ScriptedModel(httpx.AsyncBaseTransport):
+    """A model that gives the answers put into it, in order, and holds when there are none left."""
+
+    def __init__(self) -> None:
+        self.answers: list[str | int] = []
+        """A text to answer with, or a status to fail with."""
+        self.questions: list[dict[str, Any]] = []
+
+    def will_decide(self, *decisions: Mapping[str, Any]) -> None:
+        """Answer the next question with these decisions."""
+        self.answers.append(json.dumps({"reasoning": "as told", "decisions": decisions}))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.questions.append(json.loads(await request.aread()))
+        answer = self.answers.pop(0) if self.answers else json.dumps({"reasoning": "", "decisions": []})
+        if isinstance(answer, int):
+            return httpx.Response(answer, json={"error": {"code": answer, "message": "as told"}})
+        message = {"role": "assistant", "content": answer}
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110, "cost": 0.0012}
+        body = {
+            "id": f"gen-{len(self.questions)}",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "scripted/model",
+            "provider": "Tests",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": usage,
+        }
+        return httpx.Response(200, json=body)
+
+
+class House:
+    """One account, `main`, on two symbols every five minutes, in a synthetic market that moves when told to."""
+
+    def __init__(
+        self, runtime: Runtime, venue: Venue, *, clock: SteppedClock, model: ScriptedModel, exchange: Starlette
+    ) -> None:
+        self.runtime = runtime
+        self.venue = venue
+        self.clock = clock
+        self.model = model
+        self._exchange = exchange
+
+    @property
+    def request(self) -> StageRequest:
+        """The cycle of the present tick."""
+        return StageRequest("main", tick_at(self.clock.now(), FIVE_MINUTES))
+
+    async def pass_time(self, span: timedelta = FIVE_MINUTES) -> None:
+        """Let the market and the clock move on."""
+        await self.clock.advance(self.clock.now() + span)
+        self.venue.advance(round(self.clock.now().timestamp() * 1000))
+
+    async def stage(self, stage: Stage, request: StageRequest | None = None) -> StageResult:
+        """Run one stage of the present cycle."""
+        return await invoke_stage(self.runtime, stage, request or self.request)
+
+    async def cycle(self) -> dict[str, Any]:
+        """Run the present cycle."""
+        return await invoke_cycle(self.runtime, self.request)
+
+    async def next_cycle(self) -> dict[str, Any]:
+        """Let one interval pass and run its cycle."""
+        await self.pass_time()
+        return await self.cycle()
+
+    async def mark(self, symbol: str) -> Decimal:
+        """Return the mark price."""
+        return (await self.runtime.market.quotes([symbol]))[symbol].mark_price
+
+    async def wish(self, symbol: str = "BTCUSDT", action: str = "buy", **fields: Any) -> dict[str, Any]:
+        """Return a decision that passes every rule at the present price, but for what *fields* change."""
+        price = await self.mark(symbol)
+        sign = 1 if action == "buy" else -1
+        entry = action in {"buy", "sell"}
+        return {
+            "rationale": "a test",
+            "asset": symbol,
+            "action": action,
+            "allocation_usd": 1000 if entry else 0,
+            "leverage": 2 if entry else 1,
+            "stop_loss": float(price * (1 - sign * Decimal("0.02"))) if entry else None,
+            "take_profit": float(price * (1 + sign * Decimal("0.04"))) if entry else None,
+            "confidence": 0.8,
+            "exit_plan": {"text": "leave when wrong", "invalidation": None},
+            **fields,
+        }
+
+    async def enter(self, symbol: str = "BTCUSDT", action: str = "buy") -> None:
+        """Have a position with its stop and target: one whole cycle."""
+        self.model.will_decide(await self.wish(symbol, action))
+        await self.cycle()
+
+    async def spoil(self, method: str, path: str, kind: str, count: int = 1) -> None:
+        """Have the exchange fail the next such requests."""
+        body = {"method": method, "path": path, "kind": kind, "count": count}
+        async with self._admin() as http:
+            (await http.post("/emulator/faults", json=body)).raise_for_status()
+
+    async def venue_books(self) -> dict[str, Any]:
+        """Return everything the exchange ever recorded of the account."""
+        async with self._admin() as http:
+            [account] = (await http.get("/emulator/accounts")).json()
+            books: dict[str, Any] = (await http.get("/emulator/books", params={"account": account["account"]})).json()
+            return books
+
+    async def venue_orders(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Return the exchange's orders whose fields are as *wanted*."""
+        orders = (await self.venue_books())["orders"]
+        return [order for order in orders if all(order[name] == value for name, value in wanted.items())]
+
+    async def venue_positions(self) -> dict[str, Decimal]:
+        """Return the exchange's open positions, signed."""
+        positions = (await self.venue_books())["positions"]
+        return {row["symbol"]: Decimal(row["positionAmt"]) for row in positions}
+
+    async def our_orders(self, request: StageRequest | None = None) -> Sequence[Order]:
+        """Return our orders of a cycle."""
+        async with self.runtime.open_work() as work:
+            return await work.orders.of_cycle(request or self.request)
+
+    async def our_positions(self) -> Sequence[Position]:
+        """Return the positions as last reconciled."""
+        async with self.runtime.open_work() as work:
+            return await work.holds.positions("main")
+
+    def watch_requests(self, note: Callable[[httpx.Request], Awaitable[None]]) -> None:
+        """Have *note* see every request for market data before it is sent."""
+        self.runtime.market._client._http.event_hooks["request"].append(note)
+
+    def _admin(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=self._exchange), base_url="http://exchange")
+
+
+@asynccontextmanager
+async def built_house(database_url: str, **settings: Any) -> AsyncIterator[House]:
+    """Build a house on a migrated database and pull it down afterwards."""
+    venue = Venue(synthetic_market(seed=7, symbols=SYMBOLS))
+    exchange, model = create_app(venue), ScriptedModel()
+    clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
+    chosen = {"assets": SYMBOLS, "llm_model": "scripted/model", "database_url": SecretStr(database_url)} | settings
+    runtime = Runtime(
+        TestingSettings(**chosen),
+        long_lived=True,
+        clock=clock,
+        exchange_transport=httpx.ASGITransport(app=exchange),
+        model_transport=model,
+    )
+    house = House(runtime, venue, clock=clock, model=model, exchange=exchange)
+    try:
+        await runtime.record_accounts()
+        await house.pass_time(timedelta(seconds=2))
+        yield house
+    finally:
+        await runtime.close()
+        venue.close()
