@@ -1,0 +1,77 @@
+"""An order that leaves us obeys the symbol's filters, and never asks for more than was allowed."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import an_instrument
+
+prices = st.decimals(min_value="0.1", max_value="900000", places=8)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tradable"),
+    [
+        ("0.0505", "0.050"),  # down, never up
+        ("0.0509999", "0.050"),
+        ("0.051", "0.051"),
+        ("0.0009", "0.000"),  # less than one step is nothing
+        ("2000", "1000"),  # the largest market order
+    ],
+)
+def test_a_quantity_rounds_down_to_the_step_and_the_largest_order(asked: str, tradable: str) -> None:
+    assert an_instrument().round_quantity(Decimal(asked)) == Decimal(tradable)
+
+
+def test_a_largest_order_off_the_step_is_not_rounded_up_to_it() -> None:
+    instrument = an_instrument(max_market_quantity=Decimal("10.0005"))
+
+    assert instrument.round_quantity(Decimal(11)) == Decimal("10.000")
+
+
+@pytest.mark.parametrize(
+    ("price", "down", "up"),
+    [("100.14", "100.1", "100.2"), ("100.1", "100.1", "100.1"), ("100.19999999", "100.1", "100.2")],
+)
+def test_a_price_rounds_to_the_tick_on_the_side_asked_for(price: str, down: str, up: str) -> None:
+    instrument = an_instrument()
+
+    assert instrument.round_price_down(Decimal(price)) == Decimal(down)
+    assert instrument.round_price_up(Decimal(price)) == Decimal(up)
+
+
+def test_ticks_are_counted_from_the_lowest_price() -> None:
+    instrument = an_instrument(min_price=Decimal("0.05"), tick_size=Decimal("0.1"))
+
+    assert instrument.round_price_down(Decimal("1.00")) == Decimal("0.95")
+    assert instrument.round_price_up(Decimal("1.00")) == Decimal("1.05")
+
+
+@given(price=prices)
+def test_rounded_prices_lie_on_the_grid_and_within_a_tick(price: Decimal) -> None:
+    instrument = an_instrument()
+    down, up = instrument.round_price_down(price), instrument.round_price_up(price)
+
+    assert down <= price <= up
+    assert up - down <= instrument.tick_size
+    assert (down - instrument.min_price) % instrument.tick_size == 0
+    assert (up - instrument.min_price) % instrument.tick_size == 0
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "accepted"),
+    [
+        ("0.05", "100", True),  # a notional of exactly 5
+        ("0.05", "99.9", False),
+        ("0.001", "10000", True),
+        ("0.0009", "10000", False),
+        ("1000", "100", True),
+        ("1000.001", "100", False),
+    ],
+)
+def test_an_order_must_reach_the_smallest_size_and_not_pass_the_largest(
+    quantity: str, price: str, accepted: bool
+) -> None:
+    assert an_instrument().accepts(Decimal(quantity), Decimal(price)) is accepted

@@ -1,0 +1,74 @@
+"""Orders: an id that follows from the work, and states that admit what we do not know."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.order import IncomeKind, Leg, OrderState, Side
+from tests.builders import LONG, SHORT, TICK, a_position, a_venue_order, an_intent, some_holdings
+
+
+def test_whoever_repeats_the_work_arrives_at_the_same_order_id() -> None:
+    assert an_intent().client_order_id == an_intent().client_order_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"account_id": "other"},
+        {"tick": TICK + timedelta(minutes=5)},
+        {"symbol": "ETHUSDT"},
+        {"leg": Leg.EXIT},
+        {"attempt": 1},
+    ],
+)
+def test_another_piece_of_work_has_another_order_id(change: dict[str, Any]) -> None:
+    assert replace(an_intent(), **change).client_order_id != an_intent().client_order_id
+
+
+def test_a_changed_mind_about_size_does_not_make_a_second_order() -> None:
+    assert replace(an_intent(), side=Side.SELL, quantity=None).client_order_id == an_intent().client_order_id
+
+
+@pytest.mark.parametrize("leg", Leg)
+def test_an_order_id_fits_the_exchange(leg: Leg) -> None:
+    assert re.fullmatch(r"[.A-Z:/a-z0-9_-]{1,36}", an_intent(leg=leg, account_id="a" * 32).client_order_id)
+
+
+def test_only_our_own_orders_count_as_ours() -> None:
+    assert a_venue_order(client_order_id=an_intent().client_order_id).is_ours
+    assert not a_venue_order(client_order_id="web_7Hk2").is_ours
+
+
+def test_every_state_is_unsettled_working_or_over() -> None:
+    unsettled = {state for state in OrderState if state.unsettled}
+    working = {state for state in OrderState if state.working}
+
+    assert unsettled == {OrderState.INTENDED, OrderState.UNRESOLVED}
+    assert working == {OrderState.NEW, OrderState.PARTIALLY_FILLED}
+
+
+def test_an_order_without_a_size_ends_the_position_it_finds() -> None:
+    assert an_intent(quantity=None).closes_position
+    assert not an_intent().closes_position
+
+
+def test_a_long_is_opened_by_buying_and_ended_by_selling() -> None:
+    assert Side.opening(LONG) is Side.BUY
+    assert Side.opening(SHORT) is Side.SELL
+    assert Side.opening(LONG).opposite is Side.SELL
+    assert Side.opening(SHORT).opposite is Side.BUY
+
+
+def test_what_fills_tell_is_not_booked_from_the_ledger_again() -> None:
+    assert {kind for kind in IncomeKind if kind.told_by_fills} == {IncomeKind.REALIZED_PNL, IncomeKind.COMMISSION}
+
+
+def test_holdings_find_a_position_by_its_symbol() -> None:
+    held = a_position("ETHUSDT")
+
+    assert some_holdings(a_position(), held).position("ETHUSDT") == held
+    assert some_holdings(held).position("BTCUSDT") is None

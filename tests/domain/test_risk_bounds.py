@@ -1,0 +1,173 @@
+"""Whatever a model asks for, in whatever state the account is: what is approved stays within every limit."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+from shared.domain.account import RiskLimits
+from shared.domain.decision import Action, Decision
+from shared.domain.risk import LIQUIDATION_BUFFER, Exit, Review, RiskContext, review
+from tests.builders import (
+    a_context,
+    a_decision,
+    a_position,
+    a_quote,
+    an_account,
+    an_instrument,
+    some_holdings,
+    some_marks,
+)
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+TRIFLE = Decimal("1e-12")
+"""A quotient of 28 digits may differ from the true one by less than this."""
+
+
+def decimals(low: str, high: str, places: int) -> st.SearchStrategy[Decimal]:
+    """Decimals on a grid, made from integers: drawn many times faster than hypothesis's own."""
+    scale = Decimal(10) ** places
+    bounds = (int(Decimal(low) * scale), int(Decimal(high) * scale))
+    return st.integers(*bounds).map(lambda number: Decimal(number).scaleb(-places))
+
+
+@st.composite
+def contexts(draw: st.DrawFn) -> RiskContext:
+    limits = RiskLimits(
+        max_leverage=draw(st.sampled_from([1, 3, 5, 20, 125])),
+        max_position_fraction=draw(decimals("0.1", "5", 3)),
+        max_exposure_fraction=draw(decimals("0.1", "9", 3)),
+        max_positions=draw(st.integers(1, 3)),
+        risk_per_trade=draw(decimals("0.001", "1", 4)),
+        min_margin_left=draw(decimals("0", "0.5", 2)),
+        max_stop_distance=draw(st.sampled_from([Decimal("0.02"), Decimal("0.1"), Decimal(1)])),
+        min_reward_to_risk=draw(decimals("0", "2", 2)),
+        cooldown=timedelta(minutes=draw(st.integers(1, 30))),
+    )
+    account = an_account(limits=limits)
+    equity = draw(decimals("1000", "100000", 4))
+    available = equity * draw(decimals("0.3", "1", 3))
+    held = [a_position(symbol, quantity="0.5") for symbol in draw(st.sets(st.sampled_from(SYMBOLS), max_size=1))]
+    return a_context(
+        account=account,
+        holdings=some_holdings(*held, equity=str(equity), available=str(available)),
+        quotes={symbol: a_quote(symbol, str(draw(decimals("3", "3000", 3)))) for symbol in SYMBOLS},
+        instruments={symbol: draw(instruments(symbol)) for symbol in SYMBOLS},
+        taker_fee=draw(decimals("0", "0.002", 5)),
+        marks=some_marks(str(equity), str(equity)),
+        last_exits={
+            symbol: Exit(at=a_context().now - timedelta(minutes=20), direction=held[0].direction)
+            for symbol in SYMBOLS[:1]
+            if held
+        },
+    )
+
+
+@st.composite
+def instruments(draw: st.DrawFn, symbol: str) -> Any:
+    step = draw(st.sampled_from(["0.001", "0.01", "0.5"]))
+    return an_instrument(
+        symbol,
+        step_size=Decimal(step),
+        min_quantity=Decimal(step),
+        tick_size=Decimal(draw(st.sampled_from(["0.001", "0.1", "0.25"]))),
+        max_market_quantity=draw(decimals("1", "500", 3)),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[Decision], RiskContext]:
+    """An account and what a model that knows no limits wants of it."""
+    context = draw(contexts())
+
+    def wish() -> Decision:
+        symbol = draw(st.sampled_from(SYMBOLS))
+        price = context.quotes[symbol].mark_price
+        action = draw(st.sampled_from([Action.BUY, Action.BUY, Action.SELL, Action.SELL, Action.CLOSE]))
+        # Mostly on the side where it belongs, and now and then beyond every bound.
+        way = (-1 if action is Action.SELL else 1) * draw(st.sampled_from([1, 1, 1, 1, -1]))
+        return a_decision(
+            symbol,
+            action,
+            allocation_usd=draw(decimals("0", "100000", 2)),
+            leverage=draw(st.sampled_from([-1, 1, 2, 3, 10, 200])),
+            stop_loss=price * (1 - way * draw(decimals("0", "0.12", 4))),
+            take_profit=price * (1 + way * draw(decimals("0", "0.6", 4))),
+        )
+
+    return [wish() for _ in range(draw(st.integers(1, 5)))], context
+
+
+def entries(decisions: list[Decision], context: RiskContext) -> list[tuple[str, Review]]:
+    approved = [each for each in review(decisions, context) if each.review.acts and each.decision.opens]
+    return [(each.decision.asset, each.review) for each in approved]
+
+
+def notional(entry: Review) -> Decimal:
+    return entry.quantity * entry.price
+
+
+@given(case=cases())
+@settings(max_examples=80, deadline=None)
+def test_an_approved_entry_never_exceeds_a_cap(case: tuple[list[Decision], RiskContext]) -> None:
+    decisions, context = case
+    limits, equity = context.account.limits, context.holdings.balance.equity
+
+    for _, entry in entries(decisions, context):
+        stop_distance = abs(entry.price - (entry.stop_loss or 0)) / entry.price
+        cost_of_a_stop_out = notional(entry) * (stop_distance + 2 * context.taker_fee)
+        assert 1 <= entry.leverage <= limits.max_leverage
+        assert notional(entry) <= equity * limits.max_position_fraction + TRIFLE
+        assert cost_of_a_stop_out <= equity * limits.risk_per_trade + TRIFLE
+        assert stop_distance <= min(limits.max_stop_distance, LIQUIDATION_BUFFER / entry.leverage)
+
+
+@given(case=cases())
+@settings(max_examples=80, deadline=None)
+def test_approved_entries_together_never_exceed_a_cap(case: tuple[list[Decision], RiskContext]) -> None:
+    decisions, context = case
+    limits, balance = context.account.limits, context.holdings.balance
+    closing = {each.asset for each in decisions if each.action is Action.CLOSE}
+    staying = [held for held in context.holdings.positions if held.symbol not in closing]
+
+    opened = entries(decisions, context)
+
+    symbols = [symbol for symbol, _ in opened] + [held.symbol for held in staying]
+    margin = sum(notional(entry) * (1 / Decimal(entry.leverage) + context.taker_fee) for _, entry in opened)
+    exposure = sum(notional(entry) for _, entry in opened) + sum(held.notional for held in staying)
+    assert len(symbols) == len(set(symbols))
+    if opened:
+        assert len(symbols) <= limits.max_positions
+        assert exposure <= balance.equity * limits.max_exposure_fraction + TRIFLE
+        assert balance.available - margin >= balance.equity * limits.min_margin_left - TRIFLE
+
+
+@given(case=cases())
+@settings(max_examples=80, deadline=None)
+def test_an_approved_entry_is_on_the_grid_with_stop_and_target_on_their_sides(
+    case: tuple[list[Decision], RiskContext],
+) -> None:
+    decisions, context = case
+
+    for symbol, entry in entries(decisions, context):
+        instrument = context.instruments[symbol]
+        assert entry.direction is not None
+        assert entry.stop_loss is not None
+        assert entry.take_profit is not None
+        assert (entry.price - entry.stop_loss) * entry.direction.sign > 0
+        assert (entry.take_profit - entry.price) * entry.direction.sign > 0
+        for price in (entry.stop_loss, entry.take_profit):
+            assert (price - instrument.min_price) % instrument.tick_size == 0
+        assert entry.quantity > 0
+        assert entry.quantity % instrument.step_size == 0
+        assert instrument.accepts(entry.quantity, entry.price)
+
+
+def test_the_cases_do_hold_approvals_to_prove_something_by() -> None:
+    quickly = settings(max_examples=500, deadline=None, phases=[Phase.generate])
+
+    decisions, context = find(cases(), lambda case: len(entries(*case)) >= 2, settings=quickly)
+
+    assert len(entries(decisions, context)) >= 2

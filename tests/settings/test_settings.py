@@ -1,0 +1,347 @@
+"""Settings: read once, refused at the door, one line a problem, and never a secret in it."""
+
+import os
+import re
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.domain.market import Timeframe
+from shared.settings import (
+    DevelopmentSettings,
+    Mode,
+    ProductionSettings,
+    Settings,
+    SettingsError,
+    TestingSettings,
+    read_settings,
+)
+
+ROOT = Path(__file__).parents[2]
+LIVE = {"TRADING_MODE": "live", "LIVE_TRADING_CONFIRMED": "yes, with real money"}
+DATABASE = "postgresql://trader:hunter2-hunter2@db.example:5432/perpetua"
+
+
+def put(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def complaint() -> str:
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    return str(caught.value)
+
+
+def test_with_nothing_set_the_defaults_trade_on_paper() -> None:
+    settings = read_settings()
+
+    assert isinstance(settings, DevelopmentSettings)
+    assert settings.trading_mode is Mode.PAPER
+    assert settings.exchange_url == "http://127.0.0.1:3001"
+    assert settings.model_url == "http://127.0.0.1:3002/api/v1"
+    assert settings.interval == timedelta(minutes=5)
+    assert settings.timeframes == (Timeframe.M5, Timeframe.H4)
+    assert (settings.log_folder, settings.database_url) == (Path("logs"), None)
+
+
+def test_every_kind_of_value_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(
+        monkeypatch,
+        ASSETS=" btcusdt, ETHUSDT,",
+        TIMEFRAMES="15m,1M",
+        INTERVAL="4h",
+        RISK_PER_TRADE="0.0125",
+        LLM_REQUIRE_PARAMETERS="false",
+        LOG_FOLDER="/var/log/perpetua",
+        OPENROUTER_BASE_URL="https://models.example/v1/",
+        LLM_FALLBACK_MODELS="a/b,c/d",
+    )
+    settings = read_settings()
+
+    assert settings.assets == ("BTCUSDT", "ETHUSDT")
+    assert settings.timeframes == (Timeframe.M15, Timeframe.MONTH)
+    assert settings.interval == timedelta(hours=4)
+    assert settings.risk_per_trade == Decimal("0.0125")
+    assert settings.llm_require_parameters is False
+    assert settings.log_folder == Path("/var/log/perpetua")
+    assert settings.model_url == "https://models.example/v1"
+    assert settings.llm_fallback_models == ("a/b", "c/d")
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("LEVERAGE=2\nASSETS=DOGEUSDT\n")
+    put(monkeypatch, LEVERAGE="4")
+    settings = read_settings()
+
+    assert (settings.leverage, settings.assets) == (4, ("DOGEUSDT",))
+
+
+def test_an_empty_value_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("INTERVAL=\n")
+    put(monkeypatch, DATABASE_URL="", ENVIRONMENT="", LEVERAGE="")
+
+    assert read_settings() == DevelopmentSettings()
+
+
+def test_what_the_command_line_says_wins_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, ACCOUNTS_FILE="a.yaml", ENVIRONMENT="production")
+    settings = read_settings(accounts_file=Path("b.yaml"), environment="development")
+
+    assert isinstance(settings, DevelopmentSettings)
+    assert settings.accounts_file == Path("b.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ENVIRONMENT", "staging", "ENVIRONMENT: Input should be 'development', 'testing' or 'production'"),
+        ("TRADING_MODE", "demo", "TRADING_MODE: Input should be 'paper', 'testnet' or 'live'"),
+        ("ACCOUNT_ID", "My Account", "ACCOUNT_ID: String should match pattern"),
+        ("ASSETS", ",", "ASSETS: must name at least one"),
+        ("INTERVAL", "5 minutes", "INTERVAL: '5 minutes' is no duration: write it like 30s, 5m, 4h or 1d"),
+        ("INTERVAL", "0m", "INTERVAL: '0m' is no duration"),
+        ("RISK_COOLDOWN", "9999999999d", "RISK_COOLDOWN: '9999999999d' is no duration"),
+        ("TIMEFRAMES", "7m", "TIMEFRAMES: Input should be '1m', '3m'"),
+        ("TIMEFRAMES", ",", "TIMEFRAMES: must name at least one"),
+        ("LEVERAGE", "many", "LEVERAGE: Input should be a valid integer"),
+        ("LEVERAGE", "0", "LEVERAGE: Input should be greater than or equal to 1"),
+        ("LEVERAGE", "126", "LEVERAGE: Input should be less than or equal to 125"),
+        ("ASTERDEX_BASE_URL", "fapi.example.com", "ASTERDEX_BASE_URL: must be an address such as https://"),
+        ("ASTERDEX_BASE_URL", "http://127.0.0.1:port", "ASTERDEX_BASE_URL: must be an address such as https://"),
+        ("OPENROUTER_BASE_URL", "https://", "OPENROUTER_BASE_URL: must be an address such as https://"),
+        ("OPENROUTER_BASE_URL", "http://a:99999", "OPENROUTER_BASE_URL: must be an address such as https://"),
+        ("OPENROUTER_BASE_URL", "https://[models", "OPENROUTER_BASE_URL: Invalid IPv6 URL"),
+        ("LLM_TIMEOUT_SECONDS", "0", "LLM_TIMEOUT_SECONDS: Input should be greater than 0"),
+        ("LLM_TIMEOUT_SECONDS", "inf", "LLM_TIMEOUT_SECONDS: Input should be a finite number"),
+        ("LLM_TEMPERATURE", "3", "LLM_TEMPERATURE: Input should be less than or equal to 2"),
+        ("LLM_REQUIRE_PARAMETERS", "perhaps", "LLM_REQUIRE_PARAMETERS: Input should be a valid boolean"),
+        ("RISK_PER_TRADE", "2", "RISK_PER_TRADE: Input should be less than or equal to 1"),
+        ("RISK_PER_TRADE", "NaN", "RISK_PER_TRADE: Input should be a finite number"),
+        ("RISK_MAX_DRAWDOWN", "20%", "RISK_MAX_DRAWDOWN: Input should be a valid decimal"),
+        ("RISK_MIN_MARGIN_LEFT", "1", "RISK_MIN_MARGIN_LEFT: Input should be less than 1"),
+        ("DATABASE_URL", "mysql://db", "DATABASE_URL: must be a PostgreSQL address such as postgresql://"),
+        ("API_PORT", "70000", "API_PORT: Input should be less than or equal to 65535"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("CLOCK_SPEED", "inf", "CLOCK_SPEED: Input should be a finite number"),
+        ("TICK_DELAY_SECONDS", "-1", "TICK_DELAY_SECONDS: Input should be greater than or equal to 0"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    put(monkeypatch, **{name: value})
+
+    [line] = complaint().splitlines()
+    assert line.startswith(says)
+
+
+def test_every_problem_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, LEVERAGE="0", RISK_PER_TRADE="2", RISK_MAX_DRAWDON="0.1")
+
+    assert [line.split()[0] for line in complaint().splitlines()] == [
+        "RISK_MAX_DRAWDON",
+        "LEVERAGE:",
+        "RISK_PER_TRADE:",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("RISK_MAX_LEVERGE", "RISK_MAX_LEVERGE is not a setting; did you mean RISK_MAX_LEVERAGE?"),
+        ("ASTERDEX_PRIVATEKEY", "ASTERDEX_PRIVATEKEY is not a setting; did you mean ASTERDEX_PRIVATE_KEY?"),
+        ("LLM_XYZZY_PLUGH", "LLM_XYZZY_PLUGH is not a setting"),
+    ],
+)
+def test_a_limit_spelled_wrong_is_refused_not_ignored(monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
+    put(monkeypatch, **{name: "1"})
+
+    assert complaint() == says
+
+
+def test_an_unknown_name_in_the_file_is_refused_whatever_it_begins_with() -> None:
+    Path(".env").write_text("TRADNG_MODE=paper\n")
+
+    assert complaint() == "TRADNG_MODE is not a setting; did you mean TRADING_MODE? (in .env)"
+
+
+def test_a_file_that_is_no_text_is_one_clear_line() -> None:
+    Path(".env").write_bytes(b"ASSETS=\xff\xfe")
+
+    assert complaint().startswith(".env cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("switches", "says"),
+    [
+        ({"TRADING_MODE": "live"}, "TRADING_MODE=live also needs LIVE_TRADING_CONFIRMED='yes, with real money'"),
+        (
+            {"TRADING_MODE": "live", "LIVE_TRADING_CONFIRMED": "yes"},
+            "TRADING_MODE=live also needs LIVE_TRADING_CONFIRMED='yes, with real money'",
+        ),
+        (
+            {"ASTERDEX_BASE_URL": "https://fapi.asterdex.com"},
+            "ASTERDEX_BASE_URL is the real exchange, but TRADING_MODE is paper",
+        ),
+        (
+            {"ASTERDEX_BASE_URL": "https://FAPI3.AsterDEX.com./", "TRADING_MODE": "testnet"},
+            "ASTERDEX_BASE_URL is the real exchange, but TRADING_MODE is testnet",
+        ),
+        ({**LIVE, "CLOCK_SPEED": "60"}, "CLOCK_SPEED must be 1 with TRADING_MODE=live"),
+        (
+            {**LIVE, "ASTERDEX_BASE_URL": "http://fapi.asterdex.com"},
+            "ASTERDEX_BASE_URL must begin with https:// outside paper trading",
+        ),
+        ({"API_HOST": "0.0.0.0"}, "API_HOST=0.0.0.0 is reachable from outside: set API_TOKEN too"),
+        ({"ENVIRONMENT": "production"}, "DATABASE_URL must be set when ENVIRONMENT=production"),
+    ],
+)
+def test_a_set_up_that_cannot_work_or_would_trade_by_mistake_is_refused(
+    monkeypatch: pytest.MonkeyPatch, switches: dict[str, str], says: str
+) -> None:
+    put(monkeypatch, **switches)
+
+    assert complaint() == says
+
+
+def test_two_switches_make_it_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, **LIVE)
+    settings = read_settings()
+
+    assert settings.trading_mode is Mode.LIVE
+    assert settings.exchange_url == "https://fapi.asterdex.com"
+    assert settings.model_url == "https://openrouter.ai/api/v1"
+    assert settings.chain_id == 1666
+
+
+def test_the_test_network_has_an_address_and_a_chain_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, TRADING_MODE="testnet")
+    settings = read_settings()
+
+    assert (settings.exchange_url, settings.chain_id) == ("https://fapi.asterdex-testnet.com", 714)
+
+
+def test_an_open_door_is_fine_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, API_HOST="0.0.0.0", API_TOKEN="a-long-token")
+
+    assert read_settings().api_host == "0.0.0.0"
+
+
+def test_the_variant_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, ENVIRONMENT="production", DATABASE_URL=DATABASE)
+    settings = read_settings()
+
+    assert isinstance(settings, ProductionSettings)
+    assert settings.log_folder is None
+
+
+def test_the_variant_is_chosen_by_the_file_too() -> None:
+    Path(".env").write_text("ENVIRONMENT=production\n")
+
+    assert complaint() == "DATABASE_URL must be set when ENVIRONMENT=production"
+
+
+def test_tests_read_no_file_and_write_no_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("ASSETS=DOGEUSDT\nNONSENSE=1\n")
+    put(monkeypatch, ENVIRONMENT="testing")
+    settings = read_settings()
+
+    assert isinstance(settings, TestingSettings)
+    assert settings.assets == ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    assert settings.log_folder is None
+
+
+SECRETS = {
+    "ASTERDEX_PRIVATE_KEY": "ab" * 32,
+    "ASTERDEX_API_KEY": "key-1234567",
+    "ASTERDEX_API_SECRET": "secret-7654321",
+    "OPENROUTER_API_KEY": "sk-or-v1-0123456789",
+    "DATABASE_URL": DATABASE,
+    "API_TOKEN": "a-long-token",
+}
+
+
+def test_no_secret_is_shown_by_the_settings_that_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, **SECRETS)
+    settings = read_settings()
+
+    assert [value for value in SECRETS.values() if value in f"{settings!r} {settings} {settings.model_dump()}"] == []
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == DATABASE
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {**SECRETS, "LEVERAGE": "0"},
+        {**SECRETS, "TRADING_MODE": "live"},
+        {"DATABASE_URL": "mysql://trader:hunter2-hunter2@db"},
+        {"DATABASE_URL": "postgres//trader:[hunter2-hunter2]@db"},
+        {"ASTERDEX_APIKEY": "hunter2-hunter2"},
+    ],
+)
+def test_no_secret_is_shown_by_an_error(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    put(monkeypatch, **variables)
+    said = complaint()
+
+    assert [value for value in (*SECRETS.values(), "hunter2") if value in said] == []
+
+
+def test_brackets_in_a_password_are_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, DATABASE_URL="postgresql://trader:pa[ss]word@db/perpetua")
+
+    assert read_settings().database_url is not None
+
+
+def written(default: Any) -> str:
+    """A default as one writes it into `.env`."""
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, Enum):
+        return str(default.value)
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+DEFAULTS = [(name.upper(), written(field.default)) for name, field in Settings.model_fields.items()]
+"""Every setting in its order, with its default."""
+
+
+def test_the_example_file_holds_exactly_the_settings_there_are_and_their_defaults() -> None:
+    example = (ROOT / ".env.example").read_text()
+
+    assert sorted(re.findall(r"^#?([A-Z_]+)=(.*)$", example, re.MULTILINE)) == sorted(DEFAULTS)
+
+
+def test_every_setting_in_the_example_file_has_a_comment() -> None:
+    paragraphs = (ROOT / ".env.example").read_text().split("\n\n")
+
+    assert [text for text in paragraphs if re.search(r"^#[A-Z_]+=", text, re.MULTILINE) and text[:2] != "# "] == []
+
+
+def test_the_example_file_changes_nothing_whether_commented_or_not() -> None:
+    example = (ROOT / ".env.example").read_text()
+
+    for text in (example, re.sub(r"^#([A-Z_]+=)", r"\1", example, flags=re.MULTILINE)):
+        Path(".env").write_text(text)
+        assert read_settings() == DevelopmentSettings(_env_file=None)
+
+
+def test_the_manual_tells_of_exactly_the_settings_there_are_and_their_defaults() -> None:
+    manual = (ROOT / "docs" / "settings.md").read_text()
+    told = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`|—) \| [^|]*\| [^|]{10,}\|$", manual, re.MULTILINE)
+
+    assert told == DEFAULTS
+
+
+def test_settings_are_read_without_touching_the_environment() -> None:
+    before = dict(os.environ)
+    read_settings()
+
+    assert dict(os.environ) == before
