@@ -18,7 +18,6 @@ from scheduler.plan import due, next_due, scheduled
 from shared.domain.account import Account
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import StageBusy, VenueError
-from shared.domain.ports import Clock
 from shared.runtime import Runtime
 
 log = logging.getLogger("perpetua.app")
@@ -34,19 +33,18 @@ ROLL_CALL_SECONDS = 5
 class TickTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
     """Fires at each tick of an interval, in the time of the exchange, which may run faster than ours."""
 
-    def __init__(self, interval: timedelta, *, delay: timedelta, clock: Clock, speed: float) -> None:
+    def __init__(self, interval: timedelta, *, delay: timedelta, runtime: Runtime) -> None:
         self.interval = interval
         self._delay = delay
-        self._clock = clock
-        self._speed = speed
+        self._runtime = runtime
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
         """Return the moment of our own time at which the next tick is due at the exchange; the first time, at once."""
         if previous is None:
             return now
-        moment = self._clock.now()
+        moment = self._runtime.clock.now()
         ahead = next_due(moment, self.interval, self._delay) - moment
-        return now + ahead / self._speed
+        return now + ahead / self._runtime.speed
 
 
 class LocalScheduler:
@@ -90,13 +88,8 @@ class LocalScheduler:
                 self._add(account)
 
     def _add(self, account: Account) -> None:
-        settings = self._runtime.settings
-        trigger = TickTrigger(
-            account.interval,
-            delay=timedelta(seconds=settings.tick_delay_seconds),
-            clock=self._runtime.clock,
-            speed=settings.clock_speed,
-        )
+        delay = timedelta(seconds=self._runtime.settings.tick_delay_seconds)
+        trigger = TickTrigger(account.interval, delay=delay, runtime=self._runtime)
         self._jobs.add_job(
             self._job,
             trigger,

@@ -14,14 +14,13 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from scripts.cycle_line import readable
 from scripts.processes import ChildEnded, Children
 from shared.complaints import one_clear_line
 from shared.server import database_server
-from shared.settings import Mode, Settings, SettingsError, read_settings
-
-EXCHANGE_PORT, MODEL_PORT = 3001, 3002
+from shared.settings import CURRENT_DATA, LOOPBACK, Mode, Settings, SettingsError, read_settings
 
 
 def main() -> int:
@@ -30,11 +29,14 @@ def main() -> int:
     with one_clear_line():
         settings = read_settings(**({"accounts_file": chosen.accounts} if chosen.accounts else {}))
         paper = settings.trading_mode is Mode.PAPER
-        for port in (settings.api_port, *((EXCHANGE_PORT, MODEL_PORT) if paper else ())):
-            _require_free(port, ours=settings.api_port)
+        _require_free(settings.api_port, "API_PORT")
+        for url, setting in _emulated(settings).items():
+            _require_free(urlsplit(url).port, setting)
         name = _market_name(chosen.market, chosen.seed) if paper else settings.trading_mode.value
-        settings = settings.model_copy(update={"data_folder": settings.data_folder / name})
-        say(f"{settings.trading_mode} trading; everything is kept in {settings.data_folder}; Ctrl-C stops it all")
+        if settings.data_folder == CURRENT_DATA:
+            _lead_to(name)
+        folder = settings.data_folder.resolve()
+        say(f"{settings.trading_mode} trading; everything is kept in {folder}; Ctrl-C stops it all")
         with database_server(settings) as connected:
             return asyncio.run(_run(connected, chosen))
 
@@ -72,14 +74,27 @@ def _market_name(market: str, seed: int) -> str:
     return {"synthetic": f"synthetic-{seed}", "live": "live-prices"}.get(_kind(market), Path(market).resolve().name)
 
 
-def _require_free(port: int, *, ours: int) -> None:
+def _emulated(settings: Settings) -> dict[str, str]:
+    """Return the addresses on this machine at which paper trading needs an emulator, each with its setting."""
+    urls = {settings.exchange_url: "ASTERDEX_BASE_URL", settings.model_url: "OPENROUTER_BASE_URL"}
+    paper = settings.trading_mode is Mode.PAPER
+    return {url: setting for url, setting in urls.items() if paper and urlsplit(url).hostname in LOOPBACK}
+
+
+def _require_free(port: int | None, setting: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("127.0.0.1", port or 0))
         except OSError:
-            hint = "set API_PORT to another" if port == ours else "an emulator needs it; stop what uses it"
-            raise SettingsError(f"port {port} is taken: {hint}") from None
+            raise SettingsError(f"port {port} is taken: stop what uses it, or choose another with {setting}") from None
+
+
+def _lead_to(name: str) -> None:
+    """Have the default data folder lead to the one of this market, for stages by hand to find it too."""
+    (CURRENT_DATA.parent / name).mkdir(parents=True, exist_ok=True)
+    CURRENT_DATA.unlink(missing_ok=True)
+    CURRENT_DATA.symlink_to(name)
 
 
 def _show(line: str) -> None:
@@ -121,18 +136,30 @@ async def _start(children: Children, settings: Settings, chosen: argparse.Namesp
     environment = {"DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else ""}
     if settings.accounts_file:
         environment["ACCOUNTS_FILE"] = str(settings.accounts_file)
-    if settings.trading_mode is Mode.PAPER:
-        environment["CLOCK_SPEED"] = str(chosen.speed)
-        state = str(settings.data_folder / "exchange")
-        aster = ["-m", "emulators.aster", "--port", str(EXCHANGE_PORT), "--state", state, "--seed", str(chosen.seed)]
-        aster += ["--market", chosen.market, "--speed", str(chosen.speed)]
-        model = ["-m", "emulators.openrouter", "--port", str(MODEL_PORT), "--seed", str(chosen.seed)]
-        await asyncio.gather(
-            children.start("the emulated exchange", aster, environment={}, hear=_show, ready="ready"),
-            children.start("the emulated model", model, environment={}, hear=_show, ready="ready"),
-        )
+    for url, setting in _emulated(settings).items():
+        port = ["--port", str(urlsplit(url).port), "--seed", str(chosen.seed)]
+        if setting == "ASTERDEX_BASE_URL":
+            state = str(settings.data_folder.resolve() / "exchange")
+            market = ["--market", chosen.market, "--speed", str(chosen.speed), "--state", state]
+            command = ["-m", "emulators.aster", *port, *market]
+        else:
+            command = ["-m", "emulators.openrouter", *port]
+        await children.start(f"the emulator at {url}", command, environment={}, hear=_show, ready="ready")
     await children.start("the API", ["-m", "api"], environment=environment, hear=_show)
+    await _answering(settings.api_port)
     await children.start("the scheduler", ["-m", "scheduler"], environment=environment, hear=_show)
+
+
+async def _answering(port: int) -> None:
+    """Return once somebody listens on *port*."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """
 The accounts that configuration names, with their credentials: one from plain variables, or many from `accounts.yaml`.
 
-In the file `${VAR}` stands for an environment variable, so that no secret need be written into it. What an entry leaves
-out, it takes from the plain variables, its exchange key excepted: two accounts with one wallet would undo each other's
-work. In paper trading an account without a key gets a throw-away wallet of its own,
-always the same one: the emulator opens a paper account for whoever signs correctly.
+In the file `${VAR}` stands for a variable of the environment or of `.env`, so that no secret need be written into it.
+What an entry leaves out, it takes from the plain variables, its exchange key excepted: two accounts with one wallet
+would undo each other's work. In paper trading an account without a key gets a throw-away wallet of its own, always the
+same one: the emulator opens a paper account for whoever signs correctly.
 """
 
 import hashlib
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +30,7 @@ from pydantic import (
 from shared.domain.account import Account, RiskLimits
 from shared.durations import Duration
 from shared.secrets import remember
-from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError, Timeframes, at_least_one
+from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError, Timeframes, at_least_one, environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +136,24 @@ def configured_accounts(settings: Settings) -> dict[str, ConfiguredAccount]:
     path = settings.accounts_file
     entries = _plain(settings) if path is None else _from_file(path)
     accounts = {entry.id: _account(entry, settings, where="" if path is None else f"{path}: ") for entry in entries}
+    _require_one_account_a_key(accounts.values(), path)
     secrets = [settings.api_token, settings.database_url]
     for found in accounts.values():
         keys = found.exchange_keys
         secrets += [keys.private_key, keys.api_key, keys.api_secret, found.model_key]
     remember(secret.get_secret_value() for secret in secrets if secret)
     return accounts
+
+
+def _require_one_account_a_key(accounts: Iterable[ConfiguredAccount], path: Path | None) -> None:
+    """Refuse two accounts with one key: at the exchange they are one, and each would undo the other's trades."""
+    owners: dict[str, str] = {}
+    for found in accounts:
+        secret = found.exchange_keys.private_key or found.exchange_keys.api_key
+        key = secret.get_secret_value().removeprefix("0x").lower() if secret else ""
+        other = owners.setdefault(key, found.account.id)
+        if other != found.account.id:
+            raise SettingsError(f"{path}: accounts {other} and {found.account.id} have the same exchange key")
 
 
 def _plain(settings: Settings) -> list[_Entry]:
@@ -167,7 +178,7 @@ def _from_file(path: Path) -> list[_Entry]:
     except UnicodeDecodeError:
         raise SettingsError(f"ACCOUNTS_FILE: {path} is not UTF-8 text") from None
     try:
-        return _File.model_validate(_filled_in(yaml.safe_load(text), path)).accounts
+        return _File.model_validate(_filled_in(yaml.safe_load(text), path, environment())).accounts
     except yaml.YAMLError as exc:
         # Where, and nothing more: the error's own words quote the line, and a secret with it.
         mark = getattr(exc, "problem_mark", None)
@@ -187,20 +198,20 @@ def _problem(path: Path, problem: Mapping[str, Any]) -> str:
     return f"{path}: {where}: {message}" if where else f"{path}: {message}"
 
 
-def _filled_in(value: Any, path: Path) -> Any:
+def _filled_in(value: Any, path: Path, variables: Mapping[str, str]) -> Any:
     """Replace `${VAR}` in the values that were read, not in the text: a comment or a quote in a secret stays inert."""
     if isinstance(value, str):
 
         def named(match: re.Match[str]) -> str:
-            if not os.environ.get(match[1]):
+            if not variables.get(match[1]):
                 raise SettingsError(f"{path} refers to ${{{match[1]}}}, which is not set")
-            return os.environ[match[1]]
+            return variables[match[1]]
 
         return re.sub(r"\$\{(\w+)\}", named, value)
     if isinstance(value, dict):
-        return {key: _filled_in(item, path) for key, item in value.items()}
+        return {key: _filled_in(item, path, variables) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled_in(item, path) for item in value]
+        return [_filled_in(item, path, variables) for item in value]
     return value
 
 

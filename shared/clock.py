@@ -14,13 +14,13 @@ _SAMPLES = 2  # the first opens the connection and is late; the second is fair
 
 
 class VenueClock:
-    """The exchange's time: what it said when last asked, plus the time gone by since, times *speed*.
+    """The exchange's time: what it said when last asked, plus the time gone by since, times `speed`.
 
     Until it is first synchronised it tells the system's UTC. It may step back when it is synchronised anew.
     """
 
     def __init__(self, *, speed: float = 1.0) -> None:
-        self._speed = speed
+        self.speed = speed
         self._told: datetime | None = None
         self._told_at = 0.0
 
@@ -28,7 +28,7 @@ class VenueClock:
         """Return the time at the exchange, UTC."""
         if self._told is None:
             return datetime.now(UTC)
-        return self._told + timedelta(seconds=(time.monotonic() - self._told_at) * self._speed)
+        return self._told + timedelta(seconds=(time.monotonic() - self._told_at) * self.speed)
 
     async def synchronise(self, fetch_server_time: Callable[[], Awaitable[datetime]]) -> None:
         """Ask for the exchange's time and take it as that of the middle of the round trip, the shortest of a few.
@@ -46,7 +46,7 @@ class VenueClock:
     async def sleep_until(self, moment: datetime) -> None:
         """Wait until the clock shows *moment*, or return at once when it is past."""
         while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110  (the clock may be set meanwhile)
-            await asyncio.sleep(left / self._speed)
+            await asyncio.sleep(left / self.speed)
 
 
 class SteppedClock:

@@ -27,7 +27,7 @@ from shared.indicators.talib_analyst import IndicatorSettings, TalibAnalyst
 from shared.llm.client import OpenRouterClient
 from shared.llm.engine import LlmEngine
 from shared.llm.prompt import PromptTemplate
-from shared.settings import Settings, SettingsError
+from shared.settings import Mode, Settings, SettingsError
 
 log = logging.getLogger("perpetua.app")
 
@@ -55,7 +55,7 @@ class Runtime:
         self.accounts: Mapping[str, ConfiguredAccount] = configured_accounts(settings)
         self.database = Database(settings.database_url.get_secret_value(), long_lived=long_lived)
         self.open_work: OpenWork = self.database.open_work
-        venue_clock = VenueClock(speed=settings.clock_speed)
+        venue_clock = VenueClock()
         self._venue_clock = None if clock else venue_clock
         self.clock: Clock = clock or venue_clock
         self._synchronised = self._venue_clock is None
@@ -100,6 +100,8 @@ class Runtime:
     async def synchronise(self) -> None:
         """Set the clock by the exchange's. A clock that was handed in is left alone. Raises VenueError."""
         if self._venue_clock is not None:
+            if self.settings.trading_mode is Mode.PAPER:  # real time is never taken for anything but real
+                self._venue_clock.speed = await self.market.speed()
             await self._venue_clock.synchronise(self.market.server_time)
             self._synchronised = True
 
@@ -130,6 +132,11 @@ class Runtime:
                 problems.append(f"account {account.id}: {exc}")
         if problems:
             raise SettingsError("\n".join(problems))
+
+    @property
+    def speed(self) -> float:
+        """How many times faster than life the exchange's time runs."""
+        return self._venue_clock.speed if self._venue_clock else 1.0
 
     @property
     def intervals(self) -> dict[str, timedelta]:

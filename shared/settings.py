@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -30,6 +31,9 @@ from shared.domain.errors import PerpetuaError
 from shared.domain.market import Timeframe
 from shared.durations import Duration
 
+DOTENV = ".env"
+ALL_BUT = 0.85
+"""How alike a name must be to one of ours to be taken for it misspelled."""
 OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_")
 LIVE_CONFIRMATION = "yes, with real money"
 CURRENT_DATA = Path(".perpetua/current")
@@ -102,7 +106,7 @@ Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 class Settings(BaseSettings):
     """The settings shared by every variant."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="forbid", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_file=DOTENV, extra="ignore", frozen=True, env_ignore_empty=True)
 
     environment: Literal["development", "testing", "production"] = "development"
 
@@ -161,7 +165,6 @@ class Settings(BaseSettings):
     log_folder: Path | None = Path("logs")
     logging_config: Path | None = None
 
-    clock_speed: FiniteFloat = Field(default=1, gt=0)
     tick_delay_seconds: FiniteFloat = Field(default=2, ge=0)
 
     @field_validator("assets")
@@ -192,8 +195,6 @@ class Settings(BaseSettings):
             raise ValueError(f"TRADING_MODE=live also needs LIVE_TRADING_CONFIRMED='{LIVE_CONFIRMATION}'")
         if self.trading_mode is not Mode.LIVE and real:
             raise ValueError(f"ASTERDEX_BASE_URL is the real exchange, but TRADING_MODE is {self.trading_mode.value}")
-        if self.trading_mode is not Mode.PAPER and self.clock_speed != 1:
-            raise ValueError(f"CLOCK_SPEED must be 1 with TRADING_MODE={self.trading_mode.value}")
         if self.trading_mode is not Mode.PAPER and urlsplit(self.exchange_url).scheme != "https":
             raise ValueError("ASTERDEX_BASE_URL must begin with https:// outside paper trading")
         return self
@@ -238,40 +239,47 @@ VARIANTS: dict[str, type[Settings]] = {
 }
 
 
+def environment(dotenv: str | None = DOTENV) -> dict[str, str]:
+    """Return the variables of `.env` and of the process, which wins. Raises SettingsError."""
+    try:
+        written = dotenv_values(dotenv) if dotenv else {}
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f".env cannot be read: {exc}") from None
+    return {name: value for name, value in written.items() if value is not None} | dict(os.environ)
+
+
 class _Choice(BaseSettings):
     """The one setting that says how the others are read."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_file=DOTENV, extra="ignore", env_ignore_empty=True)
     environment: Literal["development", "testing", "production"] = "development"
 
 
 def read_settings(**overrides: Any) -> Settings:
     """Read the settings of the variant that ENVIRONMENT names; *overrides* win over it all. Raises SettingsError."""
-    problems = _unknown(os.environ)
+    problems = _unknown(environment())
     try:
         chosen = _Choice(**{name: value for name, value in overrides.items() if name == "environment"})
         settings = VARIANTS[chosen.environment](**overrides)
     except ValidationError as exc:
         raise SettingsError("\n".join([*problems, *_problems(exc)])) from None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f".env cannot be read: {exc}") from None
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
 
 
-def _unknown(environment: Iterable[str]) -> list[str]:
-    """Other programs share the environment, so only names that begin like ours are held against the list."""
-    return [
-        _is_no_setting(name)
-        for name in sorted(environment)
-        if name.startswith(OUR_PREFIXES) and name.lower() not in Settings.model_fields
-    ]
-
-
-def _is_no_setting(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
-    return f"{name.upper()} is not a setting" + (f"; did you mean {close[0].upper()}?" if close else "")
+def _unknown(names: Iterable[str]) -> list[str]:
+    """Other programs share the environment and `.env`: only names that begin like ours, or all but are ours, matter."""
+    problems = []
+    for name in sorted(names):
+        if name.lower() in Settings.model_fields:
+            continue
+        near = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1, cutoff=ALL_BUT)
+        close = near or difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
+        if near or name.startswith(OUR_PREFIXES):
+            hint = f"; did you mean {close[0].upper()}?" if close else ""
+            problems.append(f"{name.upper()} is not a setting{hint}")
+    return problems
 
 
 def _problems(error: ValidationError) -> list[str]:
@@ -279,8 +287,5 @@ def _problems(error: ValidationError) -> list[str]:
     for problem in error.errors(include_input=False, include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"{_is_no_setting(name)} (in .env)")
-        else:
-            lines.append(f"{name.upper()}: {message}" if name else message)
+        lines.append(f"{name.upper()}: {message}" if name else message)
     return lines

@@ -117,7 +117,7 @@ class Exchange:
             keys = [value for name, value in scope["headers"] if name == b"x-mbx-apikey"]
             api_key = keys[0].decode("latin-1") if keys else None
             account = self._doorkeeper.account(version, api_key=api_key, query=query, body=body, parameters=parameters)
-        return Call(self._venue, parameters, account, self._limits), endpoint
+        return Call(self._venue, parameters, account, self._limits, self._clock.speed or 1.0), endpoint
 
     def _seconds_to_next_minute(self) -> int:
         left = (MINUTE - self._venue.now % MINUTE) / 1000 / (self._clock.speed or 1)

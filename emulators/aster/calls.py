@@ -29,6 +29,8 @@ class Call:
     parameters: Parameters
     signed_by: Account | None
     limits: Limits
+    speed: float
+    """How many times faster than life the market runs."""
 
     @property
     def account(self) -> Account:

@@ -23,6 +23,9 @@ from shared.domain.sizing import Room, largest_notional
 LIQUIDATION_BUFFER = Decimal("0.8")
 """A stop must trigger within this share of the way that leverage leaves before liquidation."""
 
+MAINTENANCE_MARGIN = Decimal("0.01")
+"""Of the notional: what liquidation comes early by. The exchange asks less of positions that are not very large."""
+
 
 class Verdict(StrEnum):
     """What became of a decision."""
@@ -41,6 +44,11 @@ class Finding:
     passed: bool
     saw: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    """Why it failed; empty when it passed."""
+
+    def __post_init__(self) -> None:
+        if self.passed:
+            object.__setattr__(self, "reason", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -458,7 +466,8 @@ ENTRY_RULES: tuple[Callable[[_Entry], Finding], ...] = (
 
 
 def _stop_before_liquidation(entry: _Entry, leverage: int) -> Finding:
-    distance, reach = entry.stop_distance or Decimal(0), LIQUIDATION_BUFFER / leverage
+    distance = entry.stop_distance or Decimal(0)
+    reach = LIQUIDATION_BUFFER * (1 / Decimal(leverage) - MAINTENANCE_MARGIN)
     return Finding(
         rule="stop_before_liquidation",
         passed=distance <= reach,

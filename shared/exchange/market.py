@@ -21,6 +21,7 @@ from shared.exchange.wire import (
     read_open_interest,
     read_quotes,
     read_server_time,
+    read_speed,
 )
 
 T = TypeVar("T")
@@ -64,6 +65,10 @@ class AsterMarketData:
     async def server_time(self) -> datetime:
         """Return what the exchange's clock shows."""
         return await self._client.read("time", weight=1, into=read_server_time)
+
+    async def speed(self) -> float:
+        """Return how many times faster than life time runs there: 1 at the exchange, any at its emulator."""
+        return await self._client.read("time", weight=1, into=read_speed)
 
     async def instruments(self) -> Mapping[str, Instrument]:
         """Return every perpetual contract by symbol, as of within the hour."""

@@ -68,6 +68,11 @@ def read_server_time(payload: Any) -> datetime:
     return _moment(_row(payload), "serverTime")
 
 
+def read_speed(payload: Any) -> float:
+    """Read from the answer of `time` how many times faster than life a market runs; 1 where it is not told."""
+    return float(_decimal({"speed": "1", **_row(payload)}, "speed"))
+
+
 def read_instruments(payload: Any) -> dict[str, Instrument]:
     """Read the perpetual contracts of `exchangeInfo`, leaving out those whose filters cannot be read."""
     found, skipped = {}, []

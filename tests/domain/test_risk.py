@@ -132,13 +132,13 @@ ENTRY = [
         (long(take_profit=Decimal("101.4")), a_context(taker_fee=Decimal("0.0005"))),
     ),
     (
-        "stop_before_liquidation",  # at 10x, liquidation may come 8 % away
+        "stop_before_liquidation",  # at 10x: 80 % of (10 % less 1 % maintenance margin) is 7.2 % away
         (
-            long(leverage=10, stop_loss=Decimal(92), take_profit=Decimal(110)),
+            long(leverage=10, stop_loss=Decimal("92.8"), take_profit=Decimal(110)),
             a_context(limits={"max_leverage": 10}),
         ),
         (
-            long(leverage=10, stop_loss=Decimal("91.9"), take_profit=Decimal(110)),
+            long(leverage=10, stop_loss=Decimal("92.7"), take_profit=Decimal(110)),
             a_context(limits={"max_leverage": 10}),
         ),
     ),
@@ -352,7 +352,7 @@ def test_the_ledger_carries_the_numbers_that_each_rule_saw() -> None:
         "stop_distance": {"distance": "0.01000", "min": "0.002", "max": "0.10"},
         "target_side": {"price": "100", "target": "104.0"},
         "reward_to_risk": {"reward": "0.03900", "risk": "0.01100", "ratio": "3.545", "min": "1.2"},
-        "stop_before_liquidation": {"distance": "0.01000", "reach": "0.40000", "leverage": "2"},
+        "stop_before_liquidation": {"distance": "0.01000", "reach": "0.39200", "leverage": "2"},
         "size": {
             "asked": "100",
             "position_cap": "500.00",

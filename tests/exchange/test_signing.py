@@ -1,16 +1,23 @@
 """Signatures are those that the exchange published, that an independent library makes, and that arrive unchanged."""
 
 import secrets
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_typed_data
 
 from shared.domain.errors import NotAuthorised
 from shared.exchange.auth import ApiKey, KeySigner, Nonces, SignerWallet, WalletSigner, signer_for
+
+# Importing this witness raises Python's recursion limit so far that deep JSON would crash other tests' parser.
+_limit = sys.getrecursionlimit()
+from eth_account import Account  # noqa: E402
+from eth_account.messages import encode_typed_data  # noqa: E402
+
+sys.setrecursionlimit(_limit)
+
 
 SIGNER_KEY = "0x" + "11" * 32
 SIGNER = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
