@@ -6,13 +6,18 @@ that opened it, so `asyncio.run` would open a fresh one on every invocation.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from functions.invoke import CYCLE, invoke
 from shared.domain.cycle import Stage
+from shared.domain.errors import PerpetuaError
 from shared.logs import set_up_logging
 from shared.runtime import Runtime
+from shared.secrets import mask_text
 from shared.settings import read_settings
+
+log = logging.getLogger("perpetua.app")
 
 _loop = asyncio.new_event_loop()
 _runtime: Runtime | None = None
@@ -43,8 +48,20 @@ def cycle(event: dict[str, Any], context: object) -> dict[str, Any]:
     return _answer(CYCLE, event)
 
 
+class StageDefect(Exception):
+    """Something failed that we have no name for; the log holds the rest."""
+
+
 def _answer(door: str, event: dict[str, Any]) -> dict[str, Any]:
-    return _loop.run_until_complete(_invoke(door, event))
+    """Invoke. What fails leaves the house through the runtime client, which knows nothing of secrets."""
+    try:
+        return _loop.run_until_complete(_invoke(door, event))
+    except PerpetuaError as exc:
+        exc.args = (mask_text(str(exc)),)
+        raise
+    except Exception as exc:
+        log.exception("%s failed", door)
+        raise StageDefect(f"{door} failed on {type(exc).__name__}: see the log") from None
 
 
 async def _invoke(door: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ copies at once: a lease with a fencing number, checked in every transaction that
 account's patience are refused by age, and the refusal is the stored result.
 """
 
+import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,14 +17,16 @@ from typing import Any
 
 from shared.domain.account import Account
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
-from shared.domain.errors import StaleRequest
+from shared.domain.errors import DatabaseUnavailable, StaleRequest
 from shared.domain.ports import Clock, OpenWork, Work
+
+log = logging.getLogger("perpetua.app")
 
 HOLDER = uuid.uuid4().hex
 """Names this process to the lease table."""
 
-LEASE_SECONDS = 180.0
-"""Longer than the slowest stage, a model's deadline included; a copy that died is replaced after as long."""
+LEASE_SECONDS = 30.0
+"""So long after a copy died another may take over. A copy that lives renews its lease well before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,25 @@ async def begin(
         clock=clock,
         result=result,
     )
+    renewal = asyncio.create_task(_renew(run.lease, open_work))
     try:
         if run.result is None and ages and now - request.tick > account.patience:
             async with open_work(run.lease) as work:
                 run.result = await run.finish(work, {"refused": f"the tick is {now - request.tick} old"})
         yield run
     finally:
+        renewal.cancel()
         if not run.finished:
             async with open_work() as work:
                 await work.stages.release_lease(account.id, fence)
+
+
+async def _renew(lease: HeldLease, open_work: OpenWork) -> None:
+    """Keep the lease for as long as the stage is at work: a model may think longer than a lease lasts."""
+    while True:
+        await asyncio.sleep(LEASE_SECONDS / 3)
+        try:
+            async with open_work() as work:
+                await work.stages.renew_lease(lease.account_id, lease.fence, LEASE_SECONDS)
+        except DatabaseUnavailable as exc:  # the stage itself will find out, if it lasts
+            log.warning("the lease could not be renewed", extra={"why": str(exc)})

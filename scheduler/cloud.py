@@ -165,7 +165,7 @@ def main() -> int:
 def _in_the_cloud(accounts: Sequence[Account], where: dict[str, Any]) -> Changes:
     # The cloud's own library, a fifth of a second to import: nobody but this command needs it.
     import boto3  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped] # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
         return synchronise(accounts, client=boto3.client("scheduler"), now=VenueClock().now(), **where)

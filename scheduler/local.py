@@ -7,6 +7,7 @@ A second scheduler does no harm: the lease lets one of the two act, and a cycle 
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from functions.invoke import invoke_cycle
+from functions.run import LEASE_SECONDS
 from scheduler.plan import due, next_due, scheduled
 from shared.domain.account import Account
 from shared.domain.cycle import StageRequest
@@ -53,6 +55,7 @@ class LocalScheduler:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._jobs = AsyncIOScheduler(timezone=UTC)
+        self._stopping = asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -65,8 +68,13 @@ class LocalScheduler:
     async def stop(self) -> None:
         """Start no more cycles and give those under way a few seconds; one cut short is mended by the next start."""
         self._jobs.pause()
+        self._stopping.set()
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=GRACE_SECONDS)
+            _, late = await asyncio.wait(self._under_way, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            # Cancelled once and waited for, so that each gives its lease back.
+            await asyncio.gather(*late, return_exceptions=True)
         self._jobs.shutdown(wait=False)
 
     async def _synchronise(self) -> None:
@@ -106,23 +114,29 @@ class LocalScheduler:
         assert task is not None  # noqa: S101 - a coroutine job runs in a task
         self._under_way.add(task)
         try:
-            await self._cycle(account_id)
+            while not await self._cycle(account_id) and not self._stopping.is_set():
+                # Whoever is at work may be dead and positions unprotected: look again when its lease has run out.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), LEASE_SECONDS)
         except Exception:
             # The next tick is another chance, and no account's trouble may reach another.
             log.exception("cycle failed", extra={"account": account_id})
         finally:
             self._under_way.discard(task)
 
-    async def _cycle(self, account_id: str) -> None:
+    async def _cycle(self, account_id: str) -> bool:
+        """Run the cycle that is due, if any; False when another copy is at work."""
         runtime = self._runtime
         async with runtime.open_work() as work:
             served = await work.stages.latest_tick(account_id)
         found = due(runtime.clock.now(), runtime.intervals[account_id], served)
         if found is None:
-            return
+            return True
         if found.missed:
             log.warning("ticks missed", extra={"account": account_id, "missed": found.missed})
         try:
             await invoke_cycle(runtime, StageRequest(account_id, found.tick))
         except StageBusy as exc:
             log.info("standby", extra={"account": account_id, "why": str(exc)})
+            return False
+        return True

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
 
 if [ $# -gt 0 ]; then
-    .venv/bin/python -m pytest -n 2 "$@"
+    .venv/bin/python -m pytest -n 2 --dist worksteal "$@"
 else
-    .venv/bin/python -m pytest -n 2 --cov --cov-report=term
+    .venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 fi

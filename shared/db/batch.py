@@ -11,9 +11,9 @@ def given(table: Table, rows: Sequence[Mapping[str, Any]]) -> TableValuedAlias:
     """Return *rows*, one at least, as something to select from. They all name the same columns of *table*."""
     columns = [table.c[name] for name in rows[0]]
     arrays = [
-        bindparam(None, [row[column.name] for row in rows], type_=ARRAY(column.type), unique=True) for column in columns
+        bindparam(None, [row[each.name] for row in rows], type_=ARRAY(each.type), unique=True) for each in columns
     ]
-    described = [column(known.name, known.type) for known in columns]
+    described = [column(each.name, each.type) for each in columns]
     return func.unnest(*arrays).table_valued(*described).render_derived(name="given")
 
 

@@ -30,6 +30,8 @@ _SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 # no such database, out of resources, shutting down; and the transaction that lost to another one.
 _NOT_OUR_FAULT = ("08", "28", "3D", "53", "57", "40001", "40P01", "55P03")
 
+_NOT_MIGRATED = ("42P01", "42703")  # no such table, no such column
+
 
 def create_engine(url: str, *, long_lived: bool, pooled: bool = False) -> AsyncEngine:
     """
@@ -80,6 +82,10 @@ def database_failures(url: URL) -> Iterator[None]:
         state = getattr(exc.orig, "sqlstate", None) or ""
         if exc.connection_invalidated or state.startswith(_NOT_OUR_FAULT):
             raise _unavailable(url, str(exc.orig)) from exc
+        if state in _NOT_MIGRATED:
+            raise DatabaseUnavailable(
+                f"PostgreSQL at {_place(url)} has not been brought up to date: run python -m shared.db.migrate upgrade"
+            ) from exc
         if unknown := re.search(r'\(account_id\)=\((.*)\) is not present in table "accounts"', _detail(exc)):
             raise UnknownAccount(f"there is no account {unknown[1]!r}") from exc
         raise

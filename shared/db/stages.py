@@ -64,6 +64,14 @@ class StageTable:
             raise StageBusy(f"another copy is at work on account {account_id}")
         return fence
 
+    async def renew_lease(self, account_id: str, fence: int, seconds: float) -> None:
+        """Let the lease last for *seconds* from now, if it is still ours."""
+        await self._connection.execute(
+            update(leases)
+            .where(leases.c.account_id == account_id, leases.c.fence == fence)
+            .values(expires_at=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
+        )
+
     async def release_lease(self, account_id: str, fence: int) -> None:
         """Give the lease back if it is still ours."""
         await self._connection.execute(

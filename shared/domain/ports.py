@@ -147,6 +147,10 @@ class Stages(Protocol):
         """Return a fencing number larger than every earlier one. Raises StageBusy while another holder's runs."""
         ...
 
+    async def renew_lease(self, account_id: str, fence: int, seconds: float) -> None:
+        """Let the lease last for *seconds* from now, if it is still ours."""
+        ...
+
     async def release_lease(self, account_id: str, fence: int) -> None:
         """Give the lease back if it is still ours."""
         ...

@@ -27,5 +27,6 @@ async def test_the_books_of_three_accounts_equal_the_exchanges_after_500_cycles_
         assert each.cycles >= CYCLES
         assert each.failures == ()
         assert each.differences == []
-        assert all(count > 0 for count in each.theirs.kinds().values()), each.theirs.kinds()
         assert each.ours.funding() != 0
+    for leg in ("entry", "exit", "stop", "target"):
+        assert sum(each.theirs.kinds()[leg] for each in results) > 20

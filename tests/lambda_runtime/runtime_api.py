@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import boto3
 import uvicorn
-from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.config import Config
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
