@@ -60,7 +60,7 @@ class Runtime:
         self.clock: Clock = clock or venue_clock
         self._synchronised = self._venue_clock is None
         self.market: AsterMarketData = open_market(settings.exchange_url, self.clock, exchange_transport)
-        self.analyst: Analyst = TalibAnalyst(IndicatorSettings())
+        self.analyst: Analyst = TalibAnalyst(_indicators(settings))
         self._exchange_transport = exchange_transport
         self._http = httpx.AsyncClient(transport=model_transport, follow_redirects=False)
         self._prompt = _template(settings.prompt_file)
@@ -197,6 +197,23 @@ class Runtime:
         return SignerWallet(
             private_key=keys.private_key.get_secret_value(), user=keys.user, chain_id=self.settings.chain_id
         )
+
+
+def _indicators(settings: Settings) -> IndicatorSettings:
+    try:
+        return IndicatorSettings(
+            ema=settings.indicator_ema,
+            sma=settings.indicator_sma,
+            rsi=settings.indicator_rsi,
+            atr=settings.indicator_atr,
+            adx=settings.indicator_adx,
+            macd=settings.indicator_macd,
+            bollinger=settings.indicator_bollinger,
+            bollinger_width=settings.indicator_bollinger_width,
+            stochastic=settings.indicator_stochastic,
+        )
+    except ValueError as exc:
+        raise SettingsError(f"INDICATOR_*: {exc}") from None
 
 
 def _template(path: Path | None) -> PromptTemplate:

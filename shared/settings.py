@@ -34,7 +34,7 @@ from shared.durations import Duration
 DOTENV = ".env"
 ALL_BUT = 0.85
 """How alike a name must be to one of ours to be taken for it misspelled."""
-OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_")
+OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_", "INDICATOR_")
 LIVE_CONFIRMATION = "yes, with real money"
 CURRENT_DATA = Path(".perpetua/current")
 """By default every market has a folder of its own under `.perpetua`, and this one leads to the one last traded on."""
@@ -97,6 +97,10 @@ def _postgres_url(value: SecretStr) -> SecretStr:
     return value
 
 
+Period = Annotated[int, Field(ge=1, le=250)]
+"""In candles. Values are computed from 300 of them, so a longer one would hardly have any."""
+Periods = Annotated[tuple[Period, ...], NoDecode, BeforeValidator(_words)]
+ThreePeriods = Annotated[tuple[Period, Period, Period], NoDecode, BeforeValidator(_words)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Timeframes = Annotated[tuple[Timeframe, ...], AfterValidator(at_least_one)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -119,6 +123,15 @@ class Settings(BaseSettings):
     assets: Annotated[Words, AfterValidator(at_least_one)] = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
     interval: Duration = Field(default="5m", validate_default=True)
     timeframes: Annotated[Timeframes, NoDecode, BeforeValidator(_words)] = (Timeframe.M5, Timeframe.H4)
+    indicator_ema: Periods = (20, 50)
+    indicator_sma: Periods = (50,)
+    indicator_rsi: Periods = (7, 14)
+    indicator_atr: Periods = (3, 14)
+    indicator_adx: Periods = (14,)
+    indicator_macd: ThreePeriods = (12, 26, 9)
+    indicator_bollinger: int = Field(default=20, ge=2, le=250)
+    indicator_bollinger_width: FiniteFloat = Field(default=2, gt=0)
+    indicator_stochastic: ThreePeriods = (14, 3, 3)
     leverage: int = Field(default=3, ge=1, le=125)
     llm_model: str | None = None
     llm_fallback_models: Words = ()

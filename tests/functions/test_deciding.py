@@ -9,7 +9,7 @@ import pytest
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest
 from shared.domain.errors import MarketDataUnusable, StaleRequest, VenueError
-from tests.house import House
+from tests.house import House, built_house
 
 
 async def test_a_decide_that_died_after_asking_reads_the_stored_answer(house: House) -> None:
@@ -75,6 +75,16 @@ async def test_the_model_is_shown_its_position_with_stop_target_and_plan(house: 
     assert position["exit_plan"]["text"] == "leave when wrong"
     assert briefing["recent_decisions"][0]["verdict"] == "approved"
     assert len(briefing["market"]["ETHUSDT"]["timeframes"]["4h"]["series"]["close"]) == 10
+
+
+async def test_indicators_are_those_that_the_settings_ask_for(database_url: str) -> None:
+    async with built_house(database_url, indicator_rsi=(9,), indicator_ema=(10, 30)) as house:
+        await house.cycle()
+
+    user = house.model.questions[0]["messages"][1]["content"]
+    seen = json.loads(user[user.index("{") :])["market"]["BTCUSDT"]["timeframes"]["5m"]["latest"]
+    assert {"rsi_9", "ema_10", "ema_30"} <= seen.keys()
+    assert {"rsi_14", "ema_20"}.isdisjoint(seen)
 
 
 async def test_deciding_needs_a_snapshot(house: House) -> None:

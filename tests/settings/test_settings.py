@@ -310,7 +310,7 @@ def written(default: Any) -> str:
         return str(default).lower()
     if isinstance(default, Enum):
         return str(default.value)
-    return ",".join(default) if isinstance(default, tuple) else str(default)
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 DEFAULTS = [(name.upper(), written(field.default)) for name, field in Settings.model_fields.items()]

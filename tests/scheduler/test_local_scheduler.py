@@ -1,0 +1,197 @@
+"""APScheduler runs every account at its ticks: none twice, none on top of another, one to catch up after being away."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from emulators.aster import Venue, create_app, synthetic_market
+from functions.invoke import invoke_cycle
+from scheduler.local import LocalScheduler
+from shared.domain.account import AccountStatus
+from shared.domain.cycle import StageRequest, tick_at
+from shared.runtime import Runtime
+from shared.settings import TestingSettings
+from tests.house import ScriptedModel
+
+SPEED = 200  # five minutes of the market in one and a half seconds of ours
+PATIENCE = 30
+FIVE = timedelta(minutes=5)
+
+
+class SlowModel(ScriptedModel):
+    """Thinks for longer than an interval, and remembers how many questions it had before it at once."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._thinking = 0
+        self.most_at_once = 0
+        self.asked = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._thinking += 1
+        self.asked.set()
+        self.most_at_once = max(self.most_at_once, self._thinking)
+        await asyncio.sleep(self._seconds)  # the thinking itself, not a wait for somebody
+        self._thinking -= 1
+        return await super().handle_async_request(request)
+
+
+class Cycles(logging.Handler):
+    """Hears of each finished cycle from the trading log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "cycle":
+            self._heard.put_nowait(record.__dict__["outcome"])
+
+    async def next(self, count: int) -> list[dict[str, Any]]:
+        """Return the next *count* cycles."""
+        async with asyncio.timeout(PATIENCE):
+            return [await self._heard.get() for _ in range(count)]
+
+
+@pytest.fixture
+def cycles() -> Iterator[Cycles]:
+    listener, logger = Cycles(), logging.getLogger("perpetua.trading")
+    level = logger.level
+    logger.addHandler(listener)
+    logger.setLevel(logging.INFO)
+    yield listener
+    logger.setLevel(level)
+    logger.removeHandler(listener)
+
+
+@asynccontextmanager
+async def a_runtime(url: str, model: ScriptedModel, venue: Venue, **settings: Any) -> AsyncIterator[Runtime]:
+    chosen = {"assets": ("BTCUSDT",), "llm_model": "scripted/model", "database_url": SecretStr(url)} | settings
+    runtime = Runtime(
+        TestingSettings(**chosen),
+        long_lived=True,
+        exchange_transport=httpx.ASGITransport(app=create_app(venue, speed=SPEED)),
+        model_transport=model,
+    )
+    try:
+        await runtime.record_accounts()
+        await runtime.synchronise()
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+@pytest.fixture
+def venue() -> Venue:
+    return Venue(synthetic_market(seed=7, symbols=("BTCUSDT", "ETHUSDT")))
+
+
+async def test_every_tick_is_served_once_and_in_order(database_url: str, venue: Venue, cycles: Cycles) -> None:
+    model = ScriptedModel()
+    async with a_runtime(database_url, model, venue) as runtime:
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        seen = await cycles.next(4)
+        await scheduler.stop()
+
+    ticks = [outcome["tick"] for outcome in seen]
+    assert ticks == sorted(set(ticks))
+    assert all("equity" in outcome["reconcile"] for outcome in seen)
+    assert len(model.questions) >= len(seen)
+
+
+async def test_after_being_away_one_cycle_catches_up_and_not_a_burst(
+    database_url: str, venue: Venue, cycles: Cycles
+) -> None:
+    async with a_runtime(database_url, ScriptedModel(), venue) as runtime:
+        before = StageRequest("main", tick_at(runtime.clock.now(), FIVE))
+        await invoke_cycle(runtime, before)
+        await cycles.next(1)
+    venue.advance(venue.now + 6 * 3600 * 1000)
+    async with a_runtime(database_url, ScriptedModel(), venue) as runtime:
+        now = runtime.clock.now()
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        [first, second] = await cycles.next(2)
+        await scheduler.stop()
+
+    assert first["tick"] == tick_at(now, FIVE).isoformat()
+    assert second["tick"] > first["tick"]
+
+
+async def test_a_slow_cycle_never_has_another_of_its_account_on_top(
+    database_url: str, venue: Venue, cycles: Cycles
+) -> None:
+    model = SlowModel(seconds=2)  # an interval is 1.5 s
+    async with a_runtime(database_url, model, venue) as runtime:
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        seen = await cycles.next(3)
+        await scheduler.stop()
+
+    assert model.most_at_once == 1
+    assert len({outcome["tick"] for outcome in seen}) == 3
+
+
+async def test_two_schedulers_at_once_do_no_harm(database_url: str, venue: Venue, cycles: Cycles) -> None:
+    model = ScriptedModel()
+    async with (
+        a_runtime(database_url, model, venue) as one,
+        a_runtime(database_url, model, venue) as two,
+    ):
+        schedulers = [LocalScheduler(one), LocalScheduler(two)]
+        for scheduler in schedulers:
+            await scheduler.start()
+        await cycles.next(4)
+        for scheduler in schedulers:
+            await scheduler.stop()
+        async with one.database.reading() as connection:
+            asked = (await connection.exec_driver_sql("SELECT tick, count(*) FROM model_calls GROUP BY tick")).all()
+
+    assert asked
+    assert all(count == 1 for _, count in asked)
+
+
+async def test_a_halted_account_is_left_alone_and_one_account_s_trouble_is_not_another_s(
+    database_url: str, venue: Venue, cycles: Cycles, tmp_path: Path
+) -> None:
+    accounts = tmp_path / "accounts.yaml"
+    accounts.write_text(
+        "accounts:\n"
+        "  - {id: sound, symbols: [BTCUSDT], interval: 5m}\n"
+        "  - {id: halted, symbols: [BTCUSDT], interval: 5m}\n"
+        "  - {id: unlisted, symbols: [NOSUCHUSDT], interval: 5m}\n"
+    )
+    async with a_runtime(database_url, ScriptedModel(), venue, accounts_file=accounts) as runtime:
+        async with runtime.open_work() as work:
+            await work.accounts.set_status("halted", AccountStatus.HALTED, "a test")
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        seen = await cycles.next(4)
+        await scheduler.stop()
+
+    served = {outcome["account"] for outcome in seen}
+    assert "halted" not in served
+    assert sum(outcome["account"] == "sound" and "execute" in outcome for outcome in seen) >= 2
+
+
+async def test_stopping_lets_the_cycle_under_way_finish(database_url: str, venue: Venue, cycles: Cycles) -> None:
+    model = SlowModel(seconds=1)
+    async with a_runtime(database_url, model, venue) as runtime:
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        async with asyncio.timeout(PATIENCE):
+            await model.asked.wait()
+        await scheduler.stop()
+        [outcome] = await cycles.next(1)
+
+    assert "equity" in outcome["reconcile"]
