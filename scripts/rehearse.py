@@ -78,12 +78,11 @@ async def rehearse(
         await runtime.verify()
         done: dict[str, int] = dict.fromkeys(runtime.intervals, 0)
         failures: dict[str, list[str]] = {account_id: [] for account_id in done}
-        step = min(runtime.intervals.values())
         together = timedelta(seconds=lcm(*(int(interval.total_seconds()) for interval in runtime.intervals.values())))
         tick = tick_at(clock.now(), together)
         # It ends where all accounts meet, so that each has reconciled after the last price.
         while not (min(done.values()) >= cycles and tick == tick_at(tick, together)):
-            tick += step
+            tick = min(tick_at(tick, interval) + interval for interval in runtime.intervals.values())
             await clock.advance(tick + DELAY)
             venue.advance(round(clock.now().timestamp() * 1000))
             if venue.ended:
