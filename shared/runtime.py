@@ -18,7 +18,7 @@ from shared.accounts import ConfiguredAccount, ExchangeKeys, configured_accounts
 from shared.clock import VenueClock
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account
-from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError
+from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError, VenueUnreachable
 from shared.domain.ports import Analyst, Clock, Engine, OpenWork
 from shared.exchange.account import AsterExchange, open_exchange
 from shared.exchange.auth import ApiKey, Credentials, SignerWallet
@@ -99,11 +99,17 @@ class Runtime:
 
     async def synchronise(self) -> None:
         """Set the clock by the exchange's. A clock that was handed in is left alone. Raises VenueError."""
-        if self._venue_clock is not None:
-            if self.settings.trading_mode is Mode.PAPER:  # real time is never taken for anything but real
+        if self._venue_clock is None:
+            return
+        paper = self.settings.trading_mode is Mode.PAPER
+        try:
+            if paper:  # real time is never taken for anything but real
                 self._venue_clock.speed = await self.market.speed()
             await self._venue_clock.synchronise(self.market.server_time)
-            self._synchronised = True
+        except VenueUnreachable as exc:
+            hint = "scripts/dev.sh starts the emulated one" if paper else "check ASTERDEX_BASE_URL and the network"
+            raise VenueUnreachable(f"no exchange answers at {self.settings.exchange_url}: {hint} ({exc})") from exc
+        self._synchronised = True
 
     async def require_time(self) -> None:
         """Have the exchange's time, or raise VenueError: no tick may be named by a clock that was never set.
