@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from emulators.aster import SYMBOLS
 from scripts.cycle_line import readable
 from scripts.processes import ChildEnded, Children
+from shared.accounts import configured_accounts
 from shared.complaints import one_clear_line
 from shared.server import database_server
 from shared.settings import CURRENT_DATA, LOOPBACK, Mode, Settings, SettingsError, read_settings
@@ -32,13 +34,14 @@ def main() -> int:
         _require_free(settings.api_port, "API_PORT")
         for url, setting in _emulated(settings).items():
             _require_free(urlsplit(url).port, setting)
-        name = _market_name(chosen.market, chosen.seed) if paper else settings.trading_mode.value
+        symbols = _symbols(chosen.market, settings)
+        name = _market_name(chosen, symbols) if paper else settings.trading_mode.value
         if settings.data_folder == CURRENT_DATA:
             _lead_to(name)
         folder = settings.data_folder.resolve()
         say(f"{settings.trading_mode} trading; everything is kept in {folder}; Ctrl-C stops it all")
         with database_server(settings) as connected:
-            return asyncio.run(_run(connected, chosen))
+            return asyncio.run(_run(connected, chosen, symbols))
 
 
 def say(text: str) -> None:
@@ -69,9 +72,19 @@ def _kind(market: str) -> str:
     return market.split(":", maxsplit=1)[0]
 
 
-def _market_name(market: str, seed: int) -> str:
+def _symbols(market: str, settings: Settings) -> list[str]:
+    """Return the symbols to tell the market of: those that its own choice lacks, or all where it has none."""
+    wanted = {symbol for found in configured_accounts(settings).values() for symbol in found.account.symbols}
+    if _kind(market) == "synthetic":
+        return [*SYMBOLS, *sorted(wanted - set(SYMBOLS))] if wanted - set(SYMBOLS) else []
+    return sorted(wanted) if _kind(market) == "live" else []
+
+
+def _market_name(chosen: argparse.Namespace, symbols: list[str]) -> str:
     """Name a market's own folder: books and candles of two markets never mix."""
-    return {"synthetic": f"synthetic-{seed}", "live": "live-prices"}.get(_kind(market), Path(market).resolve().name)
+    if _kind(chosen.market) == "synthetic":
+        return "-".join(["synthetic", str(chosen.seed), *symbols[len(SYMBOLS) :]])
+    return "live-prices" if _kind(chosen.market) == "live" else Path(chosen.market).resolve().name
 
 
 def _emulated(settings: Settings) -> dict[str, str]:
@@ -102,12 +115,12 @@ def _show(line: str) -> None:
         print(text, flush=True)
 
 
-async def _run(settings: Settings, chosen: argparse.Namespace) -> int:
+async def _run(settings: Settings, chosen: argparse.Namespace, symbols: list[str]) -> int:
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     children, began = Children(), time.monotonic()
-    starting = asyncio.create_task(_start(children, settings, chosen))
+    starting = asyncio.create_task(_start(children, settings, chosen, symbols))
     waits: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), starting}
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -132,7 +145,7 @@ async def _run(settings: Settings, chosen: argparse.Namespace) -> int:
         await children.stop()
 
 
-async def _start(children: Children, settings: Settings, chosen: argparse.Namespace) -> None:
+async def _start(children: Children, settings: Settings, chosen: argparse.Namespace, symbols: list[str]) -> None:
     environment = {"DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else ""}
     if settings.accounts_file:
         environment["ACCOUNTS_FILE"] = str(settings.accounts_file)
@@ -141,6 +154,7 @@ async def _start(children: Children, settings: Settings, chosen: argparse.Namesp
         if setting == "ASTERDEX_BASE_URL":
             state = str(settings.data_folder.resolve() / "exchange")
             market = ["--market", chosen.market, "--speed", str(chosen.speed), "--state", state]
+            market += ["--symbols", ",".join(symbols)] if symbols else []
             command = ["-m", "emulators.aster", *port, *market]
         else:
             command = ["-m", "emulators.openrouter", *port]

@@ -14,10 +14,11 @@ from .journal import UnusableState
 from .live import LiveMarket, live_market
 from .market import CandleMarket, Market, UnusableMarket
 from .recorded import RecordedMarket, recorded_market
-from .synthetic import SyntheticMarket, synthetic_market
+from .synthetic import SYMBOLS, SyntheticMarket, synthetic_market
 from .venue import Venue
 
 __all__ = [
+    "SYMBOLS",
     "CandleMarket",
     "Candles",
     "LiveMarket",
