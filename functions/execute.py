@@ -1,12 +1,13 @@
 """
 Execute: send what the review approved, each order once, each entry with its stop and its target.
 
-Reads    the cycle's reviewed decisions, our resting orders, the positions in the snapshot
+Reads    the cycle's reviewed decisions, our resting orders
 Writes   intents, committed before anything is sent; then what the exchange answered
 Repeats  safely. Client order ids follow from the cycle. A run that finds intents of an earlier one sends nothing: what
          was promised and has no answer becomes UNRESOLVED, and reconcile finds out.
 
-Exits go first: they free margin. An entry whose stop is refused is closed again at once.
+Exits go first: they make the room that entries were approved for. While one fails, nothing opens; nor does anything
+in an account that is no longer active. An entry whose stop is refused is closed again at once.
 """
 
 import asyncio
@@ -16,12 +17,12 @@ from typing import Any
 
 from functions.run import Run, begin
 from functions.sending import cancel, promise, promised, send
+from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
-from shared.domain.decision import Action
 from shared.domain.errors import NoChangeNeeded, VenueError
 from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side
 from shared.domain.ports import Clock, Exchange, OpenWork
-from shared.domain.position import Direction, Position
+from shared.domain.position import Direction
 from shared.domain.protection import exit_intent, protective_intent
 from shared.domain.risk import Review, ReviewedDecision
 
@@ -45,11 +46,7 @@ async def execute(request: StageRequest, *, open_work: OpenWork, exchange: Excha
             earlier = await work.orders.of_cycle(request)
             reviewed = await work.decisions.of_cycle(request)
             alive = await work.orders.alive(run.account.id)
-            positions = await work.holds.positions(run.account.id)
-            snapshot = await work.snapshots.get(request)
-        if snapshot is not None:
-            positions = snapshot.holdings.positions
-        plans = _plans(run, reviewed, positions)
+        plans = _plans(run, reviewed)
         if earlier:
             orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
         else:
@@ -57,7 +54,11 @@ async def execute(request: StageRequest, *, open_work: OpenWork, exchange: Excha
             exits = [plan for plan in plans if plan.intents[0].leg is Leg.EXIT]
             entries = [plan for plan in plans if plan.intents[0].leg is Leg.ENTRY]
             orders = await _each(run, exits, lambda plan: _exit(run, plan, alive, exchange), open_work)
-            orders += await _each(run, entries, lambda plan: _enter(run, plan, exchange, open_work), open_work)
+            if all(order.state is OrderState.FILLED for order in orders if order.intent.leg is Leg.EXIT):
+                orders += await _each(run, entries, lambda plan: _enter(run, plan, exchange, open_work), open_work)
+            else:
+                promises = [promised(intent) for plan in entries for intent in plan.intents]
+                orders += _given_up(promises, "an exit that was to make room did not fill")
         async with open_work(run.lease) as work:
             await work.orders.save(orders)
             details = {"orders": [_line(order) for order in orders], "repeated_after_crash": bool(earlier)}
@@ -66,25 +67,23 @@ async def execute(request: StageRequest, *, open_work: OpenWork, exchange: Excha
             return await run.finish(work, details)
 
 
-def _plans(run: Run, reviewed: Sequence[ReviewedDecision], positions: Sequence[Position]) -> list[_Plan]:
-    held = {position.symbol: position for position in positions}
+def _plans(run: Run, reviewed: Sequence[ReviewedDecision]) -> list[_Plan]:
     plans = []
     for each in reviewed:
         symbol, review = each.decision.asset, each.review
         if not review.acts or review.direction is None:
             continue
-        if each.decision.action is not Action.CLOSE:
-            intents = _entry_intents(run, symbol, review.direction, review)
-        elif symbol in held:
-            position = held[symbol]
-            tick = run.request.tick
-            intents = (
-                exit_intent(run.account.id, tick, symbol, direction=position.direction, quantity=position.quantity),
-            )
-        else:
-            continue
+        if each.decision.opens and run.account.status is not AccountStatus.ACTIVE:
+            continue  # it was active when this was approved: a model may think for long
+        make = _entry_intents if each.decision.opens else _exit_intents
+        intents = make(run, symbol, review.direction, review)
         plans.append(_Plan(symbol=symbol, direction=review.direction, leverage=review.leverage, intents=intents))
     return plans
+
+
+def _exit_intents(run: Run, symbol: str, direction: Direction, review: Review) -> tuple[Intent, ...]:
+    tick = run.request.tick
+    return (exit_intent(run.account.id, tick, symbol, direction=direction, quantity=review.quantity),)
 
 
 def _entry_intents(run: Run, symbol: str, direction: Direction, review: Review) -> tuple[Intent, ...]:
@@ -134,13 +133,11 @@ async def _enter(run: Run, plan: _Plan, exchange: Exchange, open_work: OpenWork)
     except NoChangeNeeded:
         pass
     except VenueError as exc:
-        reason = f"leverage {plan.leverage} could not be set: {exc}"
-        return [replace(order, state=OrderState.ABSENT, reason=reason) for order in (entry_order, *protection)]
+        return _given_up([entry_order, *protection], f"leverage {plan.leverage} could not be set: {exc}")
     entry_order = await send(entry_order, exchange, run.clock)
     landed = entry_order.state.unsettled or entry_order.state.working or entry_order.executed_quantity > 0
     if not landed:
-        reason = "the entry did not fill"
-        return [entry_order, *(replace(order, state=OrderState.ABSENT, reason=reason) for order in protection)]
+        return [entry_order, *_given_up(protection, "the entry did not fill")]
     # Protection carries no size, so it may stand before we know whether the entry landed.
     protection = list(await asyncio.gather(*(send(order, exchange, run.clock) for order in protection)))
     orders = [entry_order, *protection]
@@ -156,6 +153,11 @@ async def _enter(run: Run, plan: _Plan, exchange: Exchange, open_work: OpenWork)
         [exit_order] = await promise(run, open_work, [intent])
         orders.append(await send(exit_order, exchange, run.clock))
     return orders
+
+
+def _given_up(orders: Sequence[Order], reason: str) -> list[Order]:
+    """Promised, and never sent."""
+    return [replace(order, state=OrderState.ABSENT, reason=reason) for order in orders]
 
 
 def _forsaken(order: Order) -> Order:

@@ -9,7 +9,7 @@ Repeats  safely: candles are keyed by series and time, the snapshot by cycle.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from functions.observing import booked_before
 from functions.run import begin
@@ -25,6 +25,9 @@ from shared.domain.snapshot import Indicators, Snapshot
 
 WINDOW = 300
 """Candles behind every indicator value: recursive ones depend on how many they are given, so it is always as many."""
+
+QUOTE_LAG = timedelta(minutes=1)
+"""How long before the tick a quote may have been made: it is asked for after the tick, but may be some seconds old."""
 
 
 async def fetch(
@@ -138,6 +141,9 @@ def _defects(
     tick: datetime,
 ) -> dict[str, str]:
     defects = {symbol: "no quote" for symbol in account.symbols if symbol not in quotes}
+    defects |= {
+        symbol: f"quote of {quote.at:%Y-%m-%d %H:%M}" for symbol, quote in quotes.items() if tick - quote.at > QUOTE_LAG
+    }
     for window in windows:
         defect = failures.get(window.series) or window.defect(tick)
         if defect:

@@ -6,17 +6,21 @@ rows must add up to theirs, to the last decimal. Only what is needed to make the
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from shared.domain.account import Account
+from shared.domain.errors import VenueError
 from shared.domain.order import Fill, Income, IncomeKind, Order, OrderState, VenueOrder
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, Work
 from shared.domain.position import Holdings, Position
 from shared.domain.reconciliation import order_after, position_changes, wallet_change
+
+log = logging.getLogger("perpetua.trading")
 
 LOOKS = 3
 """Trades that land between two calls make the books disagree for a moment: look again so often before saying so."""
@@ -118,17 +122,31 @@ async def _settle(
 ) -> tuple[list[Order], frozenset[str]]:
     """Return our living orders as the exchange has them, and the ids it does not know."""
     resting = {order.client_order_id: order for order in open_orders}
-    gone = [order for order in alive if order.client_order_id not in resting]
-    answers = await asyncio.gather(*(exchange.find_order(order.intent.symbol, order.client_order_id) for order in gone))
-    found = resting | {order.client_order_id: order for order in answers if order}
+    looked_up = await asyncio.gather(
+        *(_look_up(order, exchange, now) for order in alive if order.client_order_id not in resting)
+    )
+    gone = {order.client_order_id: (order, missing) for order, missing in looked_up}
     settled = [
-        order_after(order, found[order.client_order_id])
-        if order.client_order_id in found
-        # Whoever promised it is gone, or its answer never came: from now on the clock of the nonce window runs.
-        else replace(order, state=OrderState.UNRESOLVED, sent_at=order.sent_at or now)
+        gone[order.client_order_id][0]
+        if order.client_order_id in gone
+        else order_after(order, resting[order.client_order_id])
         for order in alive
     ]
-    return settled, frozenset(order.client_order_id for order in alive) - found.keys()
+    return settled, frozenset(client_id for client_id, (_, missing) in gone.items() if missing)
+
+
+async def _look_up(order: Order, exchange: Exchange, now: datetime) -> tuple[Order, bool]:
+    """Return *order* as it now is, and whether the exchange says that it knows no such order."""
+    try:
+        found = await exchange.find_order(order.intent.symbol, order.client_order_id)
+    except VenueError as exc:
+        # No proof of anything, and no reason to leave the rest of the account unseen and unprotected.
+        log.warning("order not looked up", extra={"order": order.client_order_id, "why": str(exc)})
+        return order, False
+    if found:
+        return order_after(order, found), False
+    # Whoever promised it is gone, or its answer never came: from now on the clock of the nonce window runs.
+    return replace(order, state=OrderState.UNRESOLVED, sent_at=order.sent_at or now), True
 
 
 def _suspects(known: Known, settled: Iterable[Order], holdings: Holdings) -> set[str]:

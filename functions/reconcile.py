@@ -57,16 +57,16 @@ async def reconcile(
             await work.incomes.save(run.account.id, seen.incomes)
             await work.holds.replace_positions(run.account.id, positions, seen.holdings.at)
             await work.holds.add_equity(run.account.id, _point(known, seen))
+            await work.journal.discrepancies(run.account.id, clock.now(), discrepancies)
             plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
 
-        repairs = Repairs(run, open_work=open_work, exchange=exchange, cycle_orders=known.of_cycle)
-        await repairs.protect(positions, seen.open_orders, plans, await market.instruments())
+        repairs = Repairs(run, open_work=open_work, exchange=exchange, market=market, cycle_orders=known.of_cycle)
+        await repairs.protect(positions, seen.open_orders, plans)
         await repairs.tidy(settled, positions, seen.open_orders)
-        discrepancies += repairs.discrepancies
         async with open_work(run.lease) as work:
             await work.orders.save(repairs.orders)
-            await work.journal.discrepancies(run.account.id, clock.now(), discrepancies)
-            details = _details(seen, discrepancies, repairs.orders)
+            await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
+            details = _details(seen, discrepancies + repairs.discrepancies, repairs.orders)
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
             return await run.finish(work, details)
 

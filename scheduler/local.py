@@ -127,6 +127,7 @@ class LocalScheduler:
     async def _cycle(self, account_id: str) -> bool:
         """Run the cycle that is due, if any; False when another copy is at work."""
         runtime = self._runtime
+        await runtime.require_time()
         async with runtime.open_work() as work:
             served = await work.stages.latest_tick(account_id)
         found = due(runtime.clock.now(), runtime.intervals[account_id], served)

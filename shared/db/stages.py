@@ -35,9 +35,11 @@ class StageTable:
         return None if details is None else StageResult(stage=stage, request=request, details=details, repeated=True)
 
     async def latest_tick(self, account_id: str) -> datetime | None:
-        """Return the newest tick that any stage finished for the account."""
+        """Return the newest tick whose cycle came to its end, which is to be reconciled."""
         tick: datetime | None = await self._connection.scalar(
-            select(func.max(stage_runs.c.tick)).where(stage_runs.c.account_id == account_id)
+            select(func.max(stage_runs.c.tick)).where(
+                stage_runs.c.account_id == account_id, stage_runs.c.stage == Stage.RECONCILE
+            )
         )
         return tick
 
@@ -65,11 +67,12 @@ class StageTable:
         return fence
 
     async def renew_lease(self, account_id: str, fence: int, seconds: float) -> None:
-        """Let the lease last for *seconds* from now, if it is still ours."""
+        """Let the lease last for *seconds* from now, if it still runs and is ours: one given back stays given back."""
+        now = func.clock_timestamp()
         await self._connection.execute(
             update(leases)
-            .where(leases.c.account_id == account_id, leases.c.fence == fence)
-            .values(expires_at=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
+            .where(leases.c.account_id == account_id, leases.c.fence == fence, leases.c.expires_at > now)
+            .values(expires_at=now + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
         )
 
     async def release_lease(self, account_id: str, fence: int) -> None:

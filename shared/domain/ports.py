@@ -140,7 +140,7 @@ class Stages(Protocol):
         ...
 
     async def latest_tick(self, account_id: str) -> datetime | None:
-        """Return the newest tick that any stage finished for the account."""
+        """Return the newest tick whose cycle came to its end, which is to be reconciled."""
         ...
 
     async def take_lease(self, account_id: str, holder: str, seconds: float) -> int:
@@ -148,7 +148,7 @@ class Stages(Protocol):
         ...
 
     async def renew_lease(self, account_id: str, fence: int, seconds: float) -> None:
-        """Let the lease last for *seconds* from now, if it is still ours."""
+        """Let the lease last for *seconds* from now, if it still runs and is ours: one given back stays given back."""
         ...
 
     async def release_lease(self, account_id: str, fence: int) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from shared.domain.instrument import Instrument
 from shared.domain.order import PROTECTION, Intent, Leg, OrderType, Side, VenueOrder
 from shared.domain.position import Direction, Position
+from shared.domain.risk import LIQUIDATION_BUFFER
 
 
 def protective_intent(
@@ -76,7 +77,13 @@ def _ending(position: Position, resting: Iterable[VenueOrder], types: set[OrderT
 
 
 def fallback_stop(position: Position, instrument: Instrument, distance: Decimal) -> Decimal:
-    """Return a stop price *distance* (a fraction) from the mark, for a position that came without a plan."""
+    """Return a stop price for a position that came without a plan.
+
+    It lies *distance* (a fraction) from the mark, or nearer where liquidation would come first.
+    """
+    if position.liquidation_price is not None:
+        way = abs(position.mark_price - position.liquidation_price) / position.mark_price
+        distance = min(distance, LIQUIDATION_BUFFER * way)
     price = position.mark_price * (1 - position.direction.sign * distance)
     return (
         instrument.round_price_up(price) if position.direction is Direction.LONG else instrument.round_price_down(price)

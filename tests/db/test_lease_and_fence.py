@@ -117,6 +117,23 @@ async def test_taking_over_waits_for_the_transaction_that_is_writing(database: D
     assert await promised(database) == 1
 
 
+async def test_a_renewal_that_waited_for_the_end_of_the_stage_does_not_revive_its_lease(database: Database) -> None:
+    await open_accounts(database)
+    first = await take(database, "first")
+
+    async def renew() -> None:
+        async with database.open_work() as work:
+            await work.stages.renew_lease("main", first.fence, 60)
+
+    async with database.open_work(first) as work:
+        renewal = asyncio.create_task(renew())
+        await somebody_waits_for_a_lock(database)
+        await work.stages.release_lease("main", first.fence)
+    await renewal
+
+    assert (await take(database, "second")).fence > first.fence
+
+
 async def test_a_lease_needs_an_account(database: Database) -> None:
     with pytest.raises(UnknownAccount, match="there is no account 'main'"):
         await take(database, "first")
@@ -135,15 +152,25 @@ async def test_a_result_is_stored_once_and_found_again_marked_as_repeated(databa
     result = StageResult(stage=Stage.FETCH, request=CYCLE, details={"candles": 300, "cost": "0.10"})
     async with database.open_work() as work:
         assert await work.stages.result(Stage.FETCH, CYCLE) is None
-        assert await work.stages.latest_tick("main") is None
         await work.stages.finish(result, started_at=TICK, finished_at=TICK)
 
     async with database.open_work() as work:
         again = await work.stages.result(Stage.FETCH, CYCLE)
         assert await work.stages.result(Stage.DECIDE, CYCLE) is None
-        assert await work.stages.latest_tick("main") == TICK
 
     assert again == StageResult(stage=Stage.FETCH, request=CYCLE, details=result.details, repeated=True)
+
+
+async def test_a_tick_is_served_once_it_is_reconciled(database: Database) -> None:
+    await open_accounts(database)
+    served = []
+    for stage in Stage:
+        async with database.open_work() as work:
+            result = StageResult(stage=stage, request=CYCLE)
+            await work.stages.finish(result, started_at=TICK, finished_at=TICK)
+            served.append(await work.stages.latest_tick("main"))
+
+    assert served == [None, None, None, TICK]
 
 
 async def test_a_second_result_for_the_same_cycle_undoes_its_whole_transaction(database: Database) -> None:

@@ -80,3 +80,10 @@ def test_a_position_without_a_plan_gets_a_stop_no_further_away_than_allowed(dire
     position = a_position(direction=direction, mark_price=Decimal("100.1"))
 
     assert fallback_stop(position, an_instrument(), Decimal("0.05")) == Decimal(stop)
+
+
+@pytest.mark.parametrize(("direction", "liquidation", "stop"), [(LONG, "96", "96.8"), (SHORT, "104", "103.2")])
+def test_a_stop_without_a_plan_comes_before_liquidation(direction: Direction, liquidation: str, stop: str) -> None:
+    position = a_position(direction=direction, liquidation_price=Decimal(liquidation))
+
+    assert fallback_stop(position, an_instrument(), Decimal("0.10")) == Decimal(stop)

@@ -1,14 +1,18 @@
 """A model proposes, hard rules dispose; whatever goes wrong, nothing opens and what is open stays protected."""
 
 import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from unittest.mock import patch
 
+import httpx
 import pytest
 
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest
 from shared.domain.errors import MarketDataUnusable, StaleRequest, VenueError
+from shared.domain.market import Quote
 from tests.house import House, built_house
 
 
@@ -103,6 +107,23 @@ async def test_a_paused_account_is_only_reconciled(house: House) -> None:
     assert len(house.model.questions) == 1
 
 
+async def test_an_account_paused_while_the_model_thinks_opens_nothing_more(house: House) -> None:
+    house.model.will_decide(await house.wish())
+    answer = house.model.handle_async_request
+
+    async def pause_and_answer(request: httpx.Request) -> httpx.Response:
+        async with house.runtime.open_work() as work:
+            await work.accounts.set_status("main", AccountStatus.PAUSED, "a test")
+        return await answer(request)
+
+    with patch.object(house.model, "handle_async_request", pause_and_answer):
+        outcome = await house.cycle()
+
+    assert outcome["decide"]["decisions"][0]["verdict"] == "approved"
+    assert outcome["execute"]["orders"] == []
+    assert await house.venue_orders() == []
+
+
 async def test_an_exchange_that_cannot_be_seen_fails_the_stage_and_not_the_process(house: House) -> None:
     await house.cycle()
     await house.pass_time()
@@ -140,6 +161,21 @@ async def test_a_symbol_whose_candles_are_stale_is_not_shown_and_not_traded(hous
     assert unsound not in briefing["market"]
     assert codes[unsound] == "data_fresh"
     assert len(await house.venue_orders(type="MARKET")) == 1
+
+
+async def test_a_symbol_whose_quote_is_stale_is_not_traded(house: House) -> None:
+    quotes = house.runtime.market.quotes
+
+    async def an_hour_old(symbols: Iterable[str]) -> Mapping[str, Quote]:
+        found = await quotes(symbols)
+        return {symbol: replace(quote, at=quote.at - timedelta(hours=1)) for symbol, quote in found.items()}
+
+    house.model.will_decide(await house.wish())
+    with patch.object(house.runtime.market, "quotes", an_hour_old):
+        outcome = await house.cycle()
+
+    assert outcome["fetch"]["defects"].keys() == {"BTCUSDT", "ETHUSDT"}
+    assert await house.venue_orders() == []
 
 
 async def test_candles_are_asked_for_once_and_then_only_what_is_new(house: House) -> None:

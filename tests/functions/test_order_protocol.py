@@ -9,7 +9,7 @@ from functions import sending
 from shared.domain.cycle import Stage
 from shared.domain.errors import StageBusy, WouldTrigger
 from shared.domain.order import Intent, Leg, OrderState, VenueOrder
-from tests.house import House
+from tests.house import House, built_house
 
 ORDER = "/fapi/v3/order"
 PAST_THE_NONCE_WINDOW = timedelta(minutes=5)
@@ -181,6 +181,27 @@ async def test_a_close_ends_the_position_and_takes_its_protection_away(house: Ho
     assert await house.venue_positions() == {}
     assert await house.venue_orders(status="NEW") == []
     assert await house.our_positions() == []
+
+
+async def test_nothing_opens_in_room_that_a_failed_exit_did_not_make(database_url: str) -> None:
+    async with built_house(database_url, risk_max_positions=1) as house:
+        await house.enter("BTCUSDT")
+        await house.pass_time()
+        house.model.will_decide(await house.wish("BTCUSDT", "close"), await house.wish("ETHUSDT"))
+        await house.stage(Stage.FETCH)
+        await house.stage(Stage.DECIDE)
+        await house.spoil("POST", ORDER, "error:-1111-before")
+
+        result = await house.stage(Stage.EXECUTE)
+
+        states = {(order["symbol"], order["leg"]): order["state"] for order in result.details["orders"]}
+        assert states == {
+            ("BTCUSDT", "exit"): "REJECTED",
+            ("ETHUSDT", "entry"): "ABSENT",
+            ("ETHUSDT", "stop"): "ABSENT",
+            ("ETHUSDT", "target"): "ABSENT",
+        }
+        assert set(await house.venue_positions()) == {"BTCUSDT"}
 
 
 async def test_a_tick_that_is_too_old_is_refused_and_the_refusal_is_its_result(house: House) -> None:

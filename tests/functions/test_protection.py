@@ -4,12 +4,17 @@ from datetime import timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
+import pytest
+from sqlalchemy import select
+
+from shared.db.tables import discrepancies
 from shared.domain.cycle import Stage
-from shared.domain.errors import OutcomeUnknown, WouldTrigger
+from shared.domain.errors import OutcomeUnknown, VenueUnreachable, WouldTrigger
 from shared.domain.order import Intent, Leg, OrderState, OrderType, Side, VenueOrder
 from tests.house import House
 
 A_DAY = timedelta(days=1)
+ORDER = "/fapi/v3/order"
 
 
 def kinds(outcome) -> list[str]:
@@ -85,6 +90,23 @@ async def test_a_target_left_behind_by_a_triggered_stop_is_cancelled(house: Hous
         assert await work.orders.alive("main") == []
 
 
+async def test_what_was_found_is_on_record_though_the_repairs_were_cut_short(house: House) -> None:
+    await house.cycle()
+    await place_by_hand(house)
+    await house.pass_time()
+
+    class Killed(BaseException):
+        """Stands for SIGKILL: nothing catches it."""
+
+    with patch("functions.reconcile.Repairs", side_effect=Killed), pytest.raises(Killed):
+        await house.stage(Stage.RECONCILE)
+    await house.stage(Stage.RECONCILE)
+
+    async with house.runtime.database.reading() as connection:
+        found = await connection.scalars(select(discrepancies.c.kind).order_by(discrepancies.c.id))
+        assert list(found) == ["manual_trade", "missing_stop"]
+
+
 async def test_an_order_resting_by_hand_is_recorded_once_and_left_alone(house: House) -> None:
     await house.cycle()
     price = await house.mark("ETHUSDT")
@@ -118,6 +140,88 @@ async def test_a_position_whose_stop_has_been_passed_is_closed(house: House) -> 
         await house.next_cycle()
 
     assert await house.venue_positions() == {}
+
+
+async def without_its_stop(house: House, symbol: str) -> None:
+    """Leave an interval later, the position in *symbol* without its stop."""
+    [stop] = await house.venue_orders(type="STOP_MARKET", status="NEW", symbol=symbol)
+    await house.runtime.exchange("main").cancel(symbol, stop["clientOrderId"])
+    await house.pass_time()
+
+
+async def test_a_stop_lost_on_its_way_is_followed_by_another_at_once(house: House) -> None:
+    await house.enter()
+    await without_its_stop(house, "BTCUSDT")
+    await house.spoil("POST", ORDER, "503-before")
+
+    await house.cycle()
+
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW")) == 1
+
+
+async def test_a_stop_that_landed_though_its_answer_was_lost_stays_the_only_one(house: House) -> None:
+    await house.enter()
+    await without_its_stop(house, "BTCUSDT")
+    await house.spoil("POST", ORDER, "503-after")
+
+    outcome = await house.cycle()
+
+    assert [repair["state"] for repair in outcome["reconcile"]["repairs"]] == ["NEW"]
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW")) == 1
+
+
+async def test_a_position_whose_stop_is_lost_twice_is_closed(house: House) -> None:
+    await house.enter()
+    await without_its_stop(house, "BTCUSDT")
+    await house.spoil("POST", ORDER, "503-before", count=2)
+
+    await house.cycle()
+
+    assert await house.venue_positions() == {}
+
+
+async def test_a_planned_stop_is_placed_again_though_the_filters_cannot_be_had(house: House) -> None:
+    await house.enter()
+    await without_its_stop(house, "BTCUSDT")
+
+    with patch.object(house.runtime.market, "instruments", side_effect=VenueUnreachable("a test")):
+        await house.cycle()
+
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW")) == 1
+
+
+async def test_a_position_in_a_delisted_symbol_is_closed_and_keeps_no_other_from_its_stop(house: House) -> None:
+    await house.enter("ETHUSDT")
+    await place_by_hand(house, symbol="BTCUSDT", quantity=Decimal("0.01"))
+    listed = await house.runtime.market.instruments()
+    await without_its_stop(house, "ETHUSDT")
+
+    with patch.object(house.runtime.market, "instruments", return_value={"ETHUSDT": listed["ETHUSDT"]}):
+        await house.cycle()
+
+    assert set(await house.venue_positions()) == {"ETHUSDT"}
+    assert [stop["symbol"] for stop in await house.venue_orders(type="STOP_MARKET", status="NEW")] == ["ETHUSDT"]
+
+
+async def test_an_order_that_cannot_be_looked_up_stays_unresolved_and_keeps_no_position_from_its_stop(
+    house: House,
+) -> None:
+    await house.enter("ETHUSDT")
+    await house.pass_time()
+    house.model.will_decide(await house.wish("BTCUSDT"))
+    await house.stage(Stage.FETCH)
+    await house.stage(Stage.DECIDE)
+    await house.spoil("POST", ORDER, "503-before")
+    await house.stage(Stage.EXECUTE)
+    await without_its_stop(house, "ETHUSDT")
+    await house.spoil("GET", ORDER, "error:-1121-before", count=2)
+
+    outcome = await house.cycle()
+
+    assert kinds(outcome) == ["missing_stop"]
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW", symbol="ETHUSDT")) == 1
+    async with house.runtime.open_work() as work:
+        assert [o.intent.leg for o in await work.orders.alive("main") if o.state.unsettled] == [Leg.ENTRY]
 
 
 async def test_a_stop_whose_answer_was_lost_leaves_the_position_protected_by_exactly_one(house: House) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from emulators.aster import Venue, create_app, synthetic_market
 from functions.invoke import invoke_cycle
 from scheduler.local import LocalScheduler
 from shared.domain.account import AccountStatus
-from shared.domain.cycle import StageRequest, tick_at
+from shared.domain.cycle import Stage, StageRequest, tick_at
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
-from tests.house import ScriptedModel
+from tests.house import ScriptedModel, built_house
 
 SPEED = 200  # five minutes of the market in one and a half seconds of ours
 PATIENCE = 30
@@ -74,7 +74,9 @@ def cycles() -> Iterator[Cycles]:
 
 
 @asynccontextmanager
-async def a_runtime(url: str, model: ScriptedModel, venue: Venue, **settings: Any) -> AsyncIterator[Runtime]:
+async def a_runtime(
+    url: str, model: ScriptedModel, venue: Venue, *, synchronised: bool = True, **settings: Any
+) -> AsyncIterator[Runtime]:
     chosen = {"assets": ("BTCUSDT",), "llm_model": "scripted/model", "database_url": SecretStr(url)} | settings
     runtime = Runtime(
         TestingSettings(**chosen),
@@ -84,7 +86,8 @@ async def a_runtime(url: str, model: ScriptedModel, venue: Venue, **settings: An
     )
     try:
         await runtime.record_accounts()
-        await runtime.synchronise()
+        if synchronised:
+            await runtime.synchronise()
         yield runtime
     finally:
         await runtime.close()
@@ -126,6 +129,30 @@ async def test_after_being_away_one_cycle_catches_up_and_not_a_burst(
 
     assert first["tick"] == tick_at(now, FIVE).isoformat()
     assert second["tick"] > first["tick"]
+
+
+async def test_a_cycle_that_was_cut_short_is_finished_by_the_next_start(database_url: str, cycles: Cycles) -> None:
+    async with built_house(database_url) as house:
+        await house.stage(Stage.FETCH)
+
+        scheduler = LocalScheduler(house.runtime)
+        await scheduler.start()
+        [cycle] = await cycles.next(1)
+        await scheduler.stop()
+
+    assert cycle["fetch"]["repeated"]
+    assert "equity" in cycle["reconcile"]
+
+
+async def test_no_tick_is_named_by_a_clock_that_was_never_set(database_url: str, venue: Venue, cycles: Cycles) -> None:
+    async with a_runtime(database_url, ScriptedModel(), venue, synchronised=False) as runtime:
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        [first] = await cycles.next(1)
+        await scheduler.stop()
+        latest = runtime.clock.now()
+
+    assert latest - 2 * FIVE < datetime.fromisoformat(first["tick"]) <= latest < datetime.now(UTC) - timedelta(days=1)
 
 
 async def test_a_slow_cycle_never_has_another_of_its_account_on_top(
