@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 
 from functions.events import BadEvent
 from shared.domain.errors import (
-    AccountNotTrading,
     BadCursor,
     ClockSkewed,
     DatabaseUnavailable,
@@ -27,6 +26,7 @@ from shared.domain.errors import (
     NotAuthorised,
     OutcomeUnknown,
     PerpetuaError,
+    PositionUnprotected,
     RateLimited,
     Refused,
     StageBusy,
@@ -46,7 +46,7 @@ MEANINGS: dict[type[PerpetuaError], tuple[int, str]] = {
     UnknownAccount: (404, "unknown_account"),
     StageBusy: (409, "stage_busy"),
     LeaseLost: (409, "lease_lost"),
-    AccountNotTrading: (409, "account_not_trading"),
+    PositionUnprotected: (502, "position_unprotected"),
     MarketDataUnusable: (502, "market_data_unusable"),
     VenueError: (502, "venue_failed"),
     VenueUnreachable: (502, "venue_unreachable"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
-from shared.domain.errors import AccountNotTrading, PerpetuaError, StageBusy, UnknownAccount
+from shared.domain.errors import PerpetuaError, StageBusy, UnknownAccount
 from shared.domain.ports import OpenWork
 from shared.logs import log_ids
 
@@ -36,7 +36,7 @@ async def run_cycle(request: StageRequest, *, invoke: Invoke, open_work: OpenWor
                 continue
             try:
                 outcome[stage.value] = (await invoke(stage, request)).as_json()
-            except (StageBusy, UnknownAccount, AccountNotTrading):
+            except (StageBusy, UnknownAccount):
                 raise
             except Exception as exc:
                 failed = True

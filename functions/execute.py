@@ -11,6 +11,7 @@ in an account that is no longer active. An entry whose stop is refused is closed
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,8 @@ from shared.domain.ports import Clock, Exchange, OpenWork
 from shared.domain.position import Direction
 from shared.domain.protection import exit_intent, protective_intent
 from shared.domain.risk import Review, ReviewedDecision
+
+log = logging.getLogger("perpetua.trading")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +125,9 @@ async def _exit(run: Run, plan: _Plan, alive: Sequence[Order], exchange: Exchang
     exit_order = await send(promised(plan.intents[0]), exchange, run.clock)
     if exit_order.state is not OrderState.FILLED:
         return [exit_order]
-    resting = [order for order in alive if order.intent.symbol == plan.symbol and order.intent.closes_position]
+    resting = [
+        order for order in alive if order.intent.symbol == plan.symbol and order.intent.leg in {Leg.STOP, Leg.TARGET}
+    ]
     return [exit_order, *await asyncio.gather(*(cancel(order, exchange) for order in resting))]
 
 
@@ -140,6 +145,9 @@ async def _enter(run: Run, plan: _Plan, exchange: Exchange, open_work: OpenWork)
         return [entry_order, *_given_up(protection, "the entry did not fill")]
     # Protection carries no size, so it may stand before we know whether the entry landed.
     protection = list(await asyncio.gather(*(send(order, exchange, run.clock) for order in protection)))
+    if entry_order.sent_at is not None and protection[0].state.working:
+        naked = (run.clock.now() - entry_order.sent_at).total_seconds()
+        log.info("entry protected", extra={"symbol": plan.symbol, "naked_seconds": naked})
     orders = [entry_order, *protection]
     if protection[0].state is OrderState.REJECTED and entry_order.executed_quantity > 0:
         # It cannot be protected, so it may not stand.

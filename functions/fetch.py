@@ -53,14 +53,17 @@ async def fetch(
             first_sight = await work.holds.last_equity(account.id) is None
         missing = _missing(since, extents, tick)
 
-        (found, failures), quotes, instruments, holdings, open_orders, taker_fee = await asyncio.gather(
+        (found, failures), quotes, instruments, holdings, open_orders = await asyncio.gather(
             _candles(market, missing),
             market.quotes(account.symbols),
             market.instruments(),
             exchange.holdings(),
             exchange.open_orders(),
-            exchange.taker_fee(account.symbols[0]),
         )
+        listed = [symbol for symbol in account.symbols if symbol in instruments]
+        if not listed:
+            raise MarketDataUnusable(f"the exchange lists none of {', '.join(account.symbols)}")
+        taker_fee = await exchange.taker_fee(listed[0])
         async with open_work(run.lease) as work:
             await work.candles.save(found)
             windows = await work.candles.windows(since, before=tick, count=WINDOW)
@@ -72,7 +75,7 @@ async def fetch(
             tick=tick,
             taken_at=clock.now(),
             quotes=quotes,
-            instruments={symbol: instruments[symbol] for symbol in account.symbols if symbol in instruments},
+            instruments={symbol: instruments[symbol] for symbol in listed},
             indicators=indicators,
             defects=defects,
             holdings=holdings,

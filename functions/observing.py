@@ -40,13 +40,15 @@ class Known:
     of_cycle: tuple[Order, ...]
     positions: tuple[Position, ...]
     point: EquityPoint | None
+    sound_at: datetime | None
+    """Up to when the books add up: what is missing from them is asked for since then. None before the first point."""
     last_trade_ids: dict[str, int]
     income_keys: frozenset[tuple[IncomeKind, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the exchange says. `unexplained` is what of the wallet's change nothing accounts for."""
+    """What the exchange says. `unexplained` is what of the wallet nothing accounts for yet."""
 
     holdings: Holdings
     open_orders: tuple[VenueOrder, ...]
@@ -62,14 +64,16 @@ class Seen:
 async def load_known(work: Work, account: Account, tick_orders: Sequence[Order]) -> Known:
     """Read what we believe."""
     point = await work.holds.last_equity(account.id)
+    sound = await work.holds.last_sound(account.id) or point
     return Known(
         account=account,
         alive=tuple(await work.orders.alive(account.id)),
         of_cycle=tuple(tick_orders),
         positions=tuple(await work.holds.positions(account.id)),
         point=point,
+        sound_at=sound.at if sound else None,
         last_trade_ids=dict(await work.fills.last_trade_ids(account.id)),
-        income_keys=await work.incomes.keys_since(account.id, point.at) if point else frozenset(),
+        income_keys=await work.incomes.keys_since(account.id, sound.at) if sound else frozenset(),
     )
 
 
@@ -91,19 +95,20 @@ async def observe(known: Known, exchange: Exchange, clock: Clock) -> Seen:
 async def _look(known: Known, exchange: Exchange, clock: Clock) -> Seen:
     holdings, open_orders = await asyncio.gather(exchange.holdings(), exchange.open_orders())
     settled, missing = await _settle(known.alive, open_orders, exchange, clock.now())
-    gap = holdings.balance.wallet - known.point.wallet if known.point else Decimal(0)
+    booked = known.point.wallet - known.point.unexplained if known.point else holdings.balance.wallet
+    gap = holdings.balance.wallet - booked
     fills: list[Fill] = []
     incomes: list[Income] = []
     suspects = _suspects(known, settled, holdings)
-    if known.point is None:
+    if known.sound_at is None:
         incomes = await booked_before(holdings, exchange)
     elif gap or suspects:
-        fills = await _fills(known, suspects, exchange)
+        fills = await _fills(known, suspects, exchange, since=known.sound_at)
         if wallet_change(fills, ()) != gap:
-            rows = await exchange.incomes(since=known.point.at)
+            rows = await exchange.incomes(since=known.sound_at)
             incomes = [row for row in rows if (row.kind, row.transaction_id) not in known.income_keys]
             traded = {row.symbol for row in incomes if row.kind.told_by_fills and row.symbol}
-            fills += await _fills(known, traded - suspects, exchange)
+            fills += await _fills(known, traded - suspects, exchange, since=known.sound_at)
             incomes = [row for row in incomes if not row.kind.told_by_fills]
     fills.sort(key=lambda fill: (fill.at, fill.trade_id))
     return Seen(
@@ -159,10 +164,7 @@ def _suspects(known: Known, settled: Iterable[Order], holdings: Holdings) -> set
     return traded | moved
 
 
-async def _fills(known: Known, symbols: Iterable[str], exchange: Exchange) -> list[Fill]:
-    if known.point is None:
-        return []
-    since = known.point.at
+async def _fills(known: Known, symbols: Iterable[str], exchange: Exchange, *, since: datetime) -> list[Fill]:
     answers = await asyncio.gather(
         *(
             exchange.fills(symbol, after_trade_id=known.last_trade_ids.get(symbol), since=since)

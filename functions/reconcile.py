@@ -6,12 +6,13 @@ Asks     the exchange for holdings, resting orders, and whatever trades and ledg
 Writes   orders, trades, ledger rows, positions, an equity point, and each discrepancy with what was done about it
 Repeats  safely: trades are counted once by the exchange's id, repairs are intents like any other order.
 
-It has no age limit and needs no model: protection never waits.
+It has no age limit and needs no model: protection never waits. A run that leaves a position without a stop has failed.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
 from functions.repairing import Repairs
 from functions.run import begin
 from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.errors import PositionUnprotected
 from shared.domain.order import IncomeKind, Order, OrderState, VenueOrder
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData, OpenWork
@@ -29,6 +31,9 @@ from shared.domain.reconciliation import (
     order_after,
     position_changes,
 )
+
+LEDGER_PATIENCE = timedelta(days=1)
+"""Trades and ledger rows may be told later than the wallet shows them; so long they are asked for."""
 
 DEPOSITS = {IncomeKind.TRANSFER, IncomeKind.WELCOME_BONUS}
 
@@ -68,7 +73,10 @@ async def reconcile(
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
             details = _details(seen, discrepancies + repairs.discrepancies, repairs.orders)
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
-            return await run.finish(work, details)
+            if not repairs.naked:
+                return await run.finish(work, details)
+        # Not finished: whoever asked has to ask again, and soon.
+        raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
 
 
 async def _judge(
@@ -90,16 +98,8 @@ async def _judge(
         discrepancies.append(foreign_trade(fill, origin))
         if origin:
             foreign.append(origin)
-    if seen.unexplained:
-        discrepancies.append(
-            Discrepancy(
-                kind=Difference.WALLET_UNEXPLAINED,
-                symbol=None,
-                ours=str(seen.holdings.balance.wallet - seen.unexplained),
-                theirs=str(seen.holdings.balance.wallet),
-                action="adopted theirs",
-            )
-        )
+    if known.point and seen.unexplained and (seen.unexplained != known.point.unexplained or _gives_up(known, seen)):
+        discrepancies.append(_unexplained(seen, given_up=_gives_up(known, seen)))
     doubtful = {discrepancy.symbol for discrepancy in discrepancies}
     for order in known.alive:
         if order.state.unsettled:
@@ -144,6 +144,24 @@ def _unknown_order(order: VenueOrder) -> Discrepancy:
     )
 
 
+def _gives_up(known: Known, seen: Seen) -> bool:
+    """Say whether the rows that would explain the wallet have been waited for long enough."""
+    if known.point is None or known.sound_at is None or not known.point.unexplained:
+        return False
+    return seen.unexplained != 0 and seen.holdings.at - known.sound_at > LEDGER_PATIENCE
+
+
+def _unexplained(seen: Seen, *, given_up: bool) -> Discrepancy:
+    wallet = seen.holdings.balance.wallet
+    return Discrepancy(
+        kind=Difference.WALLET_UNEXPLAINED,
+        symbol=None,
+        ours=f"{wallet - seen.unexplained:f}",
+        theirs=f"{wallet:f}",
+        action="adopted theirs" if given_up else "asked for again next time",
+    )
+
+
 def _point(known: Known, seen: Seen) -> EquityPoint:
     balance = seen.holdings.balance
     paid_in = sum((row.amount for row in seen.incomes if row.kind in DEPOSITS), Decimal(0))
@@ -152,6 +170,7 @@ def _point(known: Known, seen: Seen) -> EquityPoint:
         wallet=balance.wallet,
         unrealized=balance.unrealized,
         deposited=known.point.deposited + paid_in if known.point else balance.equity,
+        unexplained=Decimal(0) if _gives_up(known, seen) else seen.unexplained,
     )
 
 

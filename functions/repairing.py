@@ -40,6 +40,8 @@ class Repairs:
         self._cycle_orders = cycle_orders
         self.orders: list[Order] = []
         self.discrepancies: list[Discrepancy] = []
+        self.naked: list[str] = []
+        """Symbols whose position could be neither protected nor closed."""
 
     async def protect(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder], plans: Plans) -> None:
         """Give every position that lacks one a stop; close those that cannot have one."""
@@ -55,6 +57,8 @@ class Repairs:
                     self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", f"placed a stop at {price}")
                     continue
             closed = await self._close(position)
+            if closed.state is not OrderState.FILLED:
+                self.naked.append(position.symbol)
             action = f"{refusal}; closed at the market: {closed.state.value}"
             self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", action)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from scheduler.plan import next_due, scheduled
+from scheduler.plan import next_due
 from shared.accounts import configured_accounts
 from shared.clock import VenueClock
 from shared.complaints import one_clear_line
@@ -63,10 +63,9 @@ def synchronise(
     """Make the schedules of *group* those of *accounts*, and return what that took.
 
     *client* is boto3's `scheduler`, *target_arn* what takes the event `{"account": id, "time": scheduled time}`,
-    *role_arn* who may call it, *dead_letter_arn* a queue for events that could not be delivered. A halted account's
-    schedule is disabled. Raises CannotSchedule before anything is changed.
+    *role_arn* who may call it, *dead_letter_arn* a queue for events that could not be delivered. An account that is
+    not active keeps its schedule: it is still reconciled. Raises CannotSchedule before anything is changed.
     """
-    active = {account.id for account in scheduled(accounts)}
     target: dict[str, Any] = {"Arn": target_arn, "RoleArn": role_arn}
     if dead_letter_arn:
         target["DeadLetterConfig"] = {"Arn": dead_letter_arn}
@@ -76,7 +75,7 @@ def synchronise(
             **timing(account, now),
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
-            "State": "ENABLED" if account.id in active else "DISABLED",
+            "State": "ENABLED",
             "Target": {**target, "Input": _event(account), "RetryPolicy": _patience(account)},
         }
         for account in accounts

@@ -16,7 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from functions.invoke import invoke_cycle
 from functions.run import LEASE_SECONDS
-from scheduler.plan import due, next_due, scheduled
+from scheduler.plan import due, next_due
 from shared.domain.account import Account
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import StageBusy, VenueError
@@ -50,7 +50,7 @@ class TickTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler carries no t
 
 
 class LocalScheduler:
-    """Keeps one job for each account that configuration names and the accounts table does not halt."""
+    """Keeps one job for each account that configuration names. One that is not active is only reconciled."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -85,7 +85,7 @@ class LocalScheduler:
 
     async def _roll_call(self) -> None:
         async with self._runtime.open_work() as work:
-            accounts = scheduled(await work.accounts.all())
+            accounts = await work.accounts.all()
         wanted = {account.id: account for account in accounts if account.id in self._runtime.intervals}
         present = {job.id: job for job in self._jobs.get_jobs() if job.id.startswith("cycle:")}
         for gone in present.keys() - {f"cycle:{account_id}" for account_id in wanted}:
@@ -114,30 +114,33 @@ class LocalScheduler:
         assert task is not None  # noqa: S101 - a coroutine job runs in a task
         self._under_way.add(task)
         try:
-            while not await self._cycle(account_id) and not self._stopping.is_set():
-                # Whoever is at work may be dead and positions unprotected: look again when its lease has run out.
+            while (wait := await self._cycle(account_id)) and not self._stopping.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), LEASE_SECONDS)
+                    await asyncio.wait_for(self._stopping.wait(), wait)
         except Exception:
             # The next tick is another chance, and no account's trouble may reach another.
             log.exception("cycle failed", extra={"account": account_id})
         finally:
             self._under_way.discard(task)
 
-    async def _cycle(self, account_id: str) -> bool:
-        """Run the cycle that is due, if any; False when another copy is at work."""
+    async def _cycle(self, account_id: str) -> float:
+        """Run the cycle that is due, if any. Return after how many seconds to look again, 0 for at the next tick.
+
+        A copy in our way may be dead, and a reconciliation that failed may have left a position without its stop:
+        neither can wait for the next tick.
+        """
         runtime = self._runtime
         await runtime.require_time()
         async with runtime.open_work() as work:
             served = await work.stages.latest_tick(account_id)
         found = due(runtime.clock.now(), runtime.intervals[account_id], served)
         if found is None:
-            return True
+            return 0
         if found.missed:
             log.warning("ticks missed", extra={"account": account_id, "missed": found.missed})
         try:
-            await invoke_cycle(runtime, StageRequest(account_id, found.tick))
+            outcome = await invoke_cycle(runtime, StageRequest(account_id, found.tick))
         except StageBusy as exc:
             log.info("standby", extra={"account": account_id, "why": str(exc)})
-            return False
-        return True
+            return LEASE_SECONDS
+        return runtime.settings.protection_deadline_seconds / 3 if "error" in outcome["reconcile"] else 0

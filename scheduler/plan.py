@@ -1,10 +1,8 @@
 """When which account's cycle is due: pure arithmetic on ticks, the same for every scheduler."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.account import Account, AccountStatus
 from shared.domain.cycle import tick_at
 
 
@@ -14,11 +12,6 @@ class Due:
 
     tick: datetime
     missed: int
-
-
-def scheduled(accounts: Sequence[Account]) -> list[Account]:
-    """Return the accounts whose cycles run: halted ones wait for a person, paused ones are still reconciled."""
-    return [account for account in accounts if account.status is not AccountStatus.HALTED]
 
 
 def due(now: datetime, interval: timedelta, served: datetime | None) -> Due | None:

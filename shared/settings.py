@@ -178,6 +178,7 @@ class Settings(BaseSettings):
     log_folder: Path | None = Path("logs")
     logging_config: Path | None = None
 
+    protection_deadline_seconds: FiniteFloat = Field(default=30, ge=3)
     tick_delay_seconds: FiniteFloat = Field(default=2, ge=0)
 
     @field_validator("assets")

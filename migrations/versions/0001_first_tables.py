@@ -94,6 +94,7 @@ TABLES = (
         wallet numeric NOT NULL,
         unrealized numeric NOT NULL,
         deposited numeric NOT NULL,
+        unexplained numeric NOT NULL,
         PRIMARY KEY (account_id, at)
     )
     """,

@@ -16,7 +16,7 @@ from shared.domain.performance import EquityPoint
 from shared.domain.position import Direction, Position
 
 _POSITION = [column for column in positions.columns if column.name not in {"account_id", "at"}]
-_POINT = [equity.c.at, equity.c.wallet, equity.c.unrealized, equity.c.deposited]
+_POINT = [equity.c.at, equity.c.wallet, equity.c.unrealized, equity.c.deposited, equity.c.unexplained]
 
 
 class HoldTable:
@@ -53,6 +53,10 @@ class HoldTable:
     async def last_equity(self, account_id: str) -> EquityPoint | None:
         """Return the newest point."""
         return await self._point(_curve(account_id).order_by(equity.c.at.desc()))
+
+    async def last_sound(self, account_id: str) -> EquityPoint | None:
+        """Return the newest point up to which the books add up."""
+        return await self._point(_curve(account_id).where(equity.c.unexplained == 0).order_by(equity.c.at.desc()))
 
     async def marks(self, account_id: str, day: datetime) -> tuple[EquityPoint | None, Decimal | None]:
         """Return (the last point before *day* or else the first one since, the highest equity less deposits ever)."""

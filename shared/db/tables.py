@@ -250,6 +250,7 @@ equity = Table(
     Column("wallet", Money, nullable=False),
     Column("unrealized", Money, nullable=False),
     Column("deposited", Money, nullable=False),
+    Column("unexplained", Money, nullable=False),
     PrimaryKeyConstraint("account_id", "at"),
     Index("equity_by_time", "at", "account_id"),
     Index("equity_by_profit", "account_id", text("(wallet + unrealized - deposited)")),

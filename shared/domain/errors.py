@@ -22,7 +22,7 @@ PerpetuaError
 ├── StaleRequest                the tick is too old to act on
 ├── LeaseLost                   another copy took over: stop writing
 ├── UnknownAccount              no such account
-├── AccountNotTrading           the account is paused or halted
+├── PositionUnprotected         a position stands without a stop and could not be closed: reconcile again at once
 ├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
 ├── BadCursor                   no page begins there: begin with the first
 └── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
@@ -125,8 +125,8 @@ class UnknownAccount(PerpetuaError):
     """No account has this name."""
 
 
-class AccountNotTrading(PerpetuaError):
-    """The account is paused or halted."""
+class PositionUnprotected(PerpetuaError):
+    """A position stands without a stop and could not be closed either: reconcile again at once."""
 
 
 class DatabaseUnavailable(PerpetuaError):

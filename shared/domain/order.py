@@ -133,11 +133,6 @@ class VenueOrder:
     closes_position: bool
     updated_at: datetime
 
-    @property
-    def is_ours(self) -> bool:
-        """True when the client order id is of our making."""
-        return self.client_order_id.startswith(OUR_PREFIX)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:

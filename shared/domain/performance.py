@@ -20,6 +20,8 @@ class EquityPoint:
     unrealized: Decimal
     deposited: Decimal
     """Transfers in less transfers out, since the account is known."""
+    unexplained: Decimal = Decimal(0)
+    """What of the wallet neither trades nor the ledger have accounted for: rows that are late, or never come."""
 
     @property
     def equity(self) -> Decimal:

@@ -301,6 +301,10 @@ class Holds(Protocol):
         """Return the newest point."""
         ...
 
+    async def last_sound(self, account_id: str) -> EquityPoint | None:
+        """Return the newest point up to which the books add up: nothing of it is unexplained."""
+        ...
+
     async def marks(self, account_id: str, day: datetime) -> tuple[EquityPoint | None, Decimal | None]:
         """Return (the last point before *day* or else the first one since, the highest equity less deposits ever)."""
         ...

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.domain.order import IncomeKind, Leg, OrderState, Side
-from tests.builders import LONG, SHORT, TICK, a_position, a_venue_order, an_intent, some_holdings
+from tests.builders import LONG, SHORT, TICK, a_position, an_intent, some_holdings
 
 
 def test_whoever_repeats_the_work_arrives_at_the_same_order_id() -> None:
@@ -36,11 +36,6 @@ def test_a_changed_mind_about_size_does_not_make_a_second_order() -> None:
 @pytest.mark.parametrize("leg", Leg)
 def test_an_order_id_fits_the_exchange(leg: Leg) -> None:
     assert re.fullmatch(r"[.A-Z:/a-z0-9_-]{1,36}", an_intent(leg=leg, account_id="a" * 32).client_order_id)
-
-
-def test_only_our_own_orders_count_as_ours() -> None:
-    assert a_venue_order(client_order_id=an_intent().client_order_id).is_ours
-    assert not a_venue_order(client_order_id="web_7Hk2").is_ours
 
 
 def test_every_state_is_unsettled_working_or_over() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from shared.db.tables import discrepancies
 from shared.domain.cycle import Stage
 from shared.domain.errors import OutcomeUnknown, VenueUnreachable, WouldTrigger
-from shared.domain.order import Intent, Leg, OrderState, OrderType, Side, VenueOrder
+from shared.domain.order import Fill, Income, Intent, Leg, OrderState, OrderType, Side, VenueOrder
 from tests.house import House
 
 A_DAY = timedelta(days=1)
@@ -261,3 +261,47 @@ async def test_funding_is_booked_and_the_wallet_adds_up(house: House) -> None:
     assert point is not None
     assert point.wallet == Decimal(books["wallet"])
     assert "wallet_unexplained" not in kinds(outcome)
+
+
+async def test_a_trade_that_the_exchange_tells_late_is_booked_when_it_does(house: House) -> None:
+    exchange = house.runtime.exchange("main")
+
+    async def nothing_yet(*_: object, **__: object) -> list[Fill]:
+        return []
+
+    with patch.object(exchange, "fills", nothing_yet):
+        await house.enter()
+    async with house.runtime.open_work() as work:
+        before = await work.holds.last_equity("main")
+    outcome = await house.next_cycle()
+
+    async with house.runtime.open_work() as work:
+        after, booked = await work.holds.last_equity("main"), await work.fills.recent("main", 9)
+    assert before is not None
+    assert before.unexplained < 0
+    assert [fill.symbol for fill in booked] == ["BTCUSDT"]
+    assert after is not None
+    assert after.unexplained == 0
+    assert "wallet_unexplained" not in kinds(outcome)
+
+
+async def test_funding_that_the_exchange_tells_late_is_booked_when_it_does(house: House) -> None:
+    await house.enter()
+    await house.pass_time(timedelta(hours=9))
+    exchange = house.runtime.exchange("main")
+
+    async def nothing_yet(*_: object, **__: object) -> list[Income]:
+        return []
+
+    with patch.object(exchange, "incomes", nothing_yet):
+        late = await house.cycle()
+    await house.next_cycle()
+
+    books = await house.venue_books()
+    funding = [Decimal(row["income"]) for row in books["income"] if row["incomeType"] == "FUNDING_FEE"]
+    async with house.runtime.database.reading() as connection:
+        rows = await connection.exec_driver_sql("SELECT amount FROM incomes WHERE kind = 'FUNDING_FEE'")
+        ours = rows.scalars().all()
+    assert "wallet_unexplained" in kinds(late)
+    assert funding
+    assert list(ours) == funding

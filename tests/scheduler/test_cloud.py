@@ -166,17 +166,12 @@ def test_a_rate_that_is_out_of_step_with_the_ticks_is_put_right(client: Any) -> 
     assert schedule(client, "main")["StartDate"] == right["StartDate"]
 
 
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [(AccountStatus.ACTIVE, "ENABLED"), (AccountStatus.PAUSED, "ENABLED"), (AccountStatus.HALTED, "DISABLED")],
-)
-def test_a_halted_account_is_not_called_and_a_paused_one_still_is(
-    client: Any, status: AccountStatus, state: str
-) -> None:
+@pytest.mark.parametrize("status", list(AccountStatus))
+def test_an_account_that_is_not_active_is_still_called_to_be_reconciled(client: Any, status: AccountStatus) -> None:
     follow(client, account())
     follow(client, account(status=status))
 
-    assert schedule(client, "main")["State"] == state
+    assert schedule(client, "main")["State"] == "ENABLED"
 
 
 def test_a_schedule_of_somebody_else_in_the_group_is_left_alone(client: Any) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from functions.invoke import invoke_cycle
 from scheduler.local import LocalScheduler
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, tick_at
+from shared.domain.errors import RateLimited
+from shared.domain.order import Intent, Leg, VenueOrder
+from shared.exchange.account import AsterExchange
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
 from tests.house import ScriptedModel, built_house
@@ -43,6 +47,21 @@ class SlowModel(ScriptedModel):
         await asyncio.sleep(self._seconds)  # the thinking itself, not a wait for somebody
         self._thinking -= 1
         return await super().handle_async_request(request)
+
+
+def a_long(price: Decimal) -> dict[str, Any]:
+    """Return a decision to buy that passes every rule at *price*."""
+    return {
+        "rationale": "a test",
+        "asset": "BTCUSDT",
+        "action": "buy",
+        "allocation_usd": 1000,
+        "leverage": 2,
+        "stop_loss": float(price * Decimal("0.98")),
+        "take_profit": float(price * Decimal("1.04")),
+        "confidence": 0.8,
+        "exit_plan": {"text": "", "invalidation": None},
+    }
 
 
 class Cycles(logging.Handler):
@@ -188,7 +207,7 @@ async def test_two_schedulers_at_once_do_no_harm(database_url: str, venue: Venue
     assert all(count == 1 for _, count in asked)
 
 
-async def test_a_halted_account_is_left_alone_and_one_account_s_trouble_is_not_another_s(
+async def test_a_halted_account_is_only_reconciled_and_one_account_s_trouble_is_not_another_s(
     database_url: str, venue: Venue, cycles: Cycles, tmp_path: Path
 ) -> None:
     accounts = tmp_path / "accounts.yaml"
@@ -203,12 +222,45 @@ async def test_a_halted_account_is_left_alone_and_one_account_s_trouble_is_not_a
             await work.accounts.set_status("halted", AccountStatus.HALTED, "a test")
         scheduler = LocalScheduler(runtime)
         await scheduler.start()
-        seen = await cycles.next(4)
+        seen = await cycles.next(6)
         await scheduler.stop()
 
-    served = {outcome["account"] for outcome in seen}
-    assert "halted" not in served
-    assert sum(outcome["account"] == "sound" and "execute" in outcome for outcome in seen) >= 2
+    stages = {outcome["account"]: outcome.keys() - {"account", "tick"} for outcome in seen}
+    assert stages["halted"] == {"reconcile"}
+    assert stages["sound"] == {"fetch", "decide", "execute", "reconcile"}
+    assert "error" in next(outcome["fetch"] for outcome in seen if outcome["account"] == "unlisted")
+
+
+async def test_a_position_left_without_its_stop_is_not_left_until_the_next_tick(
+    database_url: str, venue: Venue, cycles: Cycles
+) -> None:
+    class Refusing(AsterExchange):
+        """Refuses whatever protects or ends a position, for one reconciliation."""
+
+        patience = 5  # the stop, the target and the exit of execute, the stop and the exit of reconcile
+
+        async def place(self, intent: Intent) -> VenueOrder:
+            if intent.leg is not Leg.ENTRY and self.patience:
+                self.patience -= 1
+                raise RateLimited("not now")
+            return await super().place(intent)
+
+    model, settings = ScriptedModel(), {"interval": "4h", "protection_deadline_seconds": 3}
+    async with a_runtime(database_url, model, venue, **settings) as runtime:
+        runtime.exchange("main").__class__ = Refusing
+        price = (await runtime.market.quotes(["BTCUSDT"]))["BTCUSDT"].mark_price
+        model.will_decide(a_long(price))
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        first, again = await cycles.next(2)
+        await scheduler.stop()
+
+    assert first["reconcile"]["error"] == "PositionUnprotected"
+    assert first["tick"] == again["tick"]
+    assert again["reconcile"]["discrepancies"][0]["kind"] == "missing_stop"
+    [account] = venue.ledger.accounts.values()
+    resting = [order for order in account.orders.values() if order.status == "NEW"]
+    assert (len(list(account.open_positions())), len(resting)) in {(1, 1), (1, 2), (0, 0)}
 
 
 async def test_stopping_lets_the_cycle_under_way_finish(database_url: str, venue: Venue, cycles: Cycles) -> None:

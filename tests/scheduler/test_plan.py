@@ -6,17 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.plan import Due, due, next_due, scheduled
-from shared.domain.account import AccountStatus
-from tests.builders import TICK, an_account
+from scheduler.plan import Due, due, next_due
+from tests.builders import TICK
 
 FIVE = timedelta(minutes=5)
-
-
-def test_halted_accounts_wait_for_a_person_and_paused_ones_are_still_looked_after() -> None:
-    accounts = [an_account(id=status.value, status=status) for status in AccountStatus]
-
-    assert [account.id for account in scheduled(accounts)] == ["active", "paused"]
 
 
 @pytest.mark.parametrize(
