@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 SIGN = {"approved": "✓", "clipped": "✓ smaller", "refused": "✗", "held": ""}
@@ -54,11 +55,13 @@ def _decided(part: dict[str, Any]) -> str:
 
 
 def _executed(part: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{order['leg']} {order['symbol']} {order['state'].lower()}"
-        + (f" {order['quantity']} @ {order['price']}" if order["leg"] in {"entry", "exit"} else f" @ {order['price']}")
-        for order in part.get("orders", [])
-    )
+    return ", ".join(_order(order) for order in part.get("orders", []))
+
+
+def _order(order: dict[str, Any]) -> str:
+    size = f" {order['quantity']}" if order["leg"] in {"entry", "exit"} else ""
+    price = f" @ {Decimal(order['price']).normalize():f}" if order["price"] else ""
+    return f"{order['leg']} {order['symbol']} {order['state'].lower()}{size}{price}"
 
 
 def _reconciled(part: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from scripts.cycle_line import readable
 from scripts.processes import ChildEnded, Children
 from shared.accounts import configured_accounts
 from shared.complaints import one_clear_line
-from shared.server import database_server
+from shared.server import database_server, lead_to
 from shared.settings import CURRENT_DATA, LOOPBACK, Mode, Settings, SettingsError, read_settings
 
 
@@ -37,7 +37,7 @@ def main() -> int:
         symbols = _symbols(chosen.market, settings)
         name = _market_name(chosen, symbols) if paper else settings.trading_mode.value
         if settings.data_folder == CURRENT_DATA:
-            _lead_to(name)
+            lead_to(name)
         folder = settings.data_folder.resolve()
         say(f"{settings.trading_mode} trading; everything is kept in {folder}; Ctrl-C stops it all")
         with database_server(settings) as connected:
@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
         help="synthetic (default), a folder or file of recorded candles, or live for the exchange's public prices",
     )
     parser.add_argument("--speed", type=float, help="how many times faster than life (default 60; live prices: 1)")
-    parser.add_argument("--seed", type=int, default=7, help="of the synthetic market and of the emulated model")
+    parser.add_argument("--seed", type=int, default=8, help="of the synthetic market and of the emulated model")
     parser.add_argument("--accounts", type=Path, help="an accounts.yaml that names several accounts")
     chosen = parser.parse_args()
     live = _kind(chosen.market) == "live"
@@ -101,13 +101,6 @@ def _require_free(port: int | None, setting: str) -> None:
             probe.bind(("127.0.0.1", port or 0))
         except OSError:
             raise SettingsError(f"port {port} is taken: stop what uses it, or choose another with {setting}") from None
-
-
-def _lead_to(name: str) -> None:
-    """Have the default data folder lead to the one of this market, for stages by hand to find it too."""
-    (CURRENT_DATA.parent / name).mkdir(parents=True, exist_ok=True)
-    CURRENT_DATA.unlink(missing_ok=True)
-    CURRENT_DATA.symlink_to(name)
 
 
 def _show(line: str) -> None:

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from pydantic import SecretStr
 
 from shared.db.embedded import embedded_postgres
-from shared.settings import Settings
+from shared.settings import CURRENT_DATA, Settings
+
+
+def lead_to(name: str) -> None:
+    """Have the default data folder be the one of that name beside it, for every process to find the same."""
+    (CURRENT_DATA.parent / name).mkdir(parents=True, exist_ok=True)
+    CURRENT_DATA.unlink(missing_ok=True)
+    CURRENT_DATA.symlink_to(name)
 
 
 @contextmanager
@@ -20,6 +27,8 @@ def database_server(settings: Settings) -> Iterator[Settings]:
     if settings.database_url is not None:
         yield settings
         return
+    if settings.data_folder == CURRENT_DATA and not CURRENT_DATA.exists():
+        lead_to("by-hand")
     # Migrations cost a third of a second to import, and a named database is migrated by whoever deploys it.
     from shared.db.migrate import upgrade  # noqa: PLC0415
 
