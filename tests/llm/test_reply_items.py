@@ -313,7 +313,7 @@ def spliced(cuts: list[tuple[int, int, str]]) -> str:
     return content
 
 
-def require_sound(found: Answer) -> None:
+def assert_sound(found: Answer) -> None:
     assets = [decision.asset for decision in found.decisions]
     assert set(assets) <= set(SYMBOLS)
     assert len(assets) == len(set(assets))
@@ -341,7 +341,7 @@ def test_whatever_the_text_reading_it_ends_in_an_answer_or_a_refusal(content: st
         found = read(content, SYMBOLS)
     except UnusableReply:
         return
-    require_sound(found)
+    assert_sound(found)
 
 
 @settings(deadline=None)
@@ -351,4 +351,4 @@ def test_whatever_the_items_no_entry_leaves_the_symbols_asked_about(items: list[
         found = read(json.dumps({"decisions": items}), SYMBOLS)
     except UnusableReply:
         return
-    require_sound(found)
+    assert_sound(found)
