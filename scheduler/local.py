@@ -19,7 +19,7 @@ from functions.run import LEASE_SECONDS
 from scheduler.plan import due, next_due
 from shared.domain.account import Account
 from shared.domain.cycle import StageRequest
-from shared.domain.errors import StageBusy, VenueError
+from shared.domain.errors import DatabaseUnavailable, StageBusy, VenueError
 from shared.runtime import Runtime
 
 log = logging.getLogger("perpetua.app")
@@ -61,7 +61,7 @@ class LocalScheduler:
     async def start(self) -> None:
         """Begin. What was due while we were away is caught up with at once, one cycle an account."""
         await self._roll_call()
-        self._jobs.add_job(self._roll_call, "interval", seconds=ROLL_CALL_SECONDS, max_instances=1, coalesce=True)
+        self._jobs.add_job(self._look_around, "interval", seconds=ROLL_CALL_SECONDS, max_instances=1, coalesce=True)
         self._jobs.add_job(self._synchronise, "interval", minutes=SYNCHRONISE_MINUTES, max_instances=1, coalesce=True)
         self._jobs.start()
 
@@ -82,6 +82,12 @@ class LocalScheduler:
             await self._runtime.synchronise()
         except VenueError as exc:
             log.warning("the clock could not be set", extra={"why": str(exc)})
+
+    async def _look_around(self) -> None:
+        try:
+            await self._roll_call()
+        except DatabaseUnavailable as exc:
+            log.warning("the accounts could not be looked up", extra={"why": str(exc)})
 
     async def _roll_call(self) -> None:
         async with self._runtime.open_work() as work:
