@@ -24,10 +24,11 @@ if [ "${1:-}" = --check ]; then
     shift
 fi
 pin requirements.lock pyproject.toml "$@"
+pin requirements-local.lock pyproject.toml --group local "$@"
 pin requirements-dev.lock pyproject.toml --group dev "$@"
 echo uv | pin requirements-uv.lock - "$@"
 
-for lock in requirements.lock requirements-dev.lock requirements-uv.lock; do
+for lock in requirements.lock requirements-local.lock requirements-dev.lock requirements-uv.lock; do
     if cmp -s "$folder/$lock" "$lock"; then
         echo "lock: $lock fits"
     elif $check; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Make .venv hold exactly what requirements-dev.lock lists. Needs Python >= 3.11 and nothing else; does nothing when
-# the locks have not changed. PYTHON=/path/to/python3 chooses the interpreter.
+# Make .venv hold exactly what requirements-dev.lock lists; with the word `local`, at least what running the system on
+# this machine takes (requirements-local.lock). Needs Python >= 3.11 and nothing else; does nothing when the locks have
+# not changed. PYTHON=/path/to/python3 chooses the interpreter.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The interpreter is ours to choose, and the machine's certificate authorities are the ones to trust.
@@ -42,10 +43,12 @@ if ! has_home; then
     cp requirements-uv.lock .venv/uv.installed
 fi
 
-if ! cmp -s requirements-dev.lock .venv/dev.installed; then
-    echo "setup: installing requirements-dev.lock"
-    rm -f .venv/dev.installed
-    .venv/uv/bin/uv pip sync --python .venv/bin/python --require-hashes --compile-bytecode \
-        requirements-dev.lock
-    cp requirements-dev.lock .venv/dev.installed
+holds() { cmp -s "requirements-$1.lock" ".venv/$1.installed"; }
+
+wanted=${1:-dev}
+if ! holds "$wanted" && ! holds dev; then
+    echo "setup: installing requirements-$wanted.lock"
+    rm -f .venv/dev.installed .venv/local.installed
+    .venv/uv/bin/uv pip sync --python .venv/bin/python --require-hashes --compile-bytecode "requirements-$wanted.lock"
+    cp "requirements-$wanted.lock" ".venv/$wanted.installed"
 fi
