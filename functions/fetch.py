@@ -44,9 +44,10 @@ async def fetch(
         if run.result:
             return run.result
         account, tick = run.account, request.tick
-        wanted = {Series(symbol, timeframe): WINDOW for symbol in account.symbols for timeframe in account.timeframes}
         since = {
-            series: series.timeframe.back(series.timeframe.open_at(tick), count) for series, count in wanted.items()
+            Series(symbol, timeframe): timeframe.back(timeframe.open_at(tick), WINDOW)
+            for symbol in account.symbols
+            for timeframe in account.timeframes
         }
         async with open_work(run.lease) as work:
             extents = await work.candles.extents(since, until=tick)

@@ -22,9 +22,6 @@ from shared.domain.ports import Clock, OpenWork, Work
 
 log = logging.getLogger("perpetua.app")
 
-HOLDER = uuid.uuid4().hex
-"""Names this process to the lease table."""
-
 LEASE_SECONDS = 30.0
 """So long after a copy died another may take over. A copy that lives renews its lease well before that."""
 
@@ -76,8 +73,7 @@ async def begin(
         if tick_at(request.tick, account.interval) != request.tick:
             raise StaleRequest(f"{request.tick.isoformat()} is no tick of account {account.id} ({account.interval})")
         # A holder of its own for each run: two runs in one process must exclude each other too.
-        holder = f"{HOLDER}/{uuid.uuid4().hex[:8]}"
-        fence = await work.stages.take_lease(account.id, holder, LEASE_SECONDS)
+        fence = await work.stages.take_lease(account.id, uuid.uuid4().hex, LEASE_SECONDS)
         result = await work.stages.result(stage, request)
     run = Run(
         stage=stage,

@@ -39,6 +39,7 @@ def main() -> int:
         if settings.data_folder == CURRENT_DATA:
             lead_to(name)
         folder = settings.data_folder.resolve()
+        folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         say(f"{settings.trading_mode} trading; everything is kept in {folder}; Ctrl-C stops it all")
         with database_server(settings) as connected:
             return asyncio.run(_run(connected, chosen, symbols))

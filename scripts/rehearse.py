@@ -83,7 +83,7 @@ async def rehearse(
         # It ends where all accounts meet, so that each has reconciled after the last price.
         while not (min(done.values()) >= cycles and tick == tick_at(tick, together)):
             tick = min(tick_at(tick, interval) + interval for interval in runtime.intervals.values())
-            await clock.advance(tick + DELAY)
+            clock.advance(tick + DELAY)
             venue.advance(round(clock.now().timestamp() * 1000))
             if venue.ended:
                 break

@@ -1,11 +1,9 @@
 """
 Clocks. Nothing else in the house reads the time.
 
-Both tell the time at the exchange and can wait for a moment of it: one runs, at any speed, the other stands still until
-somebody advances it.
+Both tell the time at the exchange: one runs, at any speed, the other stands still until somebody advances it.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -43,32 +41,19 @@ class VenueClock:
         round_trip, asked, told = min(samples)
         self._told, self._told_at = told, asked + round_trip / 2
 
-    async def sleep_until(self, moment: datetime) -> None:
-        """Wait until the clock shows *moment*, or return at once when it is past."""
-        while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110  (the clock may be set meanwhile)
-            await asyncio.sleep(left / self.speed)
-
 
 class SteppedClock:
     """A clock that stands still until it is advanced: for rehearsals, where time passes between events only."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start
-        self._moved = asyncio.Condition()
 
     def now(self) -> datetime:
         """Return the time last advanced to."""
         return self._now
 
-    async def advance(self, to: datetime) -> None:
-        """Move on to *to* and wake whoever waited for a moment up to then. Raises ValueError on a step back."""
+    def advance(self, to: datetime) -> None:
+        """Move on to *to*. Raises ValueError on a step back."""
         if to < self._now:
             raise ValueError(f"time cannot go back from {self._now.isoformat()} to {to.isoformat()}")
-        async with self._moved:
-            self._now = to
-            self._moved.notify_all()
-
-    async def sleep_until(self, moment: datetime) -> None:
-        """Wait until somebody advances the clock to *moment* or beyond."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._now >= moment)
+        self._now = to

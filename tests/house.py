@@ -74,7 +74,7 @@ class House:
 
     async def pass_time(self, span: timedelta = FIVE_MINUTES) -> None:
         """Let the market and the clock move on."""
-        await self.clock.advance(self.clock.now() + span)
+        self.clock.advance(self.clock.now() + span)
         self.venue.advance(round(self.clock.now().timestamp() * 1000))
 
     async def stage(self, stage: Stage, request: StageRequest | None = None) -> StageResult:

@@ -38,7 +38,6 @@ ENDPOINTS = {
     for endpoint in (*market_data.ENDPOINTS, *trading.ENDPOINTS, *account_data.ENDPOINTS)
     for version in endpoint.versions
 }
-SPOT_EXCHANGE_INFO = "/api/v3/exchangeInfo"
 GATEWAY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 

@@ -90,7 +90,7 @@ class Trading:
 
     async def pass_time(self, span: timedelta) -> None:
         """Let market and clock move on together."""
-        await self.clock.advance(self.clock.now() + span)
+        self.clock.advance(self.clock.now() + span)
         await _advance(self.runtime.settings.exchange_url, self.clock.now())
 
     async def cycle(self, account_id: str) -> float:

@@ -77,7 +77,7 @@ class FakeVenue:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        await self.clock.advance(self.clock.now() + timedelta(seconds=seconds))
+        self.clock.advance(self.clock.now() + timedelta(seconds=seconds))
 
     async def _serve(self, request: Request) -> Response:
         received = Received(

@@ -1,6 +1,5 @@
 """The exchange's time: running at any speed, or standing still until it is advanced."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -42,17 +41,6 @@ async def test_the_answer_is_taken_for_the_middle_of_the_shortest_round_trip(mon
     assert clock.now() == THEN + timedelta(seconds=10 * (2 / 2 + 3))
 
 
-async def test_a_faster_clock_gains_as_much_on_ours_as_it_is_faster() -> None:
-    clock, loop = VenueClock(speed=3600), asyncio.get_running_loop()
-    await clock.synchronise(answering(THEN))
-    started = loop.time()
-
-    await clock.sleep_until(THEN + timedelta(minutes=3))
-
-    assert clock.now() >= THEN + timedelta(minutes=3)
-    assert loop.time() - started < 2
-
-
 async def test_a_clock_whose_exchange_does_not_answer_runs_on() -> None:
     clock = VenueClock()
 
@@ -64,35 +52,18 @@ async def test_a_clock_whose_exchange_does_not_answer_runs_on() -> None:
     assert within(clock.now(), datetime.now(UTC), 1)
 
 
-async def test_a_stepped_clock_stands_still() -> None:
+def test_a_stepped_clock_stands_still_until_it_is_advanced() -> None:
     clock = SteppedClock(THEN)
-
     assert clock.now() == clock.now() == THEN
 
+    clock.advance(THEN + timedelta(minutes=5))
 
-async def test_waiting_on_a_stepped_clock_ends_when_it_is_advanced_far_enough() -> None:
-    clock = SteppedClock(THEN)
-    waiting = asyncio.create_task(clock.sleep_until(THEN + timedelta(minutes=5)))
-
-    await clock.advance(THEN + timedelta(minutes=4))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-
-    await clock.advance(THEN + timedelta(minutes=5))
-    await waiting
     assert clock.now() == THEN + timedelta(minutes=5)
 
 
-async def test_a_moment_gone_by_is_not_waited_for() -> None:
-    await SteppedClock(THEN).sleep_until(THEN)
-    await VenueClock().sleep_until(THEN)
-
-    assert datetime.now(UTC) > THEN
-
-
-async def test_a_stepped_clock_does_not_go_back() -> None:
+def test_a_stepped_clock_does_not_go_back() -> None:
     with pytest.raises(ValueError, match="time cannot go back"):
-        await SteppedClock(THEN).advance(THEN - timedelta(seconds=1))
+        SteppedClock(THEN).advance(THEN - timedelta(seconds=1))
 
 
 def answering(moment: datetime) -> Callable[[], Awaitable[datetime]]:

@@ -49,7 +49,7 @@ async def test_the_running_candle_is_left_out(venue: Any) -> None:
 
 async def test_a_candle_that_closed_while_the_answer_travelled_is_left_out(venue: Any) -> None:
     async def late(received: Any) -> Any:
-        await venue.clock.advance(NOON + timedelta(minutes=2))
+        venue.clock.advance(NOON + timedelta(minutes=2))
         return candles_of_every_minute(NOON_MS)(received)
 
     venue.answer(KLINES, late)
@@ -135,7 +135,7 @@ async def test_open_interest_that_cannot_be_had_is_not_asked_for_again_for_a_whi
     market = venue.market()
 
     first, second = await market.quotes(["BTCUSDT"]), await market.quotes(["BTCUSDT"])
-    await venue.clock.advance(venue.clock.now() + timedelta(hours=1))
+    venue.clock.advance(venue.clock.now() + timedelta(hours=1))
     await market.quotes(["BTCUSDT"])
 
     assert first["BTCUSDT"].open_interest is second["BTCUSDT"].open_interest is None
@@ -158,11 +158,11 @@ async def test_contracts_are_asked_for_once_an_hour_however_many_want_them(venue
     market = venue.market()
 
     await asyncio.gather(*(market.instruments() for _ in range(5)))
-    await venue.clock.advance(venue.clock.now() + timedelta(minutes=59))
+    venue.clock.advance(venue.clock.now() + timedelta(minutes=59))
     assert "BTCUSDT" in await market.instruments()
     assert len(venue.received) == 1
 
-    await venue.clock.advance(venue.clock.now() + timedelta(minutes=1))
+    venue.clock.advance(venue.clock.now() + timedelta(minutes=1))
     await market.instruments()
     assert len(venue.received) == 2
 
