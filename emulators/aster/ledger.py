@@ -3,17 +3,27 @@ The books: accounts, what they own and everything that ever happened to them.
 
 A wallet changes only through income rows (transfers, realized profit, commission, funding, liquidation), each rounded
 to eight decimals when it is booked, so adding up an account's income gives its wallet to the last digit. Changes are
-gathered until `commit`, which writes them to the journal as one line.
+gathered until `commit`, which writes them to the journal as one line and then tells them to whoever listens.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from copy import copy
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
 from .accounts import Account
+from .happenings import (
+    AccountChanged,
+    Happening,
+    LeverageChanged,
+    Listener,
+    ModeChanged,
+    OrderChanged,
+    PositionSeen,
+)
 from .journal import Journal
 from .orders import Income, Order, Trade
 from .positions import ZERO, Position
@@ -47,8 +57,14 @@ class Ledger:
         self._last_order = self._last_trade = self._last_income = 1_000_000
         self._changed_orders: dict[int, Order] = {}
         self._changes: dict[str, list[Any]] = defaultdict(list)
+        self._listeners: list[Listener] = []
+        self._happened: list[Happening] = []
         if journal is not None:
             self._restore(journal)
+
+    def listen(self, listener: Listener) -> None:
+        """Have everything told that is committed from now on."""
+        self._listeners.append(listener)
 
     def open_account(self, name: str, *, secret: str | None, balance: Decimal, now: int) -> Account:
         """Open an account with some money in it. The name must be free."""
@@ -65,10 +81,14 @@ class Ledger:
     def set_leverage(self, account: Account, symbol: str, leverage: int) -> None:
         account.leverages[symbol] = leverage
         self._changes["leverages"].append([account.id, symbol, leverage])
+        if self._listeners:
+            self._happened.append(LeverageChanged(account.id, symbol, leverage))
 
     def set_hedge_mode(self, account: Account, wanted: bool) -> None:
         account.hedge_mode = wanted
         self._changes["hedge_modes"].append([account.id, wanted])
+        if self._listeners:
+            self._happened.append(ModeChanged(account.id, hedge=wanted, multi_assets=False))
 
     def next_order_id(self) -> int:
         self._last_order += 1
@@ -78,17 +98,20 @@ class Ledger:
         """Enter a new order."""
         self.accounts[order.account].keep(order)
         self._changed_orders[order.id] = order
+        self._tell_order(order, "NEW", order.time)
 
     def finish(self, order: Order, status: str, now: int) -> None:
         """End an order without a trade: CANCELED or EXPIRED."""
         order.status, order.update_time = status, now
         self._note(order)
+        self._tell_order(order, status, now)
 
     def note_trigger(self, order: Order, now: int) -> None:
         """Turn a conditional order into the plain one it stood for."""
         order.type = "MARKET" if order.type.endswith("_MARKET") else "LIMIT"
         order.update_time = now
         self._note(order)
+        self._tell_order(order, "TRIGGERED", now)
 
     def fill(
         self, order: Order, instrument: Instrument, ticks: int, quantity: Decimal, *, maker: bool, now: int
@@ -116,6 +139,9 @@ class Ledger:
         self._note(order)
         self.book(account, "REALIZED_PNL", realized, symbol=order.symbol, trade_id=trade.id, now=now)
         self.book(account, "COMMISSION", -commission, symbol=order.symbol, trade_id=trade.id, now=now)
+        self._tell_account(account, "ORDER", order.symbol, now)
+        liquidates = order.client_id.startswith("autoclose-")
+        self._tell_order(order, "CALCULATED" if liquidates else "TRADE", now, trade)
 
     def book(
         self, account: Account, kind: str, amount: Decimal, *, now: int, symbol: str = "", trade_id: int = 0
@@ -136,9 +162,12 @@ class Ledger:
         account.income.append(income)
         account.wallet += amount
         self._changes["income"].append(INCOME_ROW(income))
+        if not trade_id:
+            transfer = "DEPOSIT" if amount > 0 else "WITHDRAW"
+            self._tell_account(account, transfer if kind == "TRANSFER" else kind, "", now, amount)
 
     def commit(self, now: int) -> None:
-        """Make everything since the last commit survive the process."""
+        """Make everything since the last commit survive the process, then tell it."""
         if self._journal is not None:
             if self._changed_orders:
                 self._changes["orders"] = [ORDER_ROW(order) for order in self._changed_orders.values()]
@@ -147,6 +176,24 @@ class Ledger:
             self._journal.time = now
         self._changed_orders.clear()
         self._changes.clear()
+        if self._happened:
+            happened, self._happened = self._happened, []
+            for listener in self._listeners:
+                listener(happened, now)
+
+    def _tell_order(self, order: Order, execution: str, now: int, trade: Trade | None = None) -> None:
+        if self._listeners:
+            self._happened.append(OrderChanged(now, execution, copy(order), trade))
+
+    def _tell_account(self, account: Account, reason: str, symbol: str, now: int, change: Decimal = ZERO) -> None:
+        """Tell what became of the wallet and, with a symbol, of the position in it."""
+        if not self._listeners:
+            return
+        seen: tuple[PositionSeen, ...] = ()
+        if symbol:
+            position = account.positions[symbol]
+            seen = (PositionSeen(symbol, "BOTH", position.quantity, position.entry_price, "cross", ZERO),)
+        self._happened.append(AccountChanged(now, account.id, reason, account.wallet, account.wallet, change, seen))
 
     def _note(self, order: Order) -> None:
         self._changed_orders[order.id] = order
