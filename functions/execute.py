@@ -97,6 +97,7 @@ def _entry_intents(run: Run, symbol: str, direction: Direction, review: Review) 
         leg=Leg.ENTRY,
         attempt=0,
         side=Side.opening(direction),
+        direction=direction,
         type=OrderType.MARKET,
         quantity=review.quantity,
     )

@@ -145,13 +145,15 @@ def a_context(*, limits: dict[str, Any] | None = None, account: Account | None =
 def an_intent(symbol: str = "BTCUSDT", leg: Leg = Leg.ENTRY, **changes: Any) -> Intent:
     """A market order; for a stop or a target, the order that ends a long position."""
     protects = leg in {Leg.STOP, Leg.TARGET}
+    side = changes.get("side", Side.SELL if protects else Side.BUY)
     usual = Intent(
         account_id="main",
         tick=TICK,
         symbol=symbol,
         leg=leg,
         attempt=0,
-        side=Side.SELL if protects else Side.BUY,
+        side=side,
+        direction=LONG if (side is BUY) is (leg is Leg.ENTRY) else SHORT,
         type=OrderType.STOP_MARKET if protects else OrderType.MARKET,
         quantity=None if protects else Decimal(1),
         stop_price=Decimal(95) if protects else None,

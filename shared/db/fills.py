@@ -1,7 +1,6 @@
 """Trades, each counted once, by the exchange's trade id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +37,10 @@ class FillTable:
         by_key = {(fill.symbol, fill.trade_id): fill for fill in traded}
         if not by_key:
             return []
-        rows = [{"account_id": account_id, **asdict(fill)} for fill in by_key.values()]
+        rows = [
+            {"account_id": account_id, **{column.name: getattr(fill, column.name) for column in _COLUMNS}}
+            for fill in by_key.values()
+        ]
         stored = await self._connection.execute(
             insert_all(fills, rows).on_conflict_do_nothing().returning(fills.c.symbol, fills.c.trade_id)
         )

@@ -11,6 +11,7 @@ from shared.db.batch import given, insert_all
 from shared.db.tables import orders
 from shared.domain.cycle import StageRequest
 from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder
+from shared.domain.position import Direction
 
 _ALIVE = [state for state in OrderState if state.unsettled or state.working]
 _TERMS = ("account_id", "tick", "symbol", "leg", "attempt", "side", "type", "quantity", "stop_price", "reduce_only")
@@ -107,6 +108,7 @@ def _order(row: Row[Any]) -> Order:
         leg=Leg(row.leg),
         attempt=row.attempt,
         side=Side(row.side),
+        direction=_direction(Leg(row.leg), Side(row.side)),
         type=OrderType(row.type),
         quantity=row.quantity,
         stop_price=row.stop_price,
@@ -122,6 +124,11 @@ def _order(row: Row[Any]) -> Order:
         reason=row.reason,
         sent_at=row.sent_at,
     )
+
+
+def _direction(leg: Leg, side: Side) -> Direction:
+    """Return the direction of the position that an order opens, as an entry, or else ends."""
+    return next(each for each in Direction if (Side.opening(each) is side) is (leg is Leg.ENTRY))
 
 
 def _adopted(account_id: str, order: VenueOrder, at: datetime) -> dict[str, Any]:

@@ -13,6 +13,7 @@ PerpetuaError
 │       ├── WouldTrigger        the stop's price has already been passed: act now instead
 │       ├── NothingToReduce     there is no position left to reduce or close
 │       ├── OrderNotFound       the exchange knows no such order
+│       ├── PositionModeChanged the order was written for the other position mode: look at the holdings again
 │       └── NoChangeNeeded      it is already as asked: treat as success
 ├── ModelError                  the model, or the way to it
 │   ├── ModelUnavailable        try again, or ask the next model
@@ -83,6 +84,10 @@ class NothingToReduce(Refused):
 
 class OrderNotFound(Refused):
     """The exchange knows no such order. On its own, no proof that it never landed."""
+
+
+class PositionModeChanged(Refused):
+    """The order was written for one-way mode and the account is in hedge mode, or the reverse: look at it again."""
 
 
 class NoChangeNeeded(Refused):

@@ -89,7 +89,11 @@ class OrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """An order we have promised ourselves to send. A `quantity` of None closes the whole position when triggered."""
+    """
+    An order we have promised ourselves to send. A `quantity` of None closes the whole position when triggered.
+
+    `direction` is that of the position it opens or ends, which in hedge mode is not told by its side.
+    """
 
     account_id: str
     tick: datetime
@@ -97,6 +101,7 @@ class Intent:
     leg: Leg
     attempt: int
     side: Side
+    direction: Direction
     type: OrderType
     quantity: Decimal | None
     stop_price: Decimal | None = None
@@ -116,7 +121,11 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueOrder:
-    """An order as the exchange reports it, ours or anybody's."""
+    """
+    An order as the exchange reports it, ours or anybody's.
+
+    `position_side` is the position it acts on in hedge mode; None in one-way mode, where a symbol has only one.
+    """
 
     client_order_id: str
     venue_order_id: int
@@ -132,6 +141,7 @@ class VenueOrder:
     reduce_only: bool
     closes_position: bool
     updated_at: datetime
+    position_side: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +160,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One trade. Counted once, by the exchange's trade id. `commission` is what it cost, positive."""
+    """
+    One trade. Counted once, by the exchange's trade id. `commission` is what it cost, positive.
+
+    `position_side` is the position it changed in hedge mode; None in one-way mode.
+    """
 
     trade_id: int
     venue_order_id: int
@@ -163,6 +177,7 @@ class Fill:
     commission_asset: str
     maker: bool
     at: datetime
+    position_side: Direction | None = None
 
 
 class IncomeKind(StrEnum):

@@ -55,12 +55,23 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """The balance and every open position at one moment."""
+    """
+    The balance and every open position at one moment.
+
+    `hedged` tells the account's position mode: in hedge mode a symbol may have a LONG and a SHORT position, in one-way
+    mode it has one at most.
+    """
 
     balance: Balance
     positions: tuple[Position, ...]
     at: datetime
+    hedged: bool = False
+
+    def positions_in(self, symbol: str) -> tuple[Position, ...]:
+        """Return the open positions in *symbol*, the larger first: none or one, and in hedge mode at most two."""
+        found = (held for held in self.positions if held.symbol == symbol)
+        return tuple(sorted(found, key=lambda held: held.quantity, reverse=True))
 
     def position(self, symbol: str) -> Position | None:
-        """Return the open position in *symbol*, or None."""
-        return next((held for held in self.positions if held.symbol == symbol), None)
+        """Return the open position in *symbol*, or None; of two, the larger."""
+        return next(iter(self.positions_in(symbol)), None)

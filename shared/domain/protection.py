@@ -31,6 +31,7 @@ def protective_intent(
         leg=leg,
         attempt=attempt,
         side=Side.opening(direction).opposite,
+        direction=direction,
         type=PROTECTION[leg],
         quantity=None,
         stop_price=price,
@@ -48,6 +49,7 @@ def exit_intent(
         leg=Leg.EXIT,
         attempt=attempt,
         side=Side.opening(direction).opposite,
+        direction=direction,
         type=OrderType.MARKET,
         quantity=quantity,
         reduce_only=True,
@@ -71,9 +73,15 @@ def _ending(position: Position, resting: Iterable[VenueOrder], types: set[OrderT
         for order in resting
         if order.symbol == position.symbol
         and order.side is side
+        and order.position_side in {None, position.direction}
         and order.type in types
-        and (order.closes_position or (order.reduce_only and order.quantity - order.executed_quantity >= size))
+        and (order.closes_position or (_only_reduces(order) and order.quantity - order.executed_quantity >= size))
     ]
+
+
+def _only_reduces(order: VenueOrder) -> bool:
+    """In hedge mode an order against its position side can do nothing else, and is not marked as reduce-only."""
+    return order.reduce_only or order.position_side is not None
 
 
 def fallback_stop(position: Position, instrument: Instrument, distance: Decimal) -> Decimal:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.order import Fill, Income, Leg, Order, OrderState, Side, VenueOrder
-from shared.domain.position import Direction, Position
+from shared.domain.position import Position
 
 LIQUIDATION_PREFIXES = ("autoclose-", "adl_autoclose")
 
@@ -62,8 +62,11 @@ def order_after(order: Order, reported: VenueOrder) -> Order:
 
 
 def signed_quantities(positions: Iterable[Position]) -> dict[str, Decimal]:
-    """Return the size of each position by symbol, negative for SHORT."""
-    return {held.symbol: held.quantity * held.direction.sign for held in positions}
+    """Return the size held in each symbol, negative for SHORT; of two positions, what one outweighs the other by."""
+    sizes: dict[str, Decimal] = {}
+    for held in positions:
+        sizes[held.symbol] = sizes.get(held.symbol, Decimal(0)) + held.quantity * held.direction.sign
+    return sizes
 
 
 def expected_quantities(before: Iterable[Position], fills: Iterable[Fill]) -> dict[str, Decimal]:
@@ -112,9 +115,9 @@ def foreign_trade(fill: Fill, order: VenueOrder | None) -> Discrepancy:
 
 
 def orphans(ours: Iterable[Order], positions: Iterable[Position]) -> list[Order]:
-    """Return our resting protection whose symbol has neither a position nor an order that may yet make one."""
+    """Return our resting protection that has neither its position nor an order that may yet make one."""
     ours = list(ours)
-    held = {position.symbol: position.direction for position in positions}
+    held = {(position.symbol, position.direction) for position in positions}
     pending = {
         order.intent.symbol
         for order in ours
@@ -127,9 +130,5 @@ def orphans(ours: Iterable[Order], positions: Iterable[Position]) -> list[Order]
         and order.intent.leg is not Leg.EXTERNAL
         and order.intent.closes_position
         and order.intent.symbol not in pending
-        and held.get(order.intent.symbol) is not _protected(order)
+        and (order.intent.symbol, order.intent.direction) not in held
     ]
-
-
-def _protected(order: Order) -> Direction:
-    return Direction.LONG if order.intent.side is Side.SELL else Direction.SHORT

@@ -8,12 +8,13 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from shared.domain.errors import NotAuthorised, OrderNotFound, VenueError, VenueUnreachable
+from shared.domain.errors import NotAuthorised, OrderNotFound, PositionModeChanged, VenueError, VenueUnreachable
 from shared.domain.order import Fill, Income, Intent, VenueOrder
 from shared.domain.ports import Clock
 from shared.domain.position import Holdings
 from shared.exchange.auth import Credentials, Signer, signer_for
 from shared.exchange.client import AsterClient
+from shared.exchange.modes import PositionMode
 from shared.exchange.wire import (
     Unreadable,
     milliseconds,
@@ -55,6 +56,7 @@ class AsterExchange:
         self._client = client
         self._signer = signer
         self._clock = clock
+        self._mode = PositionMode(client)
         self._taker_fees: dict[str, Decimal] = {}
 
     async def __aenter__(self) -> Self:
@@ -87,8 +89,10 @@ class AsterExchange:
                 self._client.read("positionRisk", weight=5, into=read_positions),
             )
             if account.sizes == risk.sizes:
-                _require_one_way(symbol for symbol, _ in risk.sizes)
-                return Holdings(balance=account.balance, positions=risk.positions, at=at)
+                if account.hedged is not None:
+                    self._mode.learn(account.hedged)
+                hedged = await self._mode.hedged()
+                return Holdings(balance=account.balance, positions=risk.positions, at=at, hedged=hedged)
         raise VenueUnreachable("the positions kept changing while they were read")
 
     async def open_orders(self) -> Sequence[VenueOrder]:
@@ -136,17 +140,21 @@ class AsterExchange:
         await self._client.write("POST", "leverage", {"symbol": symbol, "leverage": str(leverage)}, into=read_nothing)
 
     async def place(self, intent: Intent) -> VenueOrder:
-        """Send the order once. Raises OutcomeUnknown when it may have landed.
+        """Send the order once. Raises OutcomeUnknown when it may have landed, PositionModeChanged when we knew wrong.
 
         An order that can only reduce exposure goes ahead of others when the request limit runs short.
         """
-        return await self._client.write(
-            "POST",
-            "order",
-            write_order(intent),
-            into=_order_named(intent.client_order_id),
-            urgent=intent.reduce_only or intent.closes_position,
-        )
+        hedged = await self._mode.hedged(intent.symbol)
+        try:
+            return await self._client.write(
+                "POST",
+                "order",
+                write_order(intent, hedged=hedged),
+                into=_order_named(intent.client_order_id),
+                urgent=intent.reduce_only or intent.closes_position,
+            )
+        except PositionModeChanged as exc:
+            raise await self._mode.explain(exc, hedged) from exc
 
     async def cancel(self, symbol: str, client_order_id: str) -> VenueOrder:
         """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
@@ -189,14 +197,6 @@ def _order_named(client_order_id: str) -> Callable[[Any], VenueOrder]:
         return order
 
     return read
-
-
-def _require_one_way(symbols: Iterator[str]) -> None:
-    seen: set[str] = set()
-    for symbol in symbols:
-        if symbol in seen:
-            raise VenueError(f"{symbol} has a LONG and a SHORT position: hedge mode is not supported yet")
-        seen.add(symbol)
 
 
 def _weeks(since: datetime, until: datetime) -> Iterator[tuple[int, int]]:

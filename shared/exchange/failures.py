@@ -22,6 +22,7 @@ from shared.domain.errors import (
     NothingToReduce,
     OrderNotFound,
     OutcomeUnknown,
+    PositionModeChanged,
     RateLimited,
     Refused,
     VenueError,
@@ -43,6 +44,7 @@ CODES: dict[type[VenueError], tuple[int, ...]] = {
     WouldTrigger: (-2021, -4142),
     NothingToReduce: (-2022, -2024, -4054, -4118),
     OrderNotFound: (-2011, -2013),
+    PositionModeChanged: (-4061, -4062),
     NoChangeNeeded: (-4046, -4052, -4059),
 }
 """What the exchange's error codes tell the caller to do. Any other code is a plain refusal."""

@@ -163,16 +163,17 @@ def read_open_interest(payload: Any) -> Decimal:
 # --- the account ------------------------------------------------------------------------------------------------------
 
 
-Sizes = dict[tuple[str, str], Decimal]
+Sizes = dict[tuple[str, Direction | None], Decimal]
 """Signed position sizes by symbol and position side, flat ones left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """The totals of an account, and the sizes they rest on."""
+    """The totals of an account, the sizes they rest on, and whether it is in hedge mode; None where no row tells."""
 
     balance: Balance
     sizes: Sizes
+    hedged: bool | None
 
 
 def read_account(payload: Any) -> AccountReport:
@@ -185,38 +186,53 @@ def read_account(payload: Any) -> AccountReport:
         initial_margin=_decimal(row, "totalInitialMargin"),
         maintenance_margin=_decimal(row, "totalMaintMargin"),
     )
-    return AccountReport(balance, _sizes(row.get("positions")))
+    positions = _rows(row.get("positions"))
+    return AccountReport(balance, _sizes(positions), _hedged(positions))
 
 
 @dataclass(frozen=True, slots=True)
 class PositionReport:
-    """The open positions, one for each symbol and position side, and their sizes."""
+    """The open positions, one for each symbol and position side, their sizes, and whether that is hedge mode."""
 
     positions: tuple[Position, ...]
     sizes: Sizes
+    hedged: bool | None
 
 
 def read_positions(payload: Any) -> PositionReport:
     """Read the open positions of `positionRisk`, of an account in one-way or in hedge mode."""
-    return PositionReport(
-        tuple(_position(row) for row in _rows(payload) if _decimal(row, "positionAmt") != 0), _sizes(payload)
-    )
-
-
-def _sizes(payload: Any) -> Sizes:
     rows = _rows(payload)
-    sizes = {(_text(row, "symbol"), str(row.get("positionSide", "BOTH"))): _decimal(row, "positionAmt") for row in rows}
+    held = tuple(_position(row) for row in rows if _decimal(row, "positionAmt") != 0)
+    return PositionReport(held, _sizes(rows), _hedged(rows))
+
+
+def read_hedged(payload: Any) -> bool:
+    """Read the answer of `positionSide/dual`: whether the account is in hedge mode."""
+    return _flag(_row(payload), "dualSidePosition")
+
+
+def _sizes(rows: Iterable[Row]) -> Sizes:
+    sizes = {(_text(row, "symbol"), _position_side(row)): _decimal(row, "positionAmt") for row in rows}
     return {key: size for key, size in sizes.items() if size != 0}
+
+
+def _hedged(rows: Iterable[Row]) -> bool | None:
+    """Say whether the rows are those of hedge mode: it has LONG and SHORT ones, one-way mode nothing but BOTH."""
+    sides = {_position_side(row) for row in rows}
+    return sides != {None} if sides else None
+
+
+def _position_side(row: Row) -> Direction | None:
+    return None if _text(row, "positionSide") == "BOTH" else _word(row, "positionSide", Direction)
 
 
 def _position(row: Row) -> Position:
     size = _decimal(row, "positionAmt")
-    side = row.get("positionSide", "BOTH")
-    long = size > 0 if side == "BOTH" else side == "LONG"
+    direction = _position_side(row) or (Direction.LONG if size > 0 else Direction.SHORT)
     liquidation_price = _decimal(row, "liquidationPrice", "0")
     return Position(
         symbol=_text(row, "symbol"),
-        direction=Direction.LONG if long else Direction.SHORT,
+        direction=direction,
         quantity=abs(size),
         entry_price=_decimal(row, "entryPrice"),
         mark_price=_decimal(row, "markPrice"),
@@ -248,6 +264,7 @@ def read_order(payload: Any) -> VenueOrder:
         reduce_only=_flag(row, "reduceOnly"),
         closes_position=_flag(row, "closePosition"),
         updated_at=_moment(row, "updateTime"),
+        position_side=_position_side(row),
     )
 
 
@@ -271,6 +288,7 @@ def read_fills(payload: Any) -> list[Fill]:
             commission_asset=_text(row, "commissionAsset"),
             maker=_flag(row, "maker"),
             at=_moment(row, "time"),
+            position_side=_position_side(row),
         )
         for row in _rows(payload)
     ]
@@ -304,8 +322,12 @@ def read_nothing(payload: Any) -> None:
     _row(payload)
 
 
-def write_order(intent: Intent) -> dict[str, str]:
-    """Return the parameters that place *intent*, its trigger watching the mark price."""
+def write_order(intent: Intent, *, hedged: bool) -> dict[str, str]:
+    """
+    Return the parameters that place *intent*, its trigger watching the mark price.
+
+    In hedge mode the position is named, and being reduce-only follows from it: saying so would be refused.
+    """
     params = {"symbol": intent.symbol, "side": intent.side.value, "type": intent.type.value}
     if intent.quantity is not None:
         params["quantity"] = number(intent.quantity)
@@ -313,7 +335,9 @@ def write_order(intent: Intent) -> dict[str, str]:
         params["closePosition"] = "true"
     if intent.stop_price is not None:
         params |= {"stopPrice": number(intent.stop_price), "workingType": "MARK_PRICE"}
-    if intent.reduce_only:
+    if hedged:
+        params["positionSide"] = intent.direction.value
+    elif intent.reduce_only:
         params["reduceOnly"] = "true"
     return params | {"newClientOrderId": intent.client_order_id, "newOrderRespType": "RESULT"}
 

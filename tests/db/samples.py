@@ -58,6 +58,7 @@ def an_intent(symbol: str = "BTCUSDT", leg: Leg = Leg.ENTRY, **changes: Any) -> 
             leg=leg,
             attempt=0,
             side=Side.BUY,
+            direction=Direction.LONG if leg is Leg.ENTRY else Direction.SHORT,
             type=OrderType.MARKET,
             quantity=Decimal("0.010"),
         ),

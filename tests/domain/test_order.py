@@ -67,3 +67,13 @@ def test_holdings_find_a_position_by_its_symbol() -> None:
 
     assert some_holdings(a_position(), held).position("ETHUSDT") == held
     assert some_holdings(held).position("BTCUSDT") is None
+
+
+def test_holdings_in_hedge_mode_list_both_positions_of_a_symbol_the_larger_first() -> None:
+    small, large = a_position(quantity="1"), a_position(direction=SHORT, quantity="2")
+
+    holdings = some_holdings(small, a_position("ETHUSDT"), large)
+
+    assert holdings.positions_in("BTCUSDT") == (large, small)
+    assert holdings.position("BTCUSDT") == large
+    assert holdings.positions_in("SOLUSDT") == ()

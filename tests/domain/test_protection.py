@@ -21,6 +21,7 @@ def test_protection_ends_whatever_position_it_finds(
     intent = protective_intent("main", TICK, "BTCUSDT", direction=direction, leg=leg, price=Decimal(95))
 
     assert (intent.side, intent.type, intent.stop_price) == (side, order_type, Decimal(95))
+    assert intent.direction is direction
     assert intent.closes_position
 
 
@@ -29,6 +30,7 @@ def test_an_exit_can_never_turn_a_position_around(direction: Direction, side: Si
     intent = exit_intent("main", TICK, "BTCUSDT", direction=direction, quantity=Decimal(2))
 
     assert (intent.side, intent.type, intent.quantity) == (side, OrderType.MARKET, Decimal(2))
+    assert intent.direction is direction
     assert intent.reduce_only
 
 
@@ -46,6 +48,8 @@ def sized(quantity: str, **changes: Any) -> Any:
         (sized("0.999"), False),  # a part of the position would stand naked
         (sized("1.5", executed_quantity=Decimal("0.6")), False),  # only what still rests protects
         (sized("1", reduce_only=False), False),  # it could turn the position around
+        (sized("1", reduce_only=False, position_side=LONG), True),  # in hedge mode it cannot
+        (a_venue_order(position_side=SHORT), False),  # in hedge mode the other position is not this one
         (a_venue_order(side=BUY), False),
         (a_venue_order(symbol="ETHUSDT"), False),
         (a_venue_order(type=OrderType.TAKE_PROFIT_MARKET), False),

@@ -57,6 +57,7 @@ def test_positions_are_told_with_the_sign_of_their_direction() -> None:
         ([a_position(quantity="1")], [a_fill(SELL, "3")], {"BTCUSDT": -2}),
         ([a_position(direction=SHORT)], [a_fill(BUY, "0.4"), a_fill(BUY, "0.6")], {}),
         ([a_position()], [a_fill(SELL, symbol="ETHUSDT")], {"BTCUSDT": 1, "ETHUSDT": -1}),
+        ([a_position(quantity="3"), a_position(direction=SHORT)], [a_fill(BUY, "0.5")], {"BTCUSDT": Decimal("2.5")}),
     ],
 )
 def test_what_we_held_and_the_trades_since_add_up_to_what_we_expect(held: Any, fills: Any, expected: Any) -> None:
@@ -117,6 +118,13 @@ def test_a_stop_with_its_position_is_none() -> None:
 def test_a_stop_of_the_position_before_it_turned_around_is_an_orphan() -> None:
     assert orphans([a_stop()], [a_position(direction=SHORT)]) == [a_stop()]
     assert orphans([a_stop(side=BUY)], [a_position(direction=SHORT)]) == []
+
+
+def test_in_hedge_mode_a_stop_belongs_to_its_own_position() -> None:
+    both = [a_position(direction=LONG), a_position(direction=SHORT)]
+
+    assert orphans([a_stop(), a_stop(side=BUY)], both) == []
+    assert orphans([a_stop(), a_stop(side=BUY)], both[:1]) == [a_stop(side=BUY)]
 
 
 @pytest.mark.parametrize(

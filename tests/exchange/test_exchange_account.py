@@ -1,5 +1,6 @@
 """One account: holdings of one moment, histories without a gap, orders placed and found."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import OrderNotFound, OutcomeUnknown, VenueError, VenueUnreachable
+from shared.domain.errors import OrderNotFound, OutcomeUnknown, PositionModeChanged, VenueError, VenueUnreachable
 from shared.domain.order import Intent, Leg, OrderState, OrderType, Side
 from shared.domain.position import Direction
 from shared.exchange.auth import ApiKey
 
 ACCOUNT, RISK = "GET /fapi/v3/accountWithJoinMargin", "GET /fapi/v3/positionRisk"
+MODE, PLACE = "GET /fapi/v3/positionSide/dual", "POST /fapi/v3/order"
 ORDER, TRADES, INCOME = "GET /fapi/v3/order", "GET /fapi/v3/userTrades", "GET /fapi/v3/income"
 NOW_MS = 1749988805000
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -25,6 +27,7 @@ AN_ENTRY = Intent(
     leg=Leg.ENTRY,
     attempt=0,
     side=Side.BUY,
+    direction=Direction.LONG,
     type=OrderType.MARKET,
     quantity=Decimal("0.4"),
 )
@@ -32,6 +35,11 @@ AN_ENTRY = Intent(
 
 def moment(since_epoch: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=since_epoch)
+
+
+def placed(samples: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:
+    """Answer a placement with the order under the id it was sent with."""
+    return lambda received: samples["order"] | {"clientOrderId": received.params["newClientOrderId"]}
 
 
 def with_sizes(samples: dict[str, Any], *sizes: tuple[str, str]) -> tuple[Any, Any]:
@@ -76,17 +84,78 @@ async def test_holdings_that_never_agree_are_refused(venue: Any, samples: Any) -
         await venue.account().holdings()
 
 
-async def test_one_side_of_hedge_mode_is_a_position_and_two_are_refused(venue: Any, samples: Any) -> None:
-    account, risk = with_sizes(samples, ("LONG", "0"), ("SHORT", "-0.5"))
-    venue.answer(ACCOUNT, account)
-    venue.answer(RISK, risk)
-    assert (await venue.account().holdings()).positions[0].direction is Direction.SHORT
-
+async def test_in_hedge_mode_a_symbol_has_two_positions(venue: Any, samples: Any) -> None:
     account, risk = with_sizes(samples, ("LONG", "0.2"), ("SHORT", "-0.5"))
     venue.answer(ACCOUNT, account)
     venue.answer(RISK, risk)
-    with pytest.raises(VenueError, match="BTCUSDT has a LONG and a SHORT position: hedge mode is not supported"):
-        await venue.account().holdings()
+
+    holdings = await venue.account().holdings()
+
+    assert holdings.hedged
+    assert [(held.direction, held.quantity) for held in holdings.positions_in("BTCUSDT")] == [
+        (Direction.SHORT, Decimal("0.5")),
+        (Direction.LONG, Decimal("0.2")),
+    ]
+
+
+async def test_the_mode_is_told_by_flat_rows_too_and_costs_no_request(venue: Any, samples: Any) -> None:
+    venue.answer(ACCOUNT, with_sizes(samples, ("LONG", "0"), ("SHORT", "0"))[0], samples["accountWithJoinMargin"])
+    venue.answer(RISK, [])
+    account = venue.account()
+
+    assert (await account.holdings()).hedged
+    assert not (await account.holdings()).hedged
+    assert set(venue.calls()) == {ACCOUNT, RISK}
+
+
+async def test_where_no_row_tells_the_mode_it_is_asked_for_once(venue: Any, samples: Any) -> None:
+    venue.answer(ACCOUNT, samples["accountWithJoinMargin"] | {"positions": []})
+    venue.answer(RISK, [])
+    venue.answer(MODE, samples["positionSide/dual"])
+    account = venue.account()
+
+    assert [(await account.holdings()).hedged for _ in range(3)] == [True] * 3
+    assert venue.calls().count(MODE) == 1
+
+
+async def test_an_order_before_any_look_asks_for_the_mode_once(venue: Any, samples: Any) -> None:
+    venue.answer(RISK, samples["positionRisk hedge"])
+    venue.answer(PLACE, placed(samples))
+    account = venue.account()
+
+    await asyncio.gather(*(account.place(replace(AN_ENTRY, attempt=attempt)) for attempt in range(3)))
+
+    assert venue.calls().count(RISK) == 1
+    assert venue.received[0].params["symbol"] == "BTCUSDT"
+    assert [sent.params["positionSide"] for sent in venue.received if sent.call == PLACE] == ["LONG"] * 3
+
+
+@pytest.mark.parametrize("code", [-4061, -4062])
+async def test_a_mode_that_was_changed_by_hand_is_noticed_and_the_order_is_not_sent_again(
+    venue: Any, samples: Any, code: int
+) -> None:
+    venue.answer(RISK, samples["positionRisk"])
+    venue.answer(MODE, samples["positionSide/dual"])
+    venue.answer(PLACE, (400, {"code": code, "msg": "Order's position side does not match user's setting."}))
+    account = venue.account()
+
+    with pytest.raises(PositionModeChanged, match="written for one-way mode, the account is in hedge mode"):
+        await account.place(AN_ENTRY)
+
+    assert venue.calls() == [RISK, PLACE, MODE]
+    venue.answer(PLACE, placed(samples))
+    await account.place(AN_ENTRY)
+    assert venue.received[-1].params["positionSide"] == "LONG"
+
+
+async def test_a_mode_that_cannot_be_asked_for_again_is_unknown_until_it_can(venue: Any, samples: Any) -> None:
+    venue.answer(RISK, samples["positionRisk"], samples["positionRisk hedge"])
+    venue.answer(MODE, (418, ""))
+    venue.answer(PLACE, (400, {"code": -4061, "msg": "Order's position side does not match user's setting."}))
+    account = venue.account()
+
+    with pytest.raises(PositionModeChanged, match="the account's mode is not known"):
+        await account.place(AN_ENTRY)
 
 
 async def test_a_key_of_the_older_generation_uses_the_older_paths(venue: Any, samples: Any) -> None:
@@ -122,7 +191,8 @@ async def test_an_order_is_found_by_our_id(venue: Any, samples: Any) -> None:
 
 
 async def test_an_answer_about_another_order_is_an_unknown_outcome(venue: Any, samples: Any) -> None:
-    venue.answer("POST /fapi/v3/order", samples["order"])
+    venue.answer(RISK, samples["positionRisk"])
+    venue.answer(PLACE, samples["order"])
 
     with pytest.raises(OutcomeUnknown, match="tells of order 'abc'"):
         await venue.account().place(AN_ENTRY)
@@ -138,10 +208,13 @@ async def test_an_answer_about_another_order_is_an_unknown_outcome(venue: Any, s
 async def test_what_protects_money_goes_ahead_when_the_limit_runs_short(
     venue: Any, samples: Any, intent: Intent
 ) -> None:
+    venue.answer(ACCOUNT, samples["accountWithJoinMargin"])
+    venue.answer(RISK, samples["positionRisk"])
     venue.answer(ORDER, (200, samples["order"], {"X-MBX-USED-WEIGHT-1M": "2000"}))
-    venue.answer("POST /fapi/v3/order", samples["order"] | {"clientOrderId": intent.client_order_id})
+    venue.answer(PLACE, placed(samples))
     venue.answer("DELETE /fapi/v3/order", samples["cancelled order"])
     account = venue.account()
+    await account.holdings()
     await account.find_order("BTCUSDT", "abc")
 
     with pytest.raises(VenueError, match="request limit"):

@@ -72,6 +72,7 @@ class Rehearsal:
             leg=Leg.ENTRY,
             attempt=attempt,
             side=side,
+            direction=Direction.LONG if side is Side.BUY else Direction.SHORT,
             type=OrderType.MARKET,
             quantity=Decimal(quantity),
         )

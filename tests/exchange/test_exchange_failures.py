@@ -62,6 +62,8 @@ EXPECTED = {
     -4056: "NotAuthorised",
     -4057: "NotAuthorised",
     -4059: "NoChangeNeeded",
+    -4061: "PositionModeChanged",
+    -4062: "PositionModeChanged",
     -4116: "OutcomeUnknown",
     -4118: "NothingToReduce",
     -4131: "Refused",

@@ -27,6 +27,7 @@ def an_intent(**changes: Any) -> Intent:
         leg=Leg.ENTRY,
         attempt=0,
         side=Side.BUY,
+        direction=Direction.LONG,
         type=OrderType.MARKET,
         quantity=D("0.010"),
     )
@@ -133,7 +134,8 @@ def test_both_sides_of_hedge_mode_are_read(samples: dict[str, Any]) -> None:
     assert (long.mark_price, long.unrealized, long.leverage) == (D("6679.50671178"), D("2316.83423560"), 10)
     assert long.liquidation_price == D("5930.78")
     assert (short.direction, short.quantity) == (Direction.SHORT, D(10))
-    assert report.sizes == {("BTCUSDT", "LONG"): D(20), ("BTCUSDT", "SHORT"): D(-10)}
+    assert report.sizes == {("BTCUSDT", Direction.LONG): D(20), ("BTCUSDT", Direction.SHORT): D(-10)}
+    assert report.hedged
 
 
 def test_in_one_way_mode_the_sign_is_the_direction_and_flat_rows_are_no_positions(samples: dict[str, Any]) -> None:
@@ -231,7 +233,7 @@ def test_an_income_without_a_number_is_unreadable(samples: dict[str, Any], numbe
 def test_an_entry_is_written_as_a_market_order_whose_result_we_want() -> None:
     intent = an_intent(quantity=D("1E+2"))
 
-    assert wire.write_order(intent) == {
+    assert wire.write_order(intent, hedged=False) == {
         "symbol": "BTCUSDT",
         "side": "BUY",
         "type": "MARKET",
@@ -246,7 +248,7 @@ def test_a_stop_without_a_size_is_written_as_closing_the_position_at_a_mark_pric
         leg=Leg.STOP, side=Side.SELL, type=OrderType.STOP_MARKET, quantity=None, stop_price=D("0.00000010")
     )
 
-    written = wire.write_order(intent)
+    written = wire.write_order(intent, hedged=False)
 
     assert (written["type"], written["closePosition"]) == ("STOP_MARKET", "true")
     assert (written["stopPrice"], written["workingType"]) == ("0.00000010", "MARK_PRICE")
@@ -254,5 +256,24 @@ def test_a_stop_without_a_size_is_written_as_closing_the_position_at_a_mark_pric
     assert "reduceOnly" not in written
 
 
-def test_an_exit_is_written_as_reduce_only() -> None:
-    assert wire.write_order(an_intent(leg=Leg.EXIT, side=Side.SELL, reduce_only=True))["reduceOnly"] == "true"
+def test_an_exit_is_written_as_reduce_only_or_in_hedge_mode_as_of_its_position() -> None:
+    leaving = an_intent(leg=Leg.EXIT, side=Side.SELL, reduce_only=True)
+
+    one_way, hedged = wire.write_order(leaving, hedged=False), wire.write_order(leaving, hedged=True)
+
+    assert (one_way["reduceOnly"], one_way.get("positionSide")) == ("true", None)
+    assert (hedged.get("reduceOnly"), hedged["positionSide"]) == (None, "LONG")
+
+
+@pytest.mark.parametrize(("told", "side"), [("BOTH", None), ("LONG", Direction.LONG), ("SHORT", Direction.SHORT)])
+def test_orders_and_trades_tell_their_position_side(samples: dict[str, Any], told: str, side: Direction | None) -> None:
+    assert wire.read_order({**samples["order"], "positionSide": told}).position_side is side
+    assert wire.read_fills([{**samples["userTrades"][0], "positionSide": told}])[0].position_side is side
+
+
+@pytest.mark.parametrize("told", [None, "", "UP"])
+def test_a_position_side_that_is_none_is_not_guessed(samples: dict[str, Any], told: str | None) -> None:
+    with pytest.raises(Unreadable, match="positionSide"):
+        wire.read_order({**samples["order"], "positionSide": told})
+    with pytest.raises(Unreadable, match="positionSide"):
+        wire.read_positions([{**samples["positionRisk"][0], "positionSide": told}])

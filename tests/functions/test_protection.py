@@ -11,6 +11,7 @@ from shared.db.tables import discrepancies
 from shared.domain.cycle import Stage
 from shared.domain.errors import OutcomeUnknown, VenueUnreachable, WouldTrigger
 from shared.domain.order import Fill, Income, Intent, Leg, OrderState, OrderType, Side, VenueOrder
+from shared.domain.position import Direction
 from tests.house import House
 
 A_DAY = timedelta(days=1)
@@ -30,6 +31,7 @@ async def place_by_hand(house: House, **fields) -> VenueOrder:
         "leg": Leg.EXTERNAL,
         "attempt": 0,
         "side": Side.BUY,
+        "direction": Direction.LONG,
         "type": OrderType.MARKET,
         "quantity": Decimal("0.5"),
     } | fields
