@@ -12,12 +12,7 @@ from shared.domain.errors import NotAuthorised, OrderNotFound, PositionModeChang
 from shared.domain.order import Fill, Income, Intent, VenueOrder
 from shared.domain.ports import Clock
 from shared.domain.position import Holdings
-from shared.exchange.auth import Credentials, Signer, signer_for
-from shared.exchange.client import AsterClient
-from shared.exchange.modes import PositionMode
-from shared.exchange.wire import (
-    Unreadable,
-    milliseconds,
+from shared.exchange.account_wire import (
     read_account,
     read_fills,
     read_incomes,
@@ -28,6 +23,10 @@ from shared.exchange.wire import (
     read_taker_fee,
     write_order,
 )
+from shared.exchange.auth import Credentials, Signer, signer_for
+from shared.exchange.client import AsterClient
+from shared.exchange.fields import Unreadable, milliseconds
+from shared.exchange.modes import PositionMode
 
 T = TypeVar("T")
 

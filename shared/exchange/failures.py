@@ -29,7 +29,7 @@ from shared.domain.errors import (
     VenueUnreachable,
     WouldTrigger,
 )
-from shared.exchange.wire import Unreadable, moment_at, parse
+from shared.exchange.fields import Unreadable, moment_at, parse
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 

@@ -14,8 +14,8 @@ from shared.domain.instrument import Instrument
 from shared.domain.market import WIDTH, Candle, Quote, Series, Timeframe
 from shared.domain.ports import Clock
 from shared.exchange.client import AsterClient
-from shared.exchange.wire import (
-    milliseconds,
+from shared.exchange.fields import milliseconds
+from shared.exchange.market_wire import (
     read_candles,
     read_instruments,
     read_open_interest,

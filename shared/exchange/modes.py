@@ -8,8 +8,8 @@ before, or after an order was refused for it: it can be changed by hand at any t
 import asyncio
 
 from shared.domain.errors import PositionModeChanged, VenueError
+from shared.exchange.account_wire import read_hedged, read_positions
 from shared.exchange.client import AsterClient
-from shared.exchange.wire import read_hedged, read_positions
 
 
 class PositionMode:

@@ -12,7 +12,7 @@ from shared.exchange import client as client_module
 from shared.exchange.auth import ApiKey, KeySigner, SignerWallet, WalletSigner
 from shared.exchange.client import AsterClient
 from shared.exchange.limits import ORDINARY_SHARE, WEIGHT_A_MINUTE
-from shared.exchange.wire import read_open_interest
+from shared.exchange.market_wire import read_open_interest
 
 WALLET = SignerWallet("0x" + "11" * 32)
 KEY = ApiKey("some-key", "some-secret")

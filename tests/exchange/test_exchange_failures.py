@@ -17,7 +17,7 @@ from shared.domain.errors import (
     VenueUnreachable,
 )
 from shared.exchange.failures import CODES, Call, answer_of, venue_failures
-from shared.exchange.wire import Unreadable
+from shared.exchange.fields import Unreadable
 
 NOW = datetime(2025, 6, 15, 15, 6, 40, tzinfo=UTC)
 READ, WRITE = Call("GET", "/fapi/v3/order"), Call("POST", "/fapi/v3/order")

@@ -9,8 +9,8 @@ import pytest
 
 from shared.domain.order import IncomeKind, Intent, Leg, OrderState, OrderType, Side
 from shared.domain.position import Direction
-from shared.exchange import wire
-from shared.exchange.wire import Unreadable
+from shared.exchange import account_wire, fields, market_wire
+from shared.exchange.fields import Unreadable
 
 D = Decimal
 
@@ -35,26 +35,26 @@ def an_intent(**changes: Any) -> Intent:
 
 
 def test_fractions_are_read_exactly_from_text_and_from_json_numbers() -> None:
-    payload = wire.parse(b'{"openInterest": 0.1000000000000000055511151231257827}')
+    payload = fields.parse(b'{"openInterest": 0.1000000000000000055511151231257827}')
 
-    assert wire.read_open_interest(payload) == D("0.1000000000000000055511151231257827")
-    assert wire.read_open_interest({"openInterest": "123456.78"}) == D("123456.78")
+    assert market_wire.read_open_interest(payload) == D("0.1000000000000000055511151231257827")
+    assert market_wire.read_open_interest({"openInterest": "123456.78"}) == D("123456.78")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"a": NaN}', b'{"a": -Infinity}', b"[" * 5_000, b"\xff", b"{"])
 def test_what_is_no_json_is_unreadable(content: bytes) -> None:
     with pytest.raises(Unreadable, match="no JSON"):
-        wire.parse(content)
+        fields.parse(content)
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "", "1_000", " 1", "0x1", "١", None, True, [], {}])
 def test_what_is_no_number_is_not_read_as_one(value: Any) -> None:
     with pytest.raises(Unreadable, match="not a number"):
-        wire.read_open_interest({"openInterest": value})
+        market_wire.read_open_interest({"openInterest": value})
 
 
 def test_filters_are_read_from_numbers_and_texts_alike(samples: dict[str, Any]) -> None:
-    instruments = wire.read_instruments(samples["exchangeInfo"])
+    instruments = market_wire.read_instruments(samples["exchangeInfo"])
 
     bitcoin, aster = instruments["BTCUSDT"], instruments["ASTERUSDT"]
     assert (bitcoin.tick_size, bitcoin.step_size, bitcoin.max_market_quantity) == (D("0.1"), D("0.001"), D(10))
@@ -65,7 +65,7 @@ def test_filters_are_read_from_numbers_and_texts_alike(samples: dict[str, Any]) 
 
 
 def test_a_contract_we_cannot_read_is_left_out_and_the_others_are_not(samples: dict[str, Any], caplog: Any) -> None:
-    wire.log.addHandler(caplog.handler)
+    market_wire.log.addHandler(caplog.handler)
     still = {"filterType": "PRICE_FILTER", "minPrice": "0", "maxPrice": "0", "tickSize": "0"}
     first = samples["exchangeInfo"]["symbols"][0]
     tickless = {**first, "symbol": "XRPUSDT", "filters": [*first["filters"][1:], still]}
@@ -73,22 +73,22 @@ def test_a_contract_we_cannot_read_is_left_out_and_the_others_are_not(samples: d
     test_contract = {**samples["exchangeInfo"]["symbols"][0], "symbol": "TESTBTCUSDT"}
     halted = {**samples["exchangeInfo"]["symbols"][0], "symbol": "ETHUSDT", "status": "SETTLING"}
 
-    instruments = wire.read_instruments({"symbols": [broken, tickless, test_contract, halted]})
+    instruments = market_wire.read_instruments({"symbols": [broken, tickless, test_contract, halted]})
 
     assert list(instruments) == ["ETHUSDT"]
     assert not instruments["ETHUSDT"].trading
     assert "ASTERUSDT" in caplog.text
     assert "XRPUSDT (a tick or step size of zero)" in caplog.text
-    wire.log.removeHandler(caplog.handler)
+    market_wire.log.removeHandler(caplog.handler)
 
 
 def test_an_exchange_without_contracts_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="no contract"):
-        wire.read_instruments({"symbols": []})
+        market_wire.read_instruments({"symbols": []})
 
 
 def test_a_candle_is_read(samples: dict[str, Any]) -> None:
-    (candle,) = wire.read_candles(samples["klines"], closed_by=moment(1499644799999))
+    (candle,) = market_wire.read_candles(samples["klines"], closed_by=moment(1499644799999))
 
     assert candle.opened == moment(1499040000000)
     assert (candle.open, candle.high, candle.low) == (D("0.01634790"), D("0.80000000"), D("0.01575800"))
@@ -96,7 +96,7 @@ def test_a_candle_is_read(samples: dict[str, Any]) -> None:
 
 
 def test_a_running_candle_is_left_out(samples: dict[str, Any]) -> None:
-    assert wire.read_candles(samples["klines"], closed_by=moment(1499644799998)) == []
+    assert market_wire.read_candles(samples["klines"], closed_by=moment(1499644799998)) == []
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_a_running_candle_is_left_out(samples: dict[str, Any]) -> None:
 )
 def test_an_impossible_candle_is_unreadable(row: Any) -> None:
     with pytest.raises(Unreadable):
-        wire.read_candles([row], closed_by=moment(10))
+        market_wire.read_candles([row], closed_by=moment(10))
 
 
 def test_a_quote_is_read(samples: dict[str, Any]) -> None:
-    quote = wire.read_quotes(samples["premiumIndex"], ["BTCUSDT"])["BTCUSDT"]
+    quote = market_wire.read_quotes(samples["premiumIndex"], ["BTCUSDT"])["BTCUSDT"]
 
     assert (quote.mark_price, quote.index_price) == (D("11793.63104562"), D("11781.80495970"))
     assert (quote.funding_rate, quote.open_interest) == (D("0.00038246"), None)
@@ -116,18 +116,18 @@ def test_a_quote_is_read(samples: dict[str, Any]) -> None:
 
 
 def test_only_the_wanted_quotes_are_read() -> None:
-    assert wire.read_quotes([{"symbol": "DELIVERY", "lastFundingRate": ""}], ["BTCUSDT"]) == {}
+    assert market_wire.read_quotes([{"symbol": "DELIVERY", "lastFundingRate": ""}], ["BTCUSDT"]) == {}
 
 
 def test_the_balance_is_that_of_the_whole_account(samples: dict[str, Any]) -> None:
-    report = wire.read_account(samples["accountWithJoinMargin"])
+    report = account_wire.read_account(samples["accountWithJoinMargin"])
 
     assert report.balance.wallet == report.balance.available == D("23.72469206")
     assert report.sizes == {}
 
 
 def test_both_sides_of_hedge_mode_are_read(samples: dict[str, Any]) -> None:
-    report = wire.read_positions(samples["positionRisk hedge"])
+    report = account_wire.read_positions(samples["positionRisk hedge"])
 
     long, short = report.positions
     assert (long.direction, long.quantity, long.entry_price) == (Direction.LONG, D(20), D("6563.66500"))
@@ -142,14 +142,14 @@ def test_in_one_way_mode_the_sign_is_the_direction_and_flat_rows_are_no_position
     (flat,) = samples["positionRisk"]
     short = {**flat, "symbol": "ETHUSDT", "positionAmt": "-1.5", "entryPrice": "2000"}
 
-    (position,) = wire.read_positions([flat, short]).positions
+    (position,) = account_wire.read_positions([flat, short]).positions
 
     assert (position.symbol, position.direction, position.quantity) == ("ETHUSDT", Direction.SHORT, D("1.5"))
     assert position.liquidation_price is None
 
 
 def test_an_order_is_read(samples: dict[str, Any]) -> None:
-    order = wire.read_order(samples["order"])
+    order = account_wire.read_order(samples["order"])
 
     assert (order.client_order_id, order.venue_order_id, order.symbol) == ("abc", 1917641, "BTCUSDT")
     assert (order.side, order.type, order.state) == (Side.BUY, OrderType.TRAILING_STOP_MARKET, OrderState.NEW)
@@ -158,13 +158,15 @@ def test_an_order_is_read(samples: dict[str, Any]) -> None:
 
 
 def test_an_answer_to_a_cancellation_that_leaves_the_average_out_still_tells_it(samples: dict[str, Any]) -> None:
-    order = wire.read_order({**samples["cancelled order"], "executedQty": "2", "cumQuote": "18.5"})
+    order = account_wire.read_order({**samples["cancelled order"], "executedQty": "2", "cumQuote": "18.5"})
 
     assert (order.state, order.executed_quantity, order.average_price) == (OrderState.CANCELED, D(2), D("9.25"))
 
 
 def test_a_triggered_stop_is_still_the_stop_that_was_placed(samples: dict[str, Any]) -> None:
-    order = wire.read_order({**samples["order"], "type": "MARKET", "origType": "STOP_MARKET", "status": "FILLED"})
+    order = account_wire.read_order(
+        {**samples["order"], "type": "MARKET", "origType": "STOP_MARKET", "status": "FILLED"}
+    )
 
     assert order.type is OrderType.STOP_MARKET
 
@@ -186,22 +188,22 @@ def test_an_order_with_a_field_we_do_not_understand_is_unreadable(
     samples: dict[str, Any], field: str, value: Any
 ) -> None:
     with pytest.raises(Unreadable):
-        wire.read_order({**samples["order"], field: value})
+        account_wire.read_order({**samples["order"], field: value})
 
 
 @pytest.mark.parametrize("payload", [None, [], "x", {"orders": []}, [1]])
 def test_a_payload_of_another_shape_is_unreadable(payload: Any) -> None:
     with pytest.raises(Unreadable):
-        wire.read_order(payload)
+        account_wire.read_order(payload)
     with pytest.raises(Unreadable):
-        wire.read_orders([payload])
+        account_wire.read_orders([payload])
 
 
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_a_commission_is_a_cost_whatever_its_sign(samples: dict[str, Any], sign: str) -> None:
     (row,) = samples["userTrades"]
 
-    (fill,) = wire.read_fills([{**row, "commission": f"{sign}0.07819010"}])
+    (fill,) = account_wire.read_fills([{**row, "commission": f"{sign}0.07819010"}])
 
     assert fill.commission == D("0.07819010")
     assert (fill.trade_id, fill.venue_order_id, fill.side) == (698759, 25851813, Side.SELL)
@@ -210,7 +212,7 @@ def test_a_commission_is_a_cost_whatever_its_sign(samples: dict[str, Any], sign:
 
 
 def test_incomes_that_share_a_number_are_told_apart_by_their_kind(samples: dict[str, Any]) -> None:
-    transfer, commission = wire.read_incomes(samples["income"])
+    transfer, commission = account_wire.read_incomes(samples["income"])
 
     assert (transfer.transaction_id, commission.transaction_id) == ("TRANSFER:9689322392", "COMMISSION:9689322392")
     assert (transfer.kind, transfer.symbol, transfer.amount) == (IncomeKind.TRANSFER, None, D("-0.37500000"))
@@ -219,7 +221,7 @@ def test_incomes_that_share_a_number_are_told_apart_by_their_kind(samples: dict[
 
 
 def test_an_income_of_a_new_kind_is_kept(samples: dict[str, Any]) -> None:
-    (row,) = wire.read_incomes([{**samples["income"][0], "incomeType": "AIRDROP", "tranId": 7}])
+    (row,) = account_wire.read_incomes([{**samples["income"][0], "incomeType": "AIRDROP", "tranId": 7}])
 
     assert (row.kind, row.transaction_id) == (IncomeKind.OTHER, "AIRDROP:7")
 
@@ -227,13 +229,13 @@ def test_an_income_of_a_new_kind_is_kept(samples: dict[str, Any]) -> None:
 @pytest.mark.parametrize("number", [None, "", True, 1.5])
 def test_an_income_without_a_number_is_unreadable(samples: dict[str, Any], number: Any) -> None:
     with pytest.raises(Unreadable, match="tranId"):
-        wire.read_incomes([{**samples["income"][0], "tranId": number}])
+        account_wire.read_incomes([{**samples["income"][0], "tranId": number}])
 
 
 def test_an_entry_is_written_as_a_market_order_whose_result_we_want() -> None:
     intent = an_intent(quantity=D("1E+2"))
 
-    assert wire.write_order(intent, hedged=False) == {
+    assert account_wire.write_order(intent, hedged=False) == {
         "symbol": "BTCUSDT",
         "side": "BUY",
         "type": "MARKET",
@@ -248,7 +250,7 @@ def test_a_stop_without_a_size_is_written_as_closing_the_position_at_a_mark_pric
         leg=Leg.STOP, side=Side.SELL, type=OrderType.STOP_MARKET, quantity=None, stop_price=D("0.00000010")
     )
 
-    written = wire.write_order(intent, hedged=False)
+    written = account_wire.write_order(intent, hedged=False)
 
     assert (written["type"], written["closePosition"]) == ("STOP_MARKET", "true")
     assert (written["stopPrice"], written["workingType"]) == ("0.00000010", "MARK_PRICE")
@@ -259,7 +261,7 @@ def test_a_stop_without_a_size_is_written_as_closing_the_position_at_a_mark_pric
 def test_an_exit_is_written_as_reduce_only_or_in_hedge_mode_as_of_its_position() -> None:
     leaving = an_intent(leg=Leg.EXIT, side=Side.SELL, reduce_only=True)
 
-    one_way, hedged = wire.write_order(leaving, hedged=False), wire.write_order(leaving, hedged=True)
+    one_way, hedged = account_wire.write_order(leaving, hedged=False), account_wire.write_order(leaving, hedged=True)
 
     assert (one_way["reduceOnly"], one_way.get("positionSide")) == ("true", None)
     assert (hedged.get("reduceOnly"), hedged["positionSide"]) == (None, "LONG")
@@ -267,13 +269,13 @@ def test_an_exit_is_written_as_reduce_only_or_in_hedge_mode_as_of_its_position()
 
 @pytest.mark.parametrize(("told", "side"), [("BOTH", None), ("LONG", Direction.LONG), ("SHORT", Direction.SHORT)])
 def test_orders_and_trades_tell_their_position_side(samples: dict[str, Any], told: str, side: Direction | None) -> None:
-    assert wire.read_order({**samples["order"], "positionSide": told}).position_side is side
-    assert wire.read_fills([{**samples["userTrades"][0], "positionSide": told}])[0].position_side is side
+    assert account_wire.read_order({**samples["order"], "positionSide": told}).position_side is side
+    assert account_wire.read_fills([{**samples["userTrades"][0], "positionSide": told}])[0].position_side is side
 
 
 @pytest.mark.parametrize("told", [None, "", "UP"])
 def test_a_position_side_that_is_none_is_not_guessed(samples: dict[str, Any], told: str | None) -> None:
     with pytest.raises(Unreadable, match="positionSide"):
-        wire.read_order({**samples["order"], "positionSide": told})
+        account_wire.read_order({**samples["order"], "positionSide": told})
     with pytest.raises(Unreadable, match="positionSide"):
-        wire.read_positions([{**samples["positionRisk"][0], "positionSide": told}])
+        account_wire.read_positions([{**samples["positionRisk"][0], "positionSide": told}])

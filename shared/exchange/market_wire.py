@@ -1,0 +1,110 @@
+"""Market data in our own words, as the exchange's payloads tell it. A reader raises Unreadable rather than guess."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from shared.domain.instrument import Instrument
+from shared.domain.market import Candle, Quote
+from shared.exchange.fields import Row, Unreadable, as_row, as_rows, decimal, milliseconds, moment, text
+
+log = logging.getLogger("perpetua.market_data")
+
+
+def read_server_time(payload: Any) -> datetime:
+    """Read the answer of `time`."""
+    return moment(as_row(payload), "serverTime")
+
+
+def read_speed(payload: Any) -> float:
+    """Read from the answer of `time` how many times faster than life a market runs; 1 where it is not told."""
+    return float(decimal({"speed": "1", **as_row(payload)}, "speed"))
+
+
+def read_instruments(payload: Any) -> dict[str, Instrument]:
+    """Read the perpetual contracts of `exchangeInfo`, leaving out those whose filters cannot be read."""
+    found, skipped = {}, []
+    for row in as_rows(as_row(payload).get("symbols")):
+        symbol = text(row, "symbol")
+        if row.get("contractType") != "PERPETUAL" or symbol.startswith("TEST"):
+            continue
+        try:
+            found[symbol] = _instrument(symbol, row)
+        except Unreadable as exc:
+            skipped.append(f"{symbol} ({exc})")
+    if skipped:
+        log.warning("contracts left out, their filters cannot be read: %s", ", ".join(skipped))
+    if not found:
+        raise Unreadable("no contract that can be traded")
+    return found
+
+
+def _instrument(symbol: str, row: Row) -> Instrument:
+    filters = {text(entry, "filterType"): entry for entry in as_rows(row.get("filters"))}
+    price, lot = as_row(filters.get("PRICE_FILTER")), as_row(filters.get("LOT_SIZE"))
+    market_lot = as_row(filters.get("MARKET_LOT_SIZE", lot))
+    instrument = Instrument(
+        symbol=symbol,
+        trading=text(row, "status") == "TRADING",
+        tick_size=decimal(price, "tickSize"),
+        min_price=decimal(price, "minPrice"),
+        max_price=decimal(price, "maxPrice"),
+        step_size=max(decimal(lot, "stepSize"), decimal(market_lot, "stepSize")),
+        min_quantity=max(decimal(lot, "minQty"), decimal(market_lot, "minQty")),
+        max_market_quantity=min(decimal(lot, "maxQty"), decimal(market_lot, "maxQty")),
+        min_notional=decimal(as_row(filters.get("MIN_NOTIONAL")), "notional"),
+    )
+    if instrument.tick_size <= 0 or instrument.step_size <= 0:
+        raise Unreadable("a tick or step size of zero")
+    return instrument
+
+
+def read_candles(payload: Any, *, closed_by: datetime) -> list[Candle]:
+    """Read `klines`, leaving out the candle that was still running at *closed_by*."""
+    if not isinstance(payload, list):
+        raise Unreadable("not a list of candles")
+    limit = milliseconds(closed_by)
+    return [_candle(row) for row in payload if not _closes_after(row, limit)]
+
+
+def _closes_after(row: Any, limit: int) -> bool:
+    if not isinstance(row, list) or len(row) < 7 or type(row[6]) is not int:
+        raise Unreadable("a candle without a closing time")
+    return row[6] > limit
+
+
+def _candle(row: list[Any]) -> Candle:
+    names = ("openTime", "open", "high", "low", "close", "volume")
+    columns = dict(zip(names, row, strict=False))
+    candle = Candle(
+        opened=moment(columns, "openTime"), **{name: decimal(columns, name) for name in names if name != "openTime"}
+    )
+    if not candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high:
+        raise Unreadable(f"the candle of {candle.opened:%Y-%m-%d %H:%M} has its high below its low")
+    return candle
+
+
+def read_quotes(payload: Any, symbols: Iterable[str]) -> dict[str, Quote]:
+    """Read those *symbols* that `premiumIndex` tells of, be it one object or a list; without open interest."""
+    wanted = set(symbols)
+    rows = as_rows(payload if isinstance(payload, list) else [payload])
+    return {row["symbol"]: _quote(row) for row in rows if row.get("symbol") in wanted}
+
+
+def _quote(row: Row) -> Quote:
+    return Quote(
+        symbol=text(row, "symbol"),
+        mark_price=decimal(row, "markPrice"),
+        index_price=decimal(row, "indexPrice"),
+        funding_rate=decimal(row, "lastFundingRate"),
+        next_funding_at=moment(row, "nextFundingTime"),
+        open_interest=None,
+        at=moment(row, "time"),
+    )
+
+
+def read_open_interest(payload: Any) -> Decimal:
+    """Read the answer of `openInterest`, which the manual does not mention."""
+    return decimal(as_row(payload), "openInterest")
