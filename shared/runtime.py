@@ -154,7 +154,11 @@ class Runtime:
         if account_id not in self._exchanges:
             credentials = self._credentials(self._account(account_id).exchange_keys)
             self._exchanges[account_id] = open_exchange(
-                self.settings.exchange_url, credentials, self.clock, self._exchange_transport
+                self.settings.exchange_url,
+                credentials,
+                self.clock,
+                self._exchange_transport,
+                instruments_changed=self.market.forget_instruments,
             )
         return self._exchanges[account_id]
 

@@ -3,15 +3,17 @@ What can go wrong, and what the caller does next.
 
 PerpetuaError
 ├── VenueError                  the exchange, or the way to it
-│   ├── VenueUnreachable        nothing was sent: try again
+│   ├── VenueUnreachable        nothing was done: try again
 │   ├── RateLimited             nothing was done: wait `retry_after` seconds, then try again
 │   ├── ClockSkewed             nothing was done: synchronise the clock, then try again
 │   ├── OutcomeUnknown          it may have happened: look it up before anything else
 │   └── Refused                 nothing was done and trying again will not help
 │       ├── NotAuthorised       the credentials are wrong: halt this account, leave the others alone
 │       ├── InsufficientMargin  the account cannot carry the order
+│       ├── InstrumentChanged   the contract does not take such an order, now at least: look at its filters afresh
+│       ├── NotFillable         the book has no room for it now: price it anew, or leave it
 │       ├── WouldTrigger        the stop's price has already been passed: act now instead
-│       ├── NothingToReduce     there is no position left to reduce or close
+│       ├── NothingToReduce     there is no position left to reduce or close, or not as much: look at the holdings
 │       ├── OrderNotFound       the exchange knows no such order
 │       ├── PositionModeChanged the order was written for the other position mode: look at the holdings again
 │       └── NoChangeNeeded      it is already as asked: treat as success
@@ -43,7 +45,7 @@ class VenueError(PerpetuaError):
 
 
 class VenueUnreachable(VenueError):
-    """Nothing was sent: try again."""
+    """Nothing was done: try again."""
 
 
 class RateLimited(VenueError):
@@ -74,12 +76,20 @@ class InsufficientMargin(Refused):
     """The account cannot carry the order."""
 
 
+class InstrumentChanged(Refused):
+    """The contract does not take such an order, now at least: its filters or its status are not what we thought."""
+
+
+class NotFillable(Refused):
+    """The book has no room for the order: one that may not take would, one that must fill at once cannot."""
+
+
 class WouldTrigger(Refused):
     """The trigger price has already been passed: act now instead of waiting for it."""
 
 
 class NothingToReduce(Refused):
-    """There is no position left to reduce or close."""
+    """There is no position left to reduce or close, or not as much of it."""
 
 
 class OrderNotFound(Refused):

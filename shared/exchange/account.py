@@ -1,62 +1,71 @@
-"""One account at the exchange: the `Exchange` port over HTTP, for either generation of credentials."""
+"""
+One account at the exchange: the `Exchange` port over HTTP, for either generation of credentials.
+
+What the stages ask for is here. What else a trader may ask of an account is under `orders`, `histories`, `margin`,
+`mode` and `listen_keys`.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import httpx
 
-from shared.domain.errors import NotAuthorised, OrderNotFound, PositionModeChanged, VenueError, VenueUnreachable
+from shared.domain.errors import NotAuthorised, Refused, VenueUnreachable
 from shared.domain.order import Fill, Income, Intent, VenueOrder
 from shared.domain.ports import Clock
 from shared.domain.position import Holdings
-from shared.exchange.account_wire import (
-    read_account,
-    read_fills,
-    read_incomes,
-    read_nothing,
-    read_order,
-    read_orders,
-    read_positions,
-    read_taker_fee,
-    write_order,
-)
+from shared.exchange.account_wire import read_account, read_positions
 from shared.exchange.auth import Credentials, Signer, signer_for
 from shared.exchange.client import AsterClient
-from shared.exchange.fields import Unreadable, milliseconds
+from shared.exchange.histories import Histories
+from shared.exchange.listen_keys import ListenKeys
+from shared.exchange.margin import Margin
 from shared.exchange.modes import PositionMode
+from shared.exchange.new_order import NewOrder
+from shared.exchange.orders import Orders
 
-T = TypeVar("T")
-
-_PAGE = 1000
-_WEEK_MS = 7 * 24 * 3600 * 1000
-"""The longest span that the exchange's histories answer at once."""
-_AHEAD = timedelta(minutes=1)  # histories are asked up to a little after now, lest our clock hide the latest row
 _GLANCES = 3
 
 
 def open_exchange(
-    base_url: str, credentials: Credentials, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+    base_url: str,
+    credentials: Credentials,
+    clock: Clock,
+    transport: httpx.AsyncBaseTransport | None = None,
+    *,
+    instruments_changed: Callable[[], None] = lambda: None,
 ) -> "AsterExchange":
     """Return the account of *credentials* at *base_url*; close it when done.
 
-    A *transport* handed in is shared and stays open. Raises NotAuthorised when the credentials are malformed.
+    A *transport* handed in is shared and stays open. *instruments_changed* is called when an order shows that a
+    contract is not what we know of it. Raises NotAuthorised when the credentials are malformed.
     """
     signer = signer_for(credentials)
-    return AsterExchange(AsterClient(base_url, clock=clock, signer=signer, transport=transport), signer, clock)
+    client = AsterClient(base_url, clock=clock, signer=signer, transport=transport)
+    return AsterExchange(client, signer, clock, instruments_changed)
 
 
 class AsterExchange:
     """An account. Every call raises VenueError; a write may leave its outcome unknown."""
 
-    def __init__(self, client: AsterClient, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self,
+        client: AsterClient,
+        signer: Signer,
+        clock: Clock,
+        instruments_changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client
         self._signer = signer
         self._clock = clock
-        self._mode = PositionMode(client)
-        self._taker_fees: dict[str, Decimal] = {}
+        self.mode = PositionMode(client)
+        self.orders = Orders(client, signer, self.mode, instruments_changed)
+        self.histories = Histories(client, clock)
+        self.margin = Margin(client)
+        self.listen_keys = ListenKeys(client)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,15 +78,17 @@ class AsterExchange:
         await self._client.aclose()
 
     async def verify_identity(self) -> None:
-        """Make one signed call. Raises NotAuthorised with what to check when the exchange does not know us."""
+        """Make one signed call. Raises NotAuthorised with what to check when the exchange does not let us trade."""
         try:
-            await self._client.read("accountWithJoinMargin", weight=5, into=read_account)
-        except NotAuthorised as exc:
+            account = await self._client.read("accountWithJoinMargin", weight=5, into=read_account)
+        except Refused as exc:
             raise NotAuthorised(
                 f"the exchange does not accept {self._signer.name}: check that the key is this account's, approved for"
                 f" trading and not expired, and that base URL and chain are of one network ({exc})",
                 code=exc.code,
             ) from exc
+        if not account.may_trade:
+            raise NotAuthorised(f"the exchange knows {self._signer.name}, but its account may not trade")
 
     async def holdings(self) -> Holdings:
         """Return the balance and the open positions, of one moment between two trades."""
@@ -89,117 +100,46 @@ class AsterExchange:
             )
             if account.sizes == risk.sizes:
                 if account.hedged is not None:
-                    self._mode.learn(account.hedged)
-                hedged = await self._mode.hedged()
+                    self.mode.learn(account.hedged)
+                hedged = await self.mode.hedged()
                 return Holdings(balance=account.balance, positions=risk.positions, at=at, hedged=hedged)
         raise VenueUnreachable("the positions kept changing while they were read")
 
     async def open_orders(self) -> Sequence[VenueOrder]:
         """Return every resting order, whoever placed it."""
-        return await self._client.read("openOrders", weight=40, into=read_orders)
+        return await self.orders.resting()
 
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Return the latest order with that client id, or None when the exchange says it knows none."""
-        return await self._order(
-            {"symbol": symbol, "origClientOrderId": client_order_id}, into=_order_named(client_order_id)
-        )
+        return await self.orders.find(symbol, client_order_id)
 
     async def order_of_trade(self, fill: Fill) -> VenueOrder | None:
         """Return the order that *fill* belongs to, or None when the exchange no longer tells."""
-        return await self._order({"symbol": fill.symbol, "orderId": str(fill.venue_order_id)}, into=read_order)
+        return await self.orders.find(fill.symbol, fill.venue_order_id)
 
     async def fills(self, symbol: str, *, after_trade_id: int | None, since: datetime) -> Sequence[Fill]:
         """Return the trades after that id, or since that time when no id is known, oldest first, all of them."""
-        if after_trade_id is None:
-            return await self._history("userTrades", {"symbol": symbol}, since, weight=5, into=read_fills)
-        found: list[Fill] = []
-        last: int | None = after_trade_id
-        while last is not None:
-            params = {"symbol": symbol, "fromId": str(last + 1), "limit": str(_PAGE)}
-            page = await self._client.read("userTrades", params, weight=5, into=read_fills)
-            fresh = [fill for fill in page if fill.trade_id > last]
-            found += fresh
-            last = fresh[-1].trade_id if len(page) == _PAGE and fresh else None
-        return found
+        return await self.histories.fills(symbol, after_trade_id=after_trade_id, since=since)
 
     async def incomes(self, *, since: datetime) -> Sequence[Income]:
         """Return every change of the wallet since then, oldest first, all of them."""
-        return await self._history("income", {}, since, weight=30, into=read_incomes)
+        return await self.histories.incomes(since=since)
 
     async def taker_fee(self, symbol: str) -> Decimal:
         """Return the fraction of notional that a market order costs; asked once."""
-        if symbol not in self._taker_fees:
-            self._taker_fees[symbol] = await self._client.read(
-                "commissionRate", {"symbol": symbol}, weight=20, into=read_taker_fee
-            )
-        return self._taker_fees[symbol]
+        return (await self.margin.fees(symbol)).taker
 
     async def set_leverage(self, symbol: str, leverage: int) -> None:
         """Set the leverage that later entries in *symbol* use."""
-        await self._client.write("POST", "leverage", {"symbol": symbol, "leverage": str(leverage)}, into=read_nothing)
+        await self.margin.set_leverage(symbol, leverage)
 
     async def place(self, intent: Intent) -> VenueOrder:
-        """Send the order once. Raises OutcomeUnknown when it may have landed, PositionModeChanged when we knew wrong.
+        """Send the order once. Raises OutcomeUnknown when it may have landed.
 
         An order that can only reduce exposure goes ahead of others when the request limit runs short.
         """
-        hedged = await self._mode.hedged(intent.symbol)
-        try:
-            return await self._client.write(
-                "POST",
-                "order",
-                write_order(intent, hedged=hedged),
-                into=_order_named(intent.client_order_id),
-                urgent=intent.reduce_only or intent.closes_position,
-            )
-        except PositionModeChanged as exc:
-            raise await self._mode.explain(exc, hedged) from exc
+        return await self.orders.place(NewOrder.of(intent))
 
     async def cancel(self, symbol: str, client_order_id: str) -> VenueOrder:
         """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
-        params = {"symbol": symbol, "origClientOrderId": client_order_id}
-        return await self._client.write("DELETE", "order", params, into=_order_named(client_order_id), urgent=True)
-
-    async def _order(self, params: Mapping[str, str], *, into: Callable[[Any], VenueOrder]) -> VenueOrder | None:
-        try:
-            return await self._client.read("order", params, weight=1, into=into)
-        except OrderNotFound:
-            return None
-
-    async def _history(
-        self, name: str, params: Mapping[str, str], since: datetime, *, weight: int, into: Callable[[Any], list[T]]
-    ) -> list[T]:
-        """Return the rows of a history since then, all of them, oldest first."""
-
-        async def rows(start: int, end: int) -> list[T]:
-            span = {"startTime": str(start), "endTime": str(end), "limit": str(_PAGE)}
-            page = await self._client.read(name, {**params, **span}, weight=weight, into=into)
-            if len(page) < _PAGE:
-                return page
-            # A full page is never trusted to be whole, whichever end of the span it is from: ask for each half.
-            if start == end:
-                raise VenueError(f"{name} has {_PAGE} rows or more in one millisecond: not all of them can be read")
-            middle = (start + end) // 2
-            return await rows(start, middle) + await rows(middle + 1, end)
-
-        found: list[T] = []
-        for start, end in _weeks(since, self._clock.now() + _AHEAD):
-            found += await rows(start, end)
-        return found
-
-
-def _order_named(client_order_id: str) -> Callable[[Any], VenueOrder]:
-    def read(payload: Any) -> VenueOrder:
-        order = read_order(payload)
-        if order.client_order_id != client_order_id:
-            raise Unreadable(f"it tells of order {order.client_order_id!r}, not {client_order_id!r}")
-        return order
-
-    return read
-
-
-def _weeks(since: datetime, until: datetime) -> Iterator[tuple[int, int]]:
-    """Yield spans of at most a week that cover [since, until], in milliseconds, both ends included."""
-    end = milliseconds(until)
-    for start in range(milliseconds(since), end + 1, _WEEK_MS):
-        yield start, min(start + _WEEK_MS - 1, end)
+        return await self.orders.cancel(symbol, client_order_id)

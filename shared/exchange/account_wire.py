@@ -1,18 +1,18 @@
 """
-An account in our own words, as the exchange's payloads tell it, and our orders in its words.
-
-A reader raises Unreadable rather than guess.
+An account in our own words, as the exchange's payloads tell it. A reader raises Unreadable rather than guess.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from shared.domain.order import Fill, Income, IncomeKind, Intent, OrderState, OrderType, Side, VenueOrder
+from shared.domain.order import Fill, Income, IncomeKind, OrderState, OrderType, Side, VenueOrder
 from shared.domain.position import Balance, Direction, Position
 from shared.exchange.fields import (
     Row,
+    Unreadable,
     as_row,
     as_rows,
     decimal,
@@ -20,7 +20,6 @@ from shared.exchange.fields import (
     identifier,
     integer,
     moment,
-    number,
     text,
     word,
 )
@@ -34,11 +33,13 @@ Sizes = dict[tuple[str, Direction | None], Decimal]
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """The totals of an account, the sizes they rest on, and whether it is in hedge mode; None where no row tells."""
+    """The totals of an account and the sizes they rest on."""
 
     balance: Balance
     sizes: Sizes
     hedged: bool | None
+    """Whether it is in hedge mode; None where no row tells."""
+    may_trade: bool
 
 
 def read_account(payload: Any) -> AccountReport:
@@ -52,7 +53,7 @@ def read_account(payload: Any) -> AccountReport:
         maintenance_margin=decimal(row, "totalMaintMargin"),
     )
     positions = as_rows(row.get("positions"))
-    return AccountReport(balance, _sizes(positions), _hedged(positions))
+    return AccountReport(balance, _sizes(positions), _hedged(positions), may_trade=flag(row, "canTrade"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,31 +178,130 @@ def _income(row: Row) -> Income:
     )
 
 
-def read_taker_fee(payload: Any) -> Decimal:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetBalance:
+    """What an account holds of one asset."""
+
+    asset: str
+    wallet: Decimal
+    available: Decimal
+    unrealized: Decimal
+    carries: bool
+    """True where it may be margin."""
+
+
+def read_balances(payload: Any) -> list[AssetBalance]:
+    """Read the answer of `balance`."""
+    return [
+        AssetBalance(
+            asset=text(row, "asset"),
+            wallet=decimal(row, "balance"),
+            available=decimal(row, "availableBalance"),
+            unrealized=decimal(row, "crossUnPnl"),
+            carries=flag(row, "marginAvailable"),
+        )
+        for row in as_rows(payload)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """Of positions worth more than `floor` and at most `cap`: maintenance is `ratio` times the notional less `less`."""
+
+    max_leverage: int
+    floor: Decimal
+    cap: Decimal
+    ratio: Decimal
+    less: Decimal
+
+
+def read_brackets(payload: Any) -> dict[str, tuple[Bracket, ...]]:
+    """Read the answer of `leverageBracket`, one object or a list, the smallest positions first."""
+    rows = as_rows(payload if isinstance(payload, list) else [payload])
+    return {text(row, "symbol"): _brackets(as_rows(row.get("brackets"))) for row in rows}
+
+
+def _brackets(rows: Iterable[Row]) -> tuple[Bracket, ...]:
+    found = (
+        Bracket(
+            max_leverage=integer(row, "initialLeverage"),
+            floor=decimal(row, "notionalFloor"),
+            cap=decimal(row, "notionalCap"),
+            ratio=decimal(row, "maintMarginRatio"),
+            less=decimal(row, "cum"),
+        )
+        for row in rows
+    )
+    return tuple(sorted(found, key=lambda bracket: bracket.floor))
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """What a trade costs, as fractions of its notional."""
+
+    maker: Decimal
+    taker: Decimal
+
+
+def read_fees(payload: Any) -> Fees:
     """Read the answer of `commissionRate`."""
-    return decimal(as_row(payload), "takerCommissionRate")
+    row = as_row(payload)
+    return Fees(decimal(row, "makerCommissionRate"), decimal(row, "takerCommissionRate"))
 
 
-def read_nothing(payload: Any) -> None:
+def read_adl_quantiles(payload: Any) -> dict[tuple[str, Direction | None], int]:
+    """Read the answer of `adlQuantile`: by symbol and direction, None in one-way mode."""
+    return {
+        (text(row, "symbol"), side): integer(quantiles, name)
+        for row in as_rows(payload)
+        for quantiles in [as_row(row.get("adlQuantile"))]
+        for name, side in _ADL_SIDES.items()
+        if name in quantiles
+    }
+
+
+_ADL_SIDES: dict[str, Direction | None] = {"LONG": Direction.LONG, "SHORT": Direction.SHORT, "BOTH": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginChange:
+    """What was put into the isolated margin of a position, or taken out of it when negative."""
+
+    symbol: str
+    position_side: Direction | None
+    amount: Decimal
+    asset: str
+    at: datetime
+
+
+def read_margin_changes(payload: Any) -> list[MarginChange]:
+    """Read the answer of `positionMargin/history`, oldest first."""
+    return sorted((_margin_change(row) for row in as_rows(payload)), key=lambda change: change.at)
+
+
+def _margin_change(row: Row) -> MarginChange:
+    kind = integer(row, "type")
+    if kind not in {1, 2}:
+        raise Unreadable(f"type is {kind}, neither 1 nor 2")
+    return MarginChange(
+        symbol=text(row, "symbol"),
+        position_side=_position_side(row),
+        amount=decimal(row, "amount") * (1 if kind == 1 else -1),
+        asset=text(row, "asset"),
+        at=moment(row, "time"),
+    )
+
+
+def read_multi_assets(payload: Any) -> bool:
+    """Read the answer of `multiAssetsMargin`."""
+    return flag(as_row(payload), "multiAssetsMargin")
+
+
+def read_listen_key(payload: Any) -> str:
+    """Read the answer to the making of a `listenKey`."""
+    return text(as_row(payload), "listenKey")
+
+
+def read_done(payload: Any) -> None:
     """Read an answer that says no more than that it was done."""
     as_row(payload)
-
-
-def write_order(intent: Intent, *, hedged: bool) -> dict[str, str]:
-    """
-    Return the parameters that place *intent*, its trigger watching the mark price.
-
-    In hedge mode the position is named, and being reduce-only follows from it: saying so would be refused.
-    """
-    params = {"symbol": intent.symbol, "side": intent.side.value, "type": intent.type.value}
-    if intent.quantity is not None:
-        params["quantity"] = number(intent.quantity)
-    else:
-        params["closePosition"] = "true"
-    if intent.stop_price is not None:
-        params |= {"stopPrice": number(intent.stop_price), "workingType": "MARK_PRICE"}
-    if hedged:
-        params["positionSide"] = intent.direction.value
-    elif intent.reduce_only:
-        params["reduceOnly"] = "true"
-    return params | {"newClientOrderId": intent.client_order_id, "newOrderRespType": "RESULT"}

@@ -56,7 +56,7 @@ Credentials = SignerWallet | ApiKey
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What to send, byte for byte: `content` is the query of a GET or DELETE and the form body of a POST."""
+    """What to send, byte for byte: `content` is the query of a GET or DELETE and the form body of a POST or PUT."""
 
     content: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +68,11 @@ class Signer(Protocol):
     @property
     def name(self) -> str:
         """What to call it before people; holds no secret."""
+        ...
+
+    @property
+    def modifies_orders(self) -> bool:
+        """True where this generation of the API can change a resting order."""
         ...
 
     def path(self, call: str) -> str:
@@ -117,6 +122,8 @@ def current_path(call: str) -> str:
 class WalletSigner:
     """Signs the exchange's typed data `Message(string msg)`, where `msg` is the encoded parameter string."""
 
+    modifies_orders = True
+
     def __init__(self, wallet: SignerWallet) -> None:
         self._key = _private_key(wallet.private_key)
         if wallet.user is not None and not re.fullmatch("0x[0-9a-fA-F]{40}", wallet.user):
@@ -144,11 +151,17 @@ class WalletSigner:
         return (signed[:64] + bytes([signed[64] + 27])).hex()
 
 
-_OLDER_PATHS = {"accountWithJoinMargin": "/fapi/v4/account", "positionRisk": "/fapi/v2/positionRisk"}
+_OLDER_PATHS = {
+    "accountWithJoinMargin": "/fapi/v4/account",
+    "positionRisk": "/fapi/v2/positionRisk",
+    "balance": "/fapi/v2/balance",
+}
 
 
 class KeySigner:
     """Signs with HMAC-SHA256 and tells the time in `timestamp`, milliseconds."""
+
+    modifies_orders = False
 
     def __init__(self, key: ApiKey) -> None:
         if not re.fullmatch("[!-~]+", key.key) or not key.secret:

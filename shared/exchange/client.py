@@ -94,14 +94,21 @@ class AsterClient:
             raise lost or call.lost(f"no answer within {READ_SECONDS:.0f} s") from exc
 
     async def write(
-        self, method: str, name: str, params: Mapping[str, str], *, into: Callable[[Any], T], urgent: bool = False
+        self,
+        method: str,
+        name: str,
+        params: Mapping[str, str],
+        *,
+        into: Callable[[Any], T],
+        weight: int = 1,
+        urgent: bool = False,
     ) -> T:
         """Send it once and return the answer as *into* reads it. Only an *urgent* one may draw on the reserve.
 
         Raises VenueError; RateLimited without waiting, because an order sent a minute late is another order.
         """
         return await self._send(
-            Call(method, self._path(name)), params, weight=1, patience=0.0, urgent=urgent, into=into
+            Call(method, self._path(name)), params, weight=weight, patience=0.0, urgent=urgent, into=into
         )
 
     def _path(self, name: str) -> str:
@@ -132,9 +139,9 @@ class AsterClient:
     def _request(self, call: Call, params: Mapping[str, str]) -> httpx.Request:
         """Build the request around one encoded string, in the query or as a form, exactly as it was signed."""
         signed = self._signer.sign(params, self._clock.now()) if self._signer else Signed(urlencode(params))
-        if call.method == "POST":
+        if call.method in {"POST", "PUT"}:
             headers = {**signed.headers, **_FORM}
-            return self._http.build_request("POST", call.path, content=signed.content.encode(), headers=headers)
+            return self._http.build_request(call.method, call.path, content=signed.content.encode(), headers=headers)
         url = f"{call.path}?{signed.content}" if signed.content else call.path
         return self._http.build_request(call.method, url, headers=signed.headers)
 

@@ -16,9 +16,11 @@ import httpx
 
 from shared.domain.errors import (
     ClockSkewed,
+    InstrumentChanged,
     InsufficientMargin,
     NoChangeNeeded,
     NotAuthorised,
+    NotFillable,
     NothingToReduce,
     OrderNotFound,
     OutcomeUnknown,
@@ -34,13 +36,20 @@ from shared.exchange.fields import Unreadable, moment_at, parse
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 CODES: dict[type[VenueError], tuple[int, ...]] = {
-    # -1000 and -1001 are internal errors; -1006 and -1007 say "execution status unknown". -4116 says that an order with
-    # our id is open: perhaps the very one whose answer we lost.
-    OutcomeUnknown: (-1000, -1001, -1006, -1007, -1016, -4116),
+    # -1000 and -1001 are internal errors; -1006 and -1007 say "execution status unknown"; -4083 does not say how many
+    # of a batch were placed. -4116 says that an order with our id is open: perhaps the very one whose answer we lost.
+    OutcomeUnknown: (-1000, -1001, -1006, -1007, -1016, -4083, -4116),
     RateLimited: (-1003, -1015),
     ClockSkewed: (-1021, -4225),
-    NotAuthorised: (-1002, -1011, -1022, -2014, -2015, -4056, -4057),
-    InsufficientMargin: (-2018, -2019, -2027, -2028, -4050, -4051),
+    NotAuthorised: (-1002, -1011, -1022, -2014, -2015, -4056, -4057, -4088),
+    InsufficientMargin: (-2018, -2019, -2023, -2027, -2028, -4050, -4051, -5050),
+    # Filters: precision, price, size, stop price, tick, step, distance from the mark, notional. Then what says that the
+    # contract is not traded, or not known.
+    InstrumentChanged: (
+        *(-1111, -4001, -4002, -4003, -4004, -4005, -4006, -4007, -4013, -4014, -4016, -4023, -4024, -4164),
+        *(-5060, -5076, -1121, -4022, -4140, -4141),
+    ),
+    NotFillable: (-1112, -2020, -4131, -5021, -5022),
     WouldTrigger: (-2021, -4142),
     NothingToReduce: (-2022, -2024, -4054, -4118),
     OrderNotFound: (-2011, -2013),
@@ -54,8 +63,8 @@ _MEANINGS = {code: kind for kind, codes in CODES.items() for code in codes}
 # -1000 is "unknown error" and also, told apart by its text alone, the answer to a wallet nobody approved and to a
 # symbol nobody knows.
 _MEANINGS_OF_1000 = {
-    "no agent found": NotAuthorised,
-    "signature check failed": NotAuthorised,
+    "agent": NotAuthorised,
+    "signature": NotAuthorised,
     "invalid symbol": Refused,
 }
 
@@ -113,15 +122,30 @@ def answer_of(response: httpx.Response, call: Call, now: datetime) -> Any:
         raise _refusal(response, call, text, code, now)
     if payload is None or not response.is_success:
         if response.is_client_error and not call.writes:
-            raise Refused(f"{call}: HTTP {response.status_code}: {text}")
+            kind = NotAuthorised if response.status_code == 401 else Refused
+            raise kind(f"{call}: HTTP {response.status_code}: {text}")
         raise call.lost(f"HTTP {response.status_code}, not an answer of the exchange: {text}")
     return payload
 
 
-def _refusal(response: httpx.Response, call: Call, text: str, code: int, now: datetime) -> VenueError:
+def element_of(payload: Any) -> VenueError | None:
+    """Return the failure that one element of the answer to a batch stands for, or None when it stands for none."""
+    code = _code_of(payload)
+    if code is None or code >= 0:
+        return None
+    text = str(payload.get("msg", "nothing"))
+    return _kind_of(code, text)(f"{text} ({code})", code=code)
+
+
+def _kind_of(code: int, text: str) -> type[VenueError]:
     kind = _MEANINGS.get(code, Refused)
     if code == -1000:
         kind = next((known for words, known in _MEANINGS_OF_1000.items() if words in text.lower()), kind)
+    return kind
+
+
+def _refusal(response: httpx.Response, call: Call, text: str, code: int, now: datetime) -> VenueError:
+    kind = _kind_of(code, text)
     if kind is RateLimited:
         return _limited(response, call, text, code, now)
     if kind is OutcomeUnknown:

@@ -78,6 +78,10 @@ class AsterMarketData:
                 self._instruments_until = self._clock.now() + INSTRUMENTS_LIVE
             return self._instruments
 
+    def forget_instruments(self) -> None:
+        """Have the contracts asked for anew: an order showed that one is not what we know of it."""
+        self._instruments_until = None
+
     async def candles(self, series: Series, *, since: datetime, until: datetime) -> Sequence[Candle]:
         """Return the closed candles that opened within [since, until], oldest first.
 

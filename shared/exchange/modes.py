@@ -6,9 +6,10 @@ before, or after an order was refused for it: it can be changed by hand at any t
 """
 
 import asyncio
+from contextlib import suppress
 
-from shared.domain.errors import PositionModeChanged, VenueError
-from shared.exchange.account_wire import read_hedged, read_positions
+from shared.domain.errors import NoChangeNeeded, PositionModeChanged, VenueError
+from shared.exchange.account_wire import read_done, read_hedged, read_positions
 from shared.exchange.client import AsterClient
 
 
@@ -19,6 +20,14 @@ class PositionMode:
         self._client = client
         self._hedged: bool | None = None
         self._asking = asyncio.Lock()
+
+    async def set(self, hedged: bool) -> None:
+        """Put the account into hedge mode, or into one-way mode. Raises Refused while it has orders or positions."""
+        self._hedged = None  # until we know how that ends
+        params = {"dualSidePosition": "true" if hedged else "false"}
+        with suppress(NoChangeNeeded):
+            await self._client.write("POST", "positionSide/dual", params, into=read_done)
+        self._hedged = hedged
 
     def learn(self, hedged: bool) -> None:
         """Take what somebody saw."""

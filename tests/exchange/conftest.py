@@ -47,8 +47,9 @@ class FakeVenue:
         self.received: list[Received] = []
         self.clock = SteppedClock(NOW)
         self.slept: list[float] = []
+        self.instruments_changed = 0
         self._answers: dict[str, list[Any]] = {}
-        methods = ["GET", "POST", "DELETE"]
+        methods = ["GET", "POST", "PUT", "DELETE"]
         app = Starlette(routes=[Route("/{path:path}", self._serve, methods=methods)])
         self.transport = httpx.ASGITransport(app)
 
@@ -73,7 +74,10 @@ class FakeVenue:
         return AsterMarketData(self.client(), self.clock)
 
     def account(self, credentials: Credentials = WALLET) -> AsterExchange:
-        return AsterExchange(self.client(credentials), signer_for(credentials), self.clock)
+        return AsterExchange(self.client(credentials), signer_for(credentials), self.clock, self._note_change)
+
+    def _note_change(self) -> None:
+        self.instruments_changed += 1
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

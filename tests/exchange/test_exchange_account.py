@@ -201,8 +201,15 @@ async def test_an_answer_about_another_order_is_an_unknown_outcome(venue: Any, s
 @pytest.mark.parametrize(
     "intent",
     [
-        replace(AN_ENTRY, leg=Leg.STOP, type=OrderType.STOP_MARKET, quantity=None, stop_price=Decimal(9)),
-        replace(AN_ENTRY, leg=Leg.EXIT, reduce_only=True),
+        replace(
+            AN_ENTRY,
+            leg=Leg.STOP,
+            side=Side.SELL,
+            type=OrderType.STOP_MARKET,
+            quantity=None,
+            stop_price=Decimal(9),
+        ),
+        replace(AN_ENTRY, leg=Leg.EXIT, side=Side.SELL, reduce_only=True),
     ],
 )
 async def test_what_protects_money_goes_ahead_when_the_limit_runs_short(
@@ -228,22 +235,6 @@ async def test_cancelling_what_no_longer_rests_says_so(venue: Any) -> None:
 
     with pytest.raises(OrderNotFound):
         await venue.account().cancel("BTCUSDT", "abc")
-
-
-async def test_a_fee_is_asked_for_once(venue: Any, samples: Any) -> None:
-    venue.answer("GET /fapi/v3/commissionRate", samples["commissionRate"])
-    account = venue.account()
-
-    assert [await account.taker_fee("BTCUSDT") for _ in range(3)] == [Decimal("0.0004")] * 3
-    assert len(venue.received) == 1
-
-
-async def test_leverage_is_sent_as_asked(venue: Any) -> None:
-    venue.answer("POST /fapi/v3/leverage", {"leverage": 3, "maxNotionalValue": "1000", "symbol": "BTCUSDT"})
-
-    await venue.account().set_leverage("BTCUSDT", 3)
-
-    assert venue.received[0].params["leverage"] == "3"
 
 
 def history(rows: list[dict[str, Any]], *, from_the_end: bool = False) -> Callable[[Any], list[dict[str, Any]]]:

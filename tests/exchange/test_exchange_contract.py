@@ -28,7 +28,7 @@ from shared.domain.errors import (
 from shared.domain.market import Series, Timeframe
 from shared.domain.order import Intent, Leg, OrderState, OrderType, Side
 from shared.domain.position import Direction
-from shared.domain.protection import protective_intent
+from shared.domain.protection import exit_intent, protective_intent
 from shared.exchange.account import AsterExchange, open_exchange
 from shared.exchange.auth import TESTNET_CHAIN, ApiKey, Credentials, SignerWallet, WalletSigner
 from shared.exchange.market import AsterMarketData, open_market
@@ -215,7 +215,9 @@ async def test_a_stop_that_triggers_ends_the_position(rehearsal: Rehearsal) -> N
 async def test_an_exit_ends_the_position_and_a_second_one_finds_nothing(rehearsal: Rehearsal) -> None:
     await rehearsal.account.place(rehearsal.entry("0.010", side=Side.SELL))
     assert (await rehearsal.account.holdings()).positions[0].direction is Direction.SHORT
-    leaving = replace(rehearsal.entry("0.010"), leg=Leg.EXIT, reduce_only=True)
+    leaving = exit_intent(
+        "main", rehearsal.clock.now(), "BTCUSDT", direction=Direction.SHORT, quantity=Decimal("0.010")
+    )
 
     await rehearsal.account.place(leaving)
 

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.domain import errors
 from shared.domain.errors import (
     NotAuthorised,
     OutcomeUnknown,
@@ -16,64 +15,13 @@ from shared.domain.errors import (
     VenueError,
     VenueUnreachable,
 )
-from shared.exchange.failures import CODES, Call, answer_of, venue_failures
+from shared.exchange.failures import CODES, Call, answer_of, element_of, venue_failures
 from shared.exchange.fields import Unreadable
+from tests.exchange.error_codes import ERROR_CODES
 
 NOW = datetime(2025, 6, 15, 15, 6, 40, tzinfo=UTC)
 READ, WRITE = Call("GET", "/fapi/v3/order"), Call("POST", "/fapi/v3/order")
 HTML = "<html><body>Bad Gateway</body></html>"
-
-EXPECTED = {
-    -1000: "OutcomeUnknown",
-    -1001: "OutcomeUnknown",
-    -1002: "NotAuthorised",
-    -1003: "RateLimited",
-    -1006: "OutcomeUnknown",
-    -1007: "OutcomeUnknown",
-    -1011: "NotAuthorised",
-    -1015: "RateLimited",
-    -1016: "OutcomeUnknown",
-    -1021: "ClockSkewed",
-    -1022: "NotAuthorised",
-    -1102: "Refused",
-    -1111: "Refused",
-    -1121: "Refused",
-    -2010: "Refused",
-    -2011: "OrderNotFound",
-    -2013: "OrderNotFound",
-    -2014: "NotAuthorised",
-    -2015: "NotAuthorised",
-    -2018: "InsufficientMargin",
-    -2019: "InsufficientMargin",
-    -2021: "WouldTrigger",
-    -2022: "NothingToReduce",
-    -2024: "NothingToReduce",
-    -2025: "Refused",
-    -2027: "InsufficientMargin",
-    -2028: "InsufficientMargin",
-    -2030: "Refused",
-    -4003: "Refused",
-    -4014: "Refused",
-    -4046: "NoChangeNeeded",
-    -4050: "InsufficientMargin",
-    -4051: "InsufficientMargin",
-    -4052: "NoChangeNeeded",
-    -4054: "NothingToReduce",
-    -4056: "NotAuthorised",
-    -4057: "NotAuthorised",
-    -4059: "NoChangeNeeded",
-    -4061: "PositionModeChanged",
-    -4062: "PositionModeChanged",
-    -4116: "OutcomeUnknown",
-    -4118: "NothingToReduce",
-    -4131: "Refused",
-    -4142: "WouldTrigger",
-    -4164: "Refused",
-    -4225: "ClockSkewed",
-    -5060: "Refused",
-    -5076: "Refused",
-    -9999: "Refused",
-}
 
 
 def reply(status: int, payload: Any, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -87,18 +35,48 @@ def error_of(response: httpx.Response, call: Call) -> VenueError:
     return caught.value
 
 
-@pytest.mark.parametrize("status", [200, 400])
-@pytest.mark.parametrize(("code", "name"), EXPECTED.items())
-def test_each_code_tells_a_writer_what_to_do_next(code: int, name: str, status: int) -> None:
-    error = error_of(reply(status, {"code": code, "msg": "Some words."}), WRITE)
+@pytest.mark.parametrize("spelling", [int, str])
+@pytest.mark.parametrize("status", [200, 400, 401])
+@pytest.mark.parametrize("code", ERROR_CODES)
+def test_each_code_tells_a_writer_what_to_do_next(code: int, status: int, spelling: type) -> None:
+    _, kind = ERROR_CODES[code]
 
-    assert type(error) is getattr(errors, name)
+    error = error_of(reply(status, {"code": spelling(code), "msg": "Some words."}), WRITE)
+
+    assert type(error) is kind
     assert error.code == code
     assert "Some words." in str(error)
 
 
-def test_every_code_we_know_is_among_those_tested() -> None:
-    assert {code for codes in CODES.values() for code in codes} <= EXPECTED.keys()
+@pytest.mark.parametrize("code", ERROR_CODES)
+def test_each_code_means_the_same_to_one_order_of_a_batch(code: int) -> None:
+    _, kind = ERROR_CODES[code]
+
+    failure = element_of({"code": code, "msg": "Some words."})
+
+    assert type(failure) is kind
+    assert failure.code == code
+    assert str(failure) == f"Some words. ({code})"
+
+
+@pytest.mark.parametrize("code", ERROR_CODES)
+def test_each_code_means_the_same_to_a_reader_but_that_nothing_can_have_happened(code: int) -> None:
+    _, kind = ERROR_CODES[code]
+
+    error = error_of(reply(400, {"code": code, "msg": "Some words."}), READ)
+
+    assert type(error) is (VenueUnreachable if kind is OutcomeUnknown else kind)
+
+
+def test_the_table_holds_every_code_that_is_more_than_a_refusal() -> None:
+    told = {code: kind for kind, codes in CODES.items() for code in codes}
+
+    assert told == {code: kind for code, (_, kind) in ERROR_CODES.items() if kind is not Refused}
+
+
+@pytest.mark.parametrize("payload", [{"orderId": 1, "code": 200}, {"orderId": 1}, [], None, "-2011"])
+def test_what_carries_no_error_code_is_no_failure_of_an_order_of_a_batch(payload: Any) -> None:
+    assert element_of(payload) is None
 
 
 @pytest.mark.parametrize("code", CODES[OutcomeUnknown])
@@ -106,7 +84,7 @@ def test_a_read_with_an_unknown_outcome_may_just_be_asked_again(code: int) -> No
     assert type(error_of(reply(400, {"code": code, "msg": "?"}), READ)) is VenueUnreachable
 
 
-@pytest.mark.parametrize("words", ["No agent found", "Signature check failed"])
+@pytest.mark.parametrize("words", ["No agent found", "Signature check failed", "Invalid signature."])
 def test_an_unknown_error_that_names_the_signer_is_about_the_credentials(words: str) -> None:
     assert type(error_of(reply(400, {"code": -1000, "msg": words}), WRITE)) is NotAuthorised
 
@@ -139,6 +117,11 @@ def test_a_read_whose_answer_tells_nothing_may_be_asked_again(response: httpx.Re
 
     assert type(error) is VenueUnreachable
     assert str(error).startswith("GET /fapi/v3/order: HTTP ")
+
+
+def test_a_reader_whom_nobody_knows_is_told_so_by_the_status_too() -> None:
+    assert type(error_of(reply(401, HTML), READ)) is NotAuthorised
+    assert type(error_of(reply(401, HTML), WRITE)) is OutcomeUnknown
 
 
 def test_a_path_that_does_not_exist_is_not_asked_for_again() -> None:

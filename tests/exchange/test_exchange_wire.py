@@ -232,41 +232,6 @@ def test_an_income_without_a_number_is_unreadable(samples: dict[str, Any], numbe
         account_wire.read_incomes([{**samples["income"][0], "tranId": number}])
 
 
-def test_an_entry_is_written_as_a_market_order_whose_result_we_want() -> None:
-    intent = an_intent(quantity=D("1E+2"))
-
-    assert account_wire.write_order(intent, hedged=False) == {
-        "symbol": "BTCUSDT",
-        "side": "BUY",
-        "type": "MARKET",
-        "quantity": "100",
-        "newClientOrderId": intent.client_order_id,
-        "newOrderRespType": "RESULT",
-    }
-
-
-def test_a_stop_without_a_size_is_written_as_closing_the_position_at_a_mark_price() -> None:
-    intent = an_intent(
-        leg=Leg.STOP, side=Side.SELL, type=OrderType.STOP_MARKET, quantity=None, stop_price=D("0.00000010")
-    )
-
-    written = account_wire.write_order(intent, hedged=False)
-
-    assert (written["type"], written["closePosition"]) == ("STOP_MARKET", "true")
-    assert (written["stopPrice"], written["workingType"]) == ("0.00000010", "MARK_PRICE")
-    assert "quantity" not in written
-    assert "reduceOnly" not in written
-
-
-def test_an_exit_is_written_as_reduce_only_or_in_hedge_mode_as_of_its_position() -> None:
-    leaving = an_intent(leg=Leg.EXIT, side=Side.SELL, reduce_only=True)
-
-    one_way, hedged = account_wire.write_order(leaving, hedged=False), account_wire.write_order(leaving, hedged=True)
-
-    assert (one_way["reduceOnly"], one_way.get("positionSide")) == ("true", None)
-    assert (hedged.get("reduceOnly"), hedged["positionSide"]) == (None, "LONG")
-
-
 @pytest.mark.parametrize(("told", "side"), [("BOTH", None), ("LONG", Direction.LONG), ("SHORT", Direction.SHORT)])
 def test_orders_and_trades_tell_their_position_side(samples: dict[str, Any], told: str, side: Direction | None) -> None:
     assert account_wire.read_order({**samples["order"], "positionSide": told}).position_side is side
