@@ -102,7 +102,7 @@ async def test_a_read_that_was_answered_is_not_asked_again(venue: Any, answer: A
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("method", ["POST", "DELETE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_a_write_is_sent_once_whatever_comes_back(
     venue: Any, method: str, lost: Any, error: type[VenueError]
 ) -> None:
@@ -126,23 +126,24 @@ async def test_a_write_that_hangs_may_have_happened(venue: Any, monkeypatch: pyt
     assert hanging.requests == 1
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 async def test_a_wallet_s_request_arrives_byte_for_byte_as_signed(venue: Any, method: str) -> None:
     venue.answer(f"{method} /fapi/v3/order", {})
 
     await send(venue, method, WALLET)
 
     (received,) = venue.received
-    content = received.body if method == "POST" else received.query
-    assert (received.query if method == "POST" else received.body) == b""
+    in_body = method in {"POST", "PUT"}
+    content = received.body if in_body else received.query
+    assert (received.query if in_body else received.body) == b""
     message, _, signature = content.decode().rpartition("&signature=0x")
     assert message.startswith("newClientOrderId=a%3Ab%2Fc+d%2Be%252F&nonce=")
     assert signature == WalletSigner(WALLET).signature(message)
-    if method == "POST":
+    if in_body:
         assert received.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 async def test_a_key_s_request_arrives_byte_for_byte_as_signed(venue: Any, method: str) -> None:
     venue.answer(f"{method} /fapi/v1/order", {})
 

@@ -1,12 +1,18 @@
 """Signatures are those that the exchange published, that an independent library makes, and that arrive unchanged."""
 
-import secrets
+import hashlib
+import hmac
+import string
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from coincurve import PrivateKey, PublicKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.domain.errors import NotAuthorised
 from shared.exchange.auth import ApiKey, KeySigner, Nonces, SignerWallet, WalletSigner, signer_for
@@ -82,24 +88,71 @@ def test_a_wallet_knows_its_address() -> None:
     assert WalletSigner(SignerWallet("22" * 32)).address == USER
 
 
-def test_an_independent_library_signs_the_same() -> None:
-    for _ in range(20):
-        key, message, chain_id = secrets.token_hex(32), secrets.token_urlsafe(60), secrets.choice((1666, 714))
-        typed = encode_typed_data(
-            domain_data={
-                "name": "AsterSignTransaction",
-                "version": "1",
-                "chainId": chain_id,
-                "verifyingContract": "0x" + "0" * 40,
-            },
-            message_types={"Message": [{"name": "msg", "type": "string"}]},
-            message_data={"msg": message},
-        )
+PARAMS = st.dictionaries(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    st.text(st.characters(exclude_categories=["Cs"])) | st.text("!*'();:@&=+$,/?#[]%-_.~ \"{}<>|\\^`\n\t\x00"),
+)
+KEYS = st.integers(1, 2**252).map(lambda number: f"{number:064x}")
 
-        signer = WalletSigner(SignerWallet(key, chain_id=chain_id))
 
-        assert signer.signature(message) == Account.sign_message(typed, key).signature.hex()
-        assert signer.address == Account.from_key(key).address
+@settings(max_examples=60, deadline=None)
+@given(params=PARAMS, key=KEYS, chain_id=st.sampled_from([1666, 714]))
+def test_an_independent_library_signs_the_same_whatever_is_sent(
+    params: dict[str, str], key: str, chain_id: int
+) -> None:
+    signer = WalletSigner(SignerWallet(key, chain_id=chain_id))
+
+    message, _, signature = signer.sign(params, NOW).content.rpartition("&signature=0x")
+
+    assert signature == Account.sign_message(typed(message, chain_id), key).signature.hex()
+    assert signer.address == Account.from_key(key).address
+    assert set(message) <= set(string.ascii_letters + string.digits + "&=%+-_.~")
+    sent = parse_qsl(message, keep_blank_values=True)
+    assert sent[: len(params)] == list(params.items())
+    assert [name for name, _ in sent[len(params) :]] == ["nonce", "signer"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(params=PARAMS, secret=st.text(min_size=1))
+def test_a_secret_signs_whatever_is_sent(params: dict[str, str], secret: str) -> None:
+    signed = KeySigner(ApiKey("key", secret)).sign(params, NOW)
+
+    message, _, signature = signed.content.rpartition("&signature=")
+    assert signature == hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
+    assert parse_qsl(message, keep_blank_values=True)[: len(params)] == list(params.items())
+
+
+@pytest.mark.parametrize(
+    ("message", "chain_id", "digest"),
+    [
+        (AN_ORDER, 1666, "389d9e72e6215a6f7f31d144f5618f08537cad0c269a53dc5a4833d4209180ff"),
+        (AN_ORDER, 714, "a410a4695058ad5076f8289189081371d9f74847e97f36833f64b1557e4d63c8"),
+        (A_BALANCE, 1666, "e978968f75247d270f7d670289fb0aaaf5382815cfbbfb191cdded0d85ac8002"),
+        (A_BATCH, 1666, "85a6cfb5ab5f0b61da23a16326ab5badb516faacd406ae77032e15b3ebf57f90"),
+    ],
+)
+def test_a_signature_is_of_the_known_digest_and_tells_its_signer(message: str, chain_id: int, digest: str) -> None:
+    signer = WalletSigner(SignerWallet(SIGNER_KEY, USER, chain_id))
+    signature = bytes.fromhex(signer.signature(message))
+
+    recovered = PublicKey.from_signature_and_message(
+        signature[:64] + bytes([signature[64] - 27]), bytes.fromhex(digest), hasher=None
+    )
+
+    assert recovered == PrivateKey(bytes.fromhex(SIGNER_KEY[2:])).public_key
+
+
+def typed(message: str, chain_id: int) -> Any:
+    return encode_typed_data(
+        domain_data={
+            "name": "AsterSignTransaction",
+            "version": "1",
+            "chainId": chain_id,
+            "verifyingContract": "0x" + "0" * 40,
+        },
+        message_types={"Message": [{"name": "msg", "type": "string"}]},
+        message_data={"msg": message},
+    )
 
 
 def test_a_wallet_signs_exactly_what_it_sends() -> None:
