@@ -90,7 +90,7 @@ def read_quotes(payload: Any, symbols: Iterable[str]) -> dict[str, Quote]:
     """Read those *symbols* that `premiumIndex` tells of, be it one object or a list; without open interest."""
     wanted = set(symbols)
     rows = as_rows(payload if isinstance(payload, list) else [payload])
-    return {row["symbol"]: _quote(row) for row in rows if row.get("symbol") in wanted}
+    return {row["symbol"]: _quote(row) for row in rows if str(row.get("symbol")) in wanted}
 
 
 def _quote(row: Row) -> Quote:

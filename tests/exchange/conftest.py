@@ -1,6 +1,7 @@
 """A venue that answers as it was told and keeps every request as it arrived, and clients that speak to it."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
@@ -20,6 +21,8 @@ from shared.exchange.account import AsterExchange
 from shared.exchange.auth import Credentials, SignerWallet, signer_for
 from shared.exchange.client import AsterClient
 from shared.exchange.market import AsterMarketData
+from tests.exchange import rehearsal as rehearsing
+from tests.exchange.rehearsal import Rehearsal, rehearsed
 
 SAMPLES = json.loads((Path(__file__).parent / "samples.json").read_text())
 NOW = datetime(2025, 6, 15, 12, 0, 5, tzinfo=UTC)
@@ -113,3 +116,16 @@ def venue() -> FakeVenue:
 @pytest.fixture
 def samples() -> Any:
     return SAMPLES
+
+
+@pytest.fixture
+async def rehearsal() -> AsyncIterator[Rehearsal]:
+    async with rehearsed(rehearsing.WALLET) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[rehearsing.WALLET, rehearsing.KEY], ids=["wallet", "key"])
+async def either(request: pytest.FixtureRequest) -> AsyncIterator[Rehearsal]:
+    """As signed by each generation of credentials."""
+    async with rehearsed(request.param) as opened:
+        yield opened
