@@ -18,7 +18,7 @@ from shared.domain.order import Intent, Leg, OrderType, Side
 from shared.domain.position import Direction
 from shared.domain.protection import protective_intent
 from shared.exchange.account import AsterExchange, open_exchange
-from shared.exchange.auth import ApiKey, Credentials, SignerWallet, WalletSigner
+from shared.exchange.auth import MAINNET_CHAIN, ApiKey, Credentials, SignerWallet, WalletSigner
 from shared.exchange.market import AsterMarketData, open_market
 
 WALLET = SignerWallet("0x" + "44" * 32)
@@ -103,11 +103,11 @@ async def served(app: Any) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def rehearsed(credentials: Credentials) -> AsyncIterator[Rehearsal]:
+async def rehearsed(credentials: Credentials, *, chain: int = MAINNET_CHAIN) -> AsyncIterator[Rehearsal]:
     venue = Venue(synthetic_market(symbols=("BTCUSDT", "ETHUSDT")), balance=BALANCE)
     venue.open_account(KEY.key, secret=KEY.secret)
     clock = SteppedClock(moment(venue.now))
-    app, paths = create_app(venue), []
+    app, paths = create_app(venue, chain=chain), []
 
     async def recorded(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

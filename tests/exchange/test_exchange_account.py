@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
-from shared.domain.errors import OrderNotFound, OutcomeUnknown, PositionModeChanged, VenueError, VenueUnreachable
+from shared.domain.errors import (
+    NotAuthorised,
+    OrderNotFound,
+    OutcomeUnknown,
+    PositionModeChanged,
+    VenueError,
+    VenueUnreachable,
+)
 from shared.domain.order import Intent, Leg, OrderState, OrderType, Side
 from shared.domain.position import Direction
-from shared.exchange.auth import ApiKey
+from shared.exchange.auth import TESTNET_CHAIN, ApiKey, Credentials
+from tests.exchange.conftest import WALLET
 
 ACCOUNT, RISK = "GET /fapi/v3/accountWithJoinMargin", "GET /fapi/v3/positionRisk"
 MODE, PLACE = "GET /fapi/v3/positionSide/dual", "POST /fapi/v3/order"
@@ -165,6 +173,40 @@ async def test_a_key_of_the_older_generation_uses_the_older_paths(venue: Any, sa
     holdings = await venue.account(ApiKey("k", "s")).holdings()
 
     assert holdings.positions == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ((401, {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}), "-2015"),
+        ((401, {"code": -2014, "msg": "API-key format invalid."}), "-2014"),
+        ((400, {"code": -1000, "msg": "No agent found"}), "No agent found"),
+        ((400, {"code": -1000, "msg": "Signature check failed"}), "Signature check failed"),
+        ((400, {"code": -1022, "msg": "Signature for this request is not valid."}), "-1022"),
+        ((401, "<html>"), "HTTP 401"),
+        ((404, "<html>"), "HTTP 404"),
+    ],
+)
+@pytest.mark.parametrize("credentials", [WALLET, replace(WALLET, chain_id=TESTNET_CHAIN), ApiKey("the-key", "s")])
+async def test_whom_the_exchange_does_not_know_is_told_what_to_check(
+    venue: Any, credentials: Credentials, answer: Any, told: str
+) -> None:
+    venue.answer(ACCOUNT, answer)
+    venue.answer("GET /fapi/v4/account", answer)
+
+    with pytest.raises(NotAuthorised, match="check that the key is this account's") as refusal:
+        await venue.account(credentials).verify_identity()
+
+    assert told in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert len(venue.received) == 1
+
+
+async def test_an_account_that_may_not_trade_is_refused_at_the_start(venue: Any, samples: Any) -> None:
+    venue.answer(ACCOUNT, samples["accountWithJoinMargin"] | {"canTrade": False})
+
+    with pytest.raises(NotAuthorised, match="its account may not trade"):
+        await venue.account().verify_identity()
 
 
 async def test_an_order_that_nobody_knows_is_none_and_no_error(venue: Any) -> None:

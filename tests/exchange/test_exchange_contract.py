@@ -26,7 +26,7 @@ from shared.domain.protection import exit_intent
 from shared.exchange.account import open_exchange
 from shared.exchange.auth import TESTNET_CHAIN, Credentials
 from shared.exchange.market import open_market
-from tests.exchange.rehearsal import BALANCE, KEY, WALLET, Rehearsal, served
+from tests.exchange.rehearsal import BALANCE, KEY, WALLET, Rehearsal, rehearsed, served
 
 
 async def test_an_entry_fills_and_everything_tells_the_same_of_it(either: Rehearsal) -> None:
@@ -204,6 +204,17 @@ async def test_the_wrong_credentials_are_refused_in_one_line(rehearsal: Rehearsa
 
     assert "\n" not in str(refusal.value)
     assert "44444444" not in str(refusal.value)
+
+
+async def test_on_the_test_network_a_key_of_the_main_one_is_refused_and_its_own_is_not() -> None:
+    async with rehearsed(replace(WALLET, chain_id=TESTNET_CHAIN), chain=TESTNET_CHAIN) as rehearsal:
+        await rehearsal.account.verify_identity()
+        order = await rehearsal.account.place(rehearsal.entry("0.010"))
+        async with open_exchange(rehearsal.url, WALLET, rehearsal.clock) as mistaken:
+            with pytest.raises(NotAuthorised, match="on chain 1666: check that the key"):
+                await mistaken.verify_identity()
+
+    assert order.state is OrderState.FILLED
 
 
 @pytest.mark.parametrize("credentials", [WALLET, KEY], ids=["wallet", "key"])
