@@ -1,7 +1,9 @@
 """What the exchange and the network say when something goes wrong, and what that means to a read and to a write."""
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -200,3 +202,16 @@ def test_an_answer_we_cannot_understand_is_an_unknown_outcome_to_a_write_only() 
     with pytest.raises(VenueError, match="unreadable answer") as caught, venue_failures(READ):
         raise Unreadable("side is None, not a text")
     assert type(caught.value) is VenueError
+
+
+def test_the_manual_says_of_each_failure_which_codes_mean_it() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text()
+    rows = [line.split("|") for line in manual.splitlines() if re.match(r"\| `[A-Z]\w+` \|", line)]
+
+    told = {kind.strip("` "): {int(code) for code in re.findall(r"-[0-9]{4}", codes)} for _, kind, *_, codes, _ in rows}
+
+    assert told == {
+        **{kind.__name__: set(codes) for kind, codes in CODES.items()},
+        "VenueUnreachable": set(),
+        "Refused": set(),
+    }
