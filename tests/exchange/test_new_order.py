@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.domain.errors import Refused
 from shared.domain.order import Intent, Leg, OrderType, Side
@@ -163,6 +165,17 @@ def test_what_the_exchange_cannot_take_is_refused_before_it_is_sent(
         an_order(kind, **said)
 
     assert "\n" not in str(refusal.value)
+
+
+@given(
+    quantity=st.decimals(min_value=D("1e-18"), max_value=D("1e18"), allow_nan=False),
+    price=st.decimals(min_value=D("1e-18"), max_value=D("1e18"), allow_nan=False),
+)
+def test_numbers_are_written_exactly_and_in_plain_digits(quantity: Decimal, price: Decimal) -> None:
+    params = an_order(OrderType.LIMIT, quantity=quantity, price=price).params(hedged=False)
+
+    assert (D(params["quantity"]), D(params["price"])) == (quantity, price)
+    assert set(params["quantity"] + params["price"]) <= set("0123456789.")
 
 
 def test_an_intent_is_sent_as_it_was_promised_and_its_trigger_watches_the_mark_price() -> None:
