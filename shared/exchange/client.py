@@ -70,9 +70,17 @@ class AsterClient:
             await self._http.aclose()
 
     async def read(
-        self, name: str, params: Mapping[str, str] | None = None, *, weight: int, into: Callable[[Any], T]
+        self,
+        name: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        weight: int,
+        into: Callable[[Any], T],
+        urgent: bool = False,
     ) -> T:
-        """Ask for *name* and return the answer as *into* reads it. Raises VenueError.
+        """Ask for *name* and return the answer as *into* reads it. Only an *urgent* one may draw on the reserve.
+
+        Raises VenueError.
 
         What got lost is asked again after a pause that doubles each time, less a random part of it.
         """
@@ -83,7 +91,9 @@ class AsterClient:
             async with asyncio.timeout(READ_SECONDS):
                 while True:
                     try:
-                        return await self._send(call, params or {}, weight=weight, patience=READ_SECONDS, into=into)
+                        return await self._send(
+                            call, params or {}, weight=weight, patience=READ_SECONDS, urgent=urgent, into=into
+                        )
                     except (VenueUnreachable, RateLimited) as exc:
                         attempts += 1
                         if attempts == ATTEMPTS or _waits_too_long(exc):

@@ -33,17 +33,20 @@ class PositionMode:
         """Take what somebody saw."""
         self._hedged = hedged
 
-    async def hedged(self, symbol: str | None = None) -> bool:
+    async def hedged(self, symbol: str | None = None, *, urgent: bool = False) -> bool:
         """Return whether it is hedge mode. Raises VenueError when it has to be asked for and no answer comes.
 
-        With a *symbol*, its rows are asked first: they tell it at a sixth of the weight.
+        With a *symbol*, its rows are asked first: they tell it at a sixth of the weight. An *urgent* question goes
+        ahead of others, as the order goes that it is for.
         """
         async with self._asking:
             if self._hedged is None and symbol is not None:
-                rows = await self._client.read("positionRisk", {"symbol": symbol}, weight=5, into=read_positions)
+                rows = await self._client.read(
+                    "positionRisk", {"symbol": symbol}, weight=5, into=read_positions, urgent=urgent
+                )
                 self._hedged = rows.hedged
             if self._hedged is None:
-                self._hedged = await self._client.read("positionSide/dual", weight=30, into=read_hedged)
+                self._hedged = await self._client.read("positionSide/dual", weight=30, into=read_hedged, urgent=urgent)
             return self._hedged
 
     async def explain(self, refusal: PositionModeChanged, believed: bool) -> PositionModeChanged:

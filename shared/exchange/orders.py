@@ -54,7 +54,7 @@ class Orders:
         One that can only reduce goes ahead of others when the request limit runs short. A GTX or FOK order that the
         book has no room for comes back EXPIRED or raises NotFillable, as the exchange likes: nothing was traded.
         """
-        hedged = await self._mode.hedged(order.symbol)
+        hedged = await self._mode.hedged(order.symbol, urgent=order.only_reduces)
         try:
             return await self._client.write(
                 "POST",
@@ -80,9 +80,9 @@ class Orders:
             return []
         ids = [order.client_order_id for order in orders]
         try:
-            hedged = await self._mode.hedged(orders[0].symbol)
-            batch = _compact([order.params(hedged=hedged) for order in orders])
             urgent = all(order.only_reduces for order in orders)
+            hedged = await self._mode.hedged(orders[0].symbol, urgent=urgent)
+            batch = _compact([order.params(hedged=hedged) for order in orders])
             outcomes = await self._client.write(
                 "POST", "batchOrders", {"batchOrders": batch}, weight=5, into=_outcomes_of(ids), urgent=urgent
             )

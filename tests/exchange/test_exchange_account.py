@@ -257,18 +257,17 @@ async def test_an_answer_about_another_order_is_an_unknown_outcome(venue: Any, s
 async def test_what_protects_money_goes_ahead_when_the_limit_runs_short(
     venue: Any, samples: Any, intent: Intent
 ) -> None:
-    venue.answer(ACCOUNT, samples["accountWithJoinMargin"])
     venue.answer(RISK, samples["positionRisk"])
     venue.answer(ORDER, (200, samples["order"], {"X-MBX-USED-WEIGHT-1M": "2000"}))
     venue.answer(PLACE, placed(samples))
     venue.answer("DELETE /fapi/v3/order", samples["cancelled order"])
     account = venue.account()
-    await account.holdings()
     await account.find_order("BTCUSDT", "abc")
 
+    assert (await account.place(intent)).client_order_id == intent.client_order_id
     with pytest.raises(VenueError, match="request limit"):
         await account.place(AN_ENTRY)
-    assert (await account.place(intent)).client_order_id == intent.client_order_id
+    assert venue.slept == []
     assert (await account.cancel("BTCUSDT", "myOrder1")).state is OrderState.CANCELED
 
 
