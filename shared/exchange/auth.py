@@ -83,6 +83,10 @@ class Signer(Protocol):
         """Return *params* in their order, with what proves that they come from us at *now*."""
         ...
 
+    def introduce(self, now: datetime) -> Signed:
+        """Return what tells at *now* who we are, where there is nothing to sign."""
+        ...
+
 
 def signer_for(credentials: Credentials) -> Signer:
     """Return the signer that *credentials* make. Raises NotAuthorised when they cannot be credentials at all."""
@@ -144,6 +148,10 @@ class WalletSigner:
         message = urlencode({**params, "nonce": nonce, **user, "signer": self.address})
         return Signed(f"{message}&signature=0x{self.signature(message)}")
 
+    def introduce(self, now: datetime) -> Signed:
+        """Return a signature of nothing: a wallet has no other way to tell who it is."""
+        return self.sign({}, now)
+
     def signature(self, message: str) -> str:
         """Return r, s and v (27 or 28) of the EIP-712 signature of *message*, as 130 hexadecimal digits."""
         struct = _keccak(_MESSAGE_TYPE + _keccak(message.encode()))
@@ -180,6 +188,10 @@ class KeySigner:
         timestamp = (now - EPOCH) // timedelta(milliseconds=1)
         message = urlencode({**params, "recvWindow": window, "timestamp": timestamp})
         return Signed(f"{message}&signature={self.signature(message)}", self._headers)
+
+    def introduce(self, now: datetime) -> Signed:
+        """Return the key alone: the exchange wants no more."""
+        return Signed("", self._headers)
 
     def signature(self, message: str) -> str:
         """Return the HMAC-SHA256 of *message* in lower-case hexadecimal digits."""

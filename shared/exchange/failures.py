@@ -79,6 +79,8 @@ class Call:
 
     method: str
     path: str
+    signed: bool = True
+    """False where a key need only be shown."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

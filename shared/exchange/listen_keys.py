@@ -21,12 +21,12 @@ class ListenKeys:
 
     async def make(self) -> str:
         """Return the key of the account, made if there is none."""
-        return await self._client.write("POST", "listenKey", {}, into=read_listen_key)
+        return await self._client.write("POST", "listenKey", {}, into=read_listen_key, signed=False)
 
     async def keep(self) -> bool:
         """Let the key live for another hour; False when there is none any more, and one has to be made."""
         try:
-            await self._client.write("PUT", "listenKey", {}, into=as_row)
+            await self._client.write("PUT", "listenKey", {}, into=as_row, signed=False)
         except Refused as exc:
             if exc.code == _NO_SUCH_KEY:
                 return False
@@ -35,4 +35,4 @@ class ListenKeys:
 
     async def close(self) -> None:
         """Let the key die, and with it every stream that was opened with it."""
-        await self._client.write("DELETE", "listenKey", {}, into=as_row)
+        await self._client.write("DELETE", "listenKey", {}, into=as_row, signed=False)

@@ -197,3 +197,15 @@ async def test_a_listen_key_is_made_kept_and_closed(venue: Any) -> None:
     with pytest.raises(Refused, match="-1100"):
         await keys.keep()
     await keys.close()
+
+
+async def test_a_key_shows_itself_for_a_stream_and_signs_nothing_and_a_wallet_signs(venue: Any) -> None:
+    venue.answer("POST /fapi/v1/listenKey", {"listenKey": "pqia91"})
+    venue.answer(f"POST {KEY}", {"listenKey": "pqia91"})
+
+    await venue.account(ApiKey("the-key", "s")).listen_keys.make()
+    await venue.account().listen_keys.make()
+
+    by_key, by_wallet = venue.received
+    assert (by_key.headers["x-mbx-apikey"], by_key.query + by_key.body) == ("the-key", b"")
+    assert by_wallet.params.keys() == {"nonce", "signer", "signature"}
