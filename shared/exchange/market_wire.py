@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from shared.domain.instrument import Instrument
@@ -56,9 +57,18 @@ def _instrument(symbol: str, row: Row) -> Instrument:
         max_market_quantity=min(decimal(lot, "maxQty"), decimal(market_lot, "maxQty")),
         min_notional=decimal(as_row(filters.get("MIN_NOTIONAL")), "notional"),
     )
-    if instrument.tick_size <= 0 or instrument.step_size <= 0:
+    finest_step = min(decimal(lot, "stepSize"), decimal(market_lot, "stepSize"))
+    if instrument.tick_size <= 0 or finest_step <= 0:
         raise Unreadable("a tick or step size of zero")
+    # Sizes are whole steps from zero on: so they are whole steps from the smallest on too, as the exchange counts them.
+    if not (_whole(instrument.step_size, finest_step) and _whole(instrument.min_quantity, instrument.step_size)):
+        raise Unreadable("steps that do not fit the smallest quantity, or each other")
     return instrument
+
+
+def _whole(value: Decimal, step: Decimal) -> bool:
+    """Say whether *value* is so many whole steps, however many: Decimal's own remainder gives up at 28 digits."""
+    return (Fraction(value) / Fraction(step)).denominator == 1
 
 
 def read_candles(payload: Any, *, closed_by: datetime) -> list[Candle]:

@@ -82,6 +82,38 @@ def test_a_contract_we_cannot_read_is_left_out_and_the_others_are_not(samples: d
     market_wire.log.removeHandler(caplog.handler)
 
 
+@pytest.mark.parametrize(
+    ("lot", "market_lot", "fits"),
+    [
+        (("0.001", "0.001"), ("0.001", "0.001"), True),
+        (("0.001", "0.001"), ("0.01", "0.01"), True),
+        (("0.001", "0.002"), ("0.001", "0.005"), True),
+        (("0.001", "0.0015"), ("0.001", "0.0015"), False),  # the exchange's grid would not be ours
+        (("0.002", "0.006"), ("0.003", "0.006"), False),  # no step is both
+        (("0", "0.001"), ("0.001", "0.001"), False),
+    ],
+)
+def test_a_contract_whose_sizes_lie_on_no_common_grid_is_left_out(
+    samples: dict[str, Any], lot: tuple[str, str], market_lot: tuple[str, str], fits: bool
+) -> None:
+    def with_sizes(name: str) -> dict[str, Any]:
+        symbol = samples["exchangeInfo"]["symbols"][0]
+        sizes = {"LOT_SIZE": lot, "MARKET_LOT_SIZE": market_lot}
+        told = [
+            {**entry, "stepSize": sizes[entry["filterType"]][0], "minQty": sizes[entry["filterType"]][1]}
+            if entry["filterType"] in sizes
+            else entry
+            for entry in symbol["filters"]
+        ]
+        return {**symbol, "symbol": name, "filters": told}
+
+    other = samples["exchangeInfo"]["symbols"][1]
+
+    instruments = market_wire.read_instruments({"symbols": [with_sizes("ODDUSDT"), other]})
+
+    assert ("ODDUSDT" in instruments) is fits
+
+
 def test_an_exchange_without_contracts_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="no contract"):
         market_wire.read_instruments({"symbols": []})
