@@ -347,6 +347,17 @@ async def test_leverage_that_no_bracket_allows_is_refused(rehearsal: Rehearsal) 
         await rehearsal.account.set_leverage("BTCUSDT", 126)
 
 
+async def test_the_key_of_the_stream_is_one_until_it_is_closed(either: Rehearsal) -> None:
+    keys = either.account.listen_keys
+
+    key = await keys.make()
+
+    assert await keys.make() == key
+    assert await keys.keep()
+    await keys.close()
+    assert not await keys.keep()
+
+
 async def test_the_example_of_the_manual_trades(either: Rehearsal) -> None:
     manual = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text()
     example = manual.partition("```python\n")[2].partition("```")[0]
