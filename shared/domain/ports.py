@@ -1,6 +1,6 @@
 """What the stages need from the world outside: few and small promises, so that each can have a twin in memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
@@ -64,8 +64,8 @@ class Exchange(Protocol):
         """Return the balance and the open positions."""
         ...
 
-    async def open_orders(self) -> Sequence[VenueOrder]:
-        """Return every resting order, whoever placed it."""
+    async def open_orders(self, symbols: Collection[str], *, elsewhere: bool = False) -> Sequence[VenueOrder]:
+        """Return every resting order in *symbols*, whoever placed it; *elsewhere* too, but there only now and then."""
         ...
 
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:

@@ -34,7 +34,7 @@ OWN_PART = 10
 """A process alone makes do with this part of the limit while the shared account does not answer."""
 PATIENCE_SECONDS = 1.0
 """For the shared account's answer."""
-_POLL_SECONDS = 1.0  # market time may run faster than ours, so a wait looks at the clock again and again
+_POLL_SECONDS = 0.25  # market time may run faster than ours, so a wait looks at the clock again and again
 _MINUTE = timedelta(minutes=1)
 _KINDS = {"REQUEST_WEIGHT": "weight", "ORDERS": "orders"}
 
