@@ -1,10 +1,12 @@
 """A nonce is the exchange's time, grows, and is given out once: by any thread and process, and by a clock that errs."""
 
+import random
 import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from emulators.aster import auth as emulated
 from shared.domain.errors import DatabaseUnavailable, VenueUnreachable
 from shared.domain.nonce import LANE_SECONDS, LANES, first_nonce, microseconds
 from shared.exchange.auth import SEND_WINDOW, Nonces
@@ -182,3 +184,20 @@ async def test_a_process_that_ends_leaves_its_lane() -> None:
 
     assert lanes.holders == {0: "nobody"}
     assert lanes.asked == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_the_exchange_takes_the_nonces_of_four_processes_that_sign_for_one_account(seed: int) -> None:
+    """Each is 20 ms wrong about the time, answers take up to a second, and bursts are of twenty requests at once."""
+    dice, lanes, kept = random.Random(seed), Lanes(), emulated.Nonces()
+    processes = [(await a_process(lanes), dice.uniform(-0.02, 0.02)) for _ in range(4)]
+    sent: list[tuple[datetime, int]] = []
+    for seconds in sorted(dice.uniform(0, 60) for _ in range(100)):
+        moment = NOW + seconds * SECOND
+        nonces, error = dice.choice(processes)
+        for _ in range(20):
+            arrival = moment + dice.uniform(0, 1) * SECOND
+            sent.append((arrival, nonces.take("signer", moment + error * SECOND)))
+
+    for _, nonce in sorted(sent):
+        kept.use(nonce)  # raises when it is used or expired
