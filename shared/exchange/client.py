@@ -20,7 +20,7 @@ from shared.domain.errors import ClockSkewed, RateLimited, VenueError, VenueUnre
 from shared.domain.ports import Clock
 from shared.exchange.auth import NONCES, Signed, Signer, current_path
 from shared.exchange.failures import Call, answer_of, venue_failures
-from shared.exchange.limits import Sleep, order_budget, read_limits, weight_budget
+from shared.exchange.limits import Sleep, learn_limits, order_budget, weight_budget
 
 T = TypeVar("T")
 
@@ -62,8 +62,9 @@ class AsterClient:
             base_url=base_url, transport=transport, limits=_LIMITS, timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=5.0)
         )
         self._owns_transport = transport is None
-        self._weights = weight_budget(base_url, transport)
-        self._orders = order_budget(base_url, transport, signer.name) if signer else None
+        self._where = (base_url, transport)
+        self._weights = weight_budget(*self._where)
+        self._orders = order_budget(*self._where, signer.name) if signer else None
         self._ordinary = asyncio.Semaphore(_FOR_OTHERS)
         self._clock = clock
         self._signer = signer
@@ -153,12 +154,12 @@ class AsterClient:
         if self._signer:
             await self._clock.assure()
             await NONCES.ready(self._clock.now())
+        for budget, amount in ((self._orders, orders), (self._weights, weight)):
+            if budget and amount:
+                minute = await budget.reserve(
+                    amount, clock=self._clock, sleep=self._sleep, patience=patience, urgent=urgent
+                )
         async with nullcontext() if urgent else self._ordinary:
-            for budget, amount in ((self._orders, orders), (self._weights, weight)):
-                if budget and amount:
-                    minute = await budget.reserve(
-                        amount, clock=self._clock, sleep=self._sleep, patience=patience, urgent=urgent
-                    )
             request = self._request(call, params)
             with venue_failures(call):
                 async with asyncio.timeout(ATTEMPT_SECONDS):
@@ -192,9 +193,7 @@ class AsterClient:
 
     def _answer(self, response: httpx.Response, call: Call) -> Any:
         payload = answer_of(response, call, self._clock.now())
-        for kind, limit in read_limits(payload).items():
-            if kind == "weight":
-                self._weights.learn_limit(limit)
+        learn_limits(*self._where, payload)
         return payload
 
     def _learn(self, response: httpx.Response, minute: datetime, orders: int) -> None:

@@ -36,7 +36,6 @@ PATIENCE_SECONDS = 1.0
 """For the shared account's answer."""
 _POLL_SECONDS = 0.25  # market time may run faster than ours, so a wait looks at the clock again and again
 _MINUTE = timedelta(minutes=1)
-_KINDS = {"REQUEST_WEIGHT": "weight", "ORDERS": "orders"}
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -58,8 +57,8 @@ class Budget:
         self._told: tuple[datetime | None, int] = (None, 0)
         self._closed_until: datetime | None = None
         self._others_know = True
-        self._full: tuple[int, datetime] | None = None
-        """The slice in which nothing was granted, and when something may be."""
+        self._full: tuple[int, int, datetime] | None = None
+        """The slice in which how much was not granted, and when it may be."""
         self._silent_in: int | None = None
         """The slice in which the shared account did not answer: it is asked again in the next."""
 
@@ -94,10 +93,6 @@ class Budget:
         self._told = (minute, max(used, before) if known == minute else used)
         if self._told[1] + self._left > ordinary_room(self.limit):
             self._give_back()  # others at our address use more than we knew
-
-    def learn_limit(self, limit: int) -> None:
-        """Take the exchange's word for how much it allows in a minute."""
-        self.limit = limit
 
     async def close(self, seconds: float, *, clock: Clock) -> None:
         """Let nothing through for so long, and be careful afterwards: the exchange has refused us.
@@ -142,8 +137,10 @@ class Budget:
     async def _draw(self, weight: int, clock: Clock, *, urgent: bool) -> float:
         """Draw a share that holds *weight* and return 0, or return in how many seconds there may be one."""
         now = clock.now()
-        if self._full is not None and self._full[0] == slice_of(now) and not urgent:
-            return max(0.001, (self._full[1] - now).total_seconds())
+        if self._full is not None and not urgent:
+            refused_in, refused, until = self._full
+            if refused_in == slice_of(now) and refused <= weight and now < until:
+                return (until - now).total_seconds()
         self._give_back()
         minute, told = self._told
         report = Report(
@@ -158,7 +155,8 @@ class Budget:
         if grant.closed_for and clock.is_set:
             self._closed_until = now + timedelta(seconds=grant.closed_for)
         self._slice, self._left = slice_of(now), grant.amount
-        self._full = (self._slice, now + timedelta(seconds=grant.wait)) if grant.wait and not urgent else None
+        if grant.wait and not urgent:
+            self._full = (self._slice, weight, now + timedelta(seconds=grant.wait))
         return grant.wait
 
     async def _settle(self, report: Report, *, is_set: bool) -> Grant:
@@ -199,19 +197,17 @@ class Budget:
             self._left = 0
 
 
-def read_limits(payload: Any) -> dict[str, int]:
-    """Return what `exchangeInfo` says is allowed in a minute: of "weight", and of "orders"."""
-    rows = payload.get("rateLimits") if isinstance(payload, dict) else None
-    found = {}
-    for row in rows if isinstance(rows, list) else ():
-        known = isinstance(row, dict) and (row.get("interval"), row.get("intervalNum")) == ("MINUTE", 1)
-        if known and row.get("rateLimitType") in _KINDS and type(row.get("limit")) is int and row["limit"] > 0:
-            found[_KINDS[row["rateLimitType"]]] = row["limit"]
-    return found
-
-
 def _minute_of(now: datetime) -> datetime:
     return now.replace(second=0, microsecond=0)
+
+
+class _Budgets:
+    """What one process may use at one address of the exchange."""
+
+    def __init__(self) -> None:
+        self.weight = Budget(WEIGHT_A_MINUTE)
+        self.orders: dict[str, Budget] = {}
+        self.orders_a_minute = ORDERS_A_MINUTE
 
 
 class _Process:
@@ -219,18 +215,39 @@ class _Process:
 
 
 _PROCESS = _Process()
-_BUDGETS: WeakKeyDictionary[object, dict[str, Budget]] = WeakKeyDictionary()
+_BUDGETS: WeakKeyDictionary[object, dict[str, _Budgets]] = WeakKeyDictionary()
 
 
 def weight_budget(base_url: str, transport: httpx.AsyncBaseTransport | None) -> Budget:
     """Return the process's budget of request weight at *base_url*. A transport that was handed in has its own."""
-    return _budget(transport, base_url.rstrip("/"), WEIGHT_A_MINUTE)
+    return _budgets(base_url, transport).weight
 
 
 def order_budget(base_url: str, transport: httpx.AsyncBaseTransport | None, signer: str) -> Budget:
     """Return the process's budget of orders for the account that *signer* signs for."""
-    return _budget(transport, f"{base_url.rstrip('/')} orders of {signer}", ORDERS_A_MINUTE)
+    budgets = _budgets(base_url, transport)
+    return budgets.orders.setdefault(signer, Budget(budgets.orders_a_minute))
 
 
-def _budget(transport: httpx.AsyncBaseTransport | None, name: str, limit: int) -> Budget:
-    return _BUDGETS.setdefault(transport or _PROCESS, {}).setdefault(name, Budget(limit))
+def learn_limits(base_url: str, transport: httpx.AsyncBaseTransport | None, payload: Any) -> None:
+    """Take the exchange's word for what it allows, if *payload* is its `exchangeInfo`."""
+    budgets, limits = _budgets(base_url, transport), read_limits(payload)
+    budgets.weight.limit = limits.get("REQUEST_WEIGHT", budgets.weight.limit)
+    budgets.orders_a_minute = limits.get("ORDERS", budgets.orders_a_minute)
+    for budget in budgets.orders.values():
+        budget.limit = budgets.orders_a_minute
+
+
+def read_limits(payload: Any) -> dict[str, int]:
+    """Return what `exchangeInfo` says is allowed in a minute, by its name for it; nothing of any other payload."""
+    rows = payload.get("rateLimits") if isinstance(payload, dict) else None
+    found = {}
+    for row in rows if isinstance(rows, list) else ():
+        known = isinstance(row, dict) and (row.get("interval"), row.get("intervalNum")) == ("MINUTE", 1)
+        if known and type(row.get("limit")) is int and row["limit"] > 0:
+            found[str(row.get("rateLimitType"))] = row["limit"]
+    return found
+
+
+def _budgets(base_url: str, transport: httpx.AsyncBaseTransport | None) -> _Budgets:
+    return _BUDGETS.setdefault(transport or _PROCESS, {}).setdefault(base_url.rstrip("/"), _Budgets())

@@ -13,7 +13,7 @@ from shared.domain.errors import ClockSkewed, DatabaseUnavailable, RateLimited
 from shared.exchange import limits
 from shared.exchange.auth import SignerWallet
 from shared.exchange.client import WALL_SECONDS, AsterClient
-from shared.exchange.limits import ORDERS_A_MINUTE, SHARE, WEIGHT_A_MINUTE, Budget, read_limits, weight_budget
+from shared.exchange.limits import ORDERS_A_MINUTE, SHARE, WEIGHT_A_MINUTE, Budget, read_limits
 
 NOW = datetime(2025, 6, 15, 12, 0, 5, tzinfo=UTC)
 ORDINARY = ordinary_room(WEIGHT_A_MINUTE)
@@ -322,16 +322,17 @@ async def test_too_many_orders_of_one_account_close_nothing_for_the_others(venue
     assert venue.calls() == [ORDER, TIME, ORDER]
 
 
-async def test_the_exchange_says_what_it_allows(venue: Any, samples: Any) -> None:
-    limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 100}
-    venue.answer("GET /fapi/v3/exchangeInfo", {"rateLimits": [limit]})
-    venue.answer(TIME, {})
-    client = venue.client()
+async def test_the_exchange_says_what_it_allows(venue: Any) -> None:
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 100}
+    orders = {**weight, "rateLimitType": "ORDERS", "limit": 50}
+    venue.answer("GET /fapi/v3/exchangeInfo", {"rateLimits": [weight, orders]})
+    client = venue.client(WALLET)
 
-    await client.read("exchangeInfo", weight=1, into=lambda payload: payload)
+    await venue.client().read("exchangeInfo", weight=1, into=lambda payload: payload)
 
-    assert weight_budget("http://venue", venue.transport).limit == 100
-    assert read_limits({"rateLimits": [limit, {**limit, "interval": "DAY"}, 7, {}]}) == {"weight": 100}
+    assert (client._weights.limit, client._orders.limit) == (100, 50)
+    assert venue.client(SignerWallet("0x" + "22" * 32))._orders.limit == 50
+    assert read_limits({"rateLimits": [weight, {**weight, "interval": "DAY"}, 7, {}]}) == {"REQUEST_WEIGHT": 100}
     assert read_limits([]) == read_limits({"rateLimits": None}) == {}
 
 
@@ -364,3 +365,34 @@ class Slow(httpx.AsyncBaseTransport):
             await self.let_go.wait()
         self.answered.append(request.url.path)
         return httpx.Response(200, json={})
+
+
+async def test_what_is_too_much_for_one_request_may_do_for_a_smaller_one(shared: Shared, process: Process) -> None:
+    await process.use(ORDINARY - 10)
+    with pytest.raises(RateLimited):
+        await process.use(40)
+
+    await process.use(10)
+
+    assert shared.account.used() == ORDINARY
+
+
+async def test_an_order_is_refused_at_once_though_reads_wait_for_the_limit(venue: Any) -> None:
+    venue.answer(TIME, (200, {}, {"X-MBX-USED-WEIGHT-1M": str(ORDINARY)}), {})
+    client = venue.client(WALLET)
+    await client.read("time", weight=1, into=lambda payload: payload)
+    gate = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        await gate.wait()
+
+    client._sleep = sleep
+    reads = [asyncio.create_task(client.read("time", weight=1, into=lambda payload: payload)) for _ in range(50)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(RateLimited):
+        await client.write("POST", "order", {}, into=lambda payload: payload)
+
+    for read in reads:
+        read.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
