@@ -27,10 +27,11 @@ class AllowanceTable:
                 left = extract("epoch", allowances.c.lifted_at - func.clock_timestamp())
                 closed_for = await connection.scalar(select(left).where(allowances.c.name == name))
                 return Grant(amount=0, closed_for=max(0.0, float(closed_for or 0)))
-            await connection.execute(insert(allowances).values(name=name, taken={}).on_conflict_do_nothing())
-            kept = (
-                await connection.execute(select(allowances).where(allowances.c.name == name).with_for_update())
-            ).one()
+            account_of = select(allowances).where(allowances.c.name == name).with_for_update()
+            kept = (await connection.execute(account_of)).one_or_none()
+            if kept is None:
+                await connection.execute(insert(allowances).values(name=name, taken={}).on_conflict_do_nothing())
+                kept = (await connection.execute(account_of)).one()
             account = Allowance(
                 taken={int(number): amount for number, amount in kept.taken.items()},
                 closed_until=kept.closed_until,
