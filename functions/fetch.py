@@ -2,7 +2,8 @@
 Fetch: bring the market up to the tick and take the snapshot that the cycle decides on.
 
 Reads    the account, the candles stored so far
-Asks     the exchange for the candles that are missing, quotes, filters, holdings and resting orders, all at once
+Asks     the exchange for the candles that are missing, quotes, filters, holdings, and orders where some may rest: all
+         at once
 Writes   candles (shared by all accounts), the account's snapshot, and its first equity point
 Repeats  safely: candles are keyed by series and time, the snapshot by cycle.
 """
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from functions.observing import booked_before
+from functions.observing import booked_before, holdings_and_orders
 from functions.run import begin
 from shared.domain.account import Account
 from shared.domain.cycle import Stage, StageRequest, StageResult
@@ -52,14 +53,14 @@ async def fetch(
         async with open_work(run.lease) as work:
             extents = await work.candles.extents(since, until=tick)
             first_sight = await work.holds.last_equity(account.id) is None
+            resting = {order.intent.symbol for order in await work.orders.alive(account.id)}
         missing = _missing(since, extents, tick)
 
-        (found, failures), quotes, instruments, holdings, open_orders = await asyncio.gather(
+        (found, failures), quotes, instruments, (holdings, open_orders) = await asyncio.gather(
             _candles(market, missing),
             market.quotes(account.symbols),
             market.instruments(),
-            exchange.holdings(),
-            exchange.open_orders(),
+            holdings_and_orders(exchange, resting),
         )
         listed = [symbol for symbol in account.symbols if symbol in instruments]
         if not listed:

@@ -7,7 +7,7 @@ rows must add up to theirs, to the last decimal. Only what is needed to make the
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -92,8 +92,24 @@ async def observe(known: Known, exchange: Exchange, clock: Clock) -> Seen:
     return seen
 
 
+async def holdings_and_orders(
+    exchange: Exchange, symbols: Collection[str], *, elsewhere: bool = False
+) -> tuple[Holdings, list[VenueOrder]]:
+    """Return what the account holds, and what rests in *symbols* and wherever else it holds something.
+
+    With *elsewhere*, also what rests where nothing is known of, now and then.
+    """
+    holdings, resting = await asyncio.gather(exchange.holdings(), exchange.open_orders(symbols, elsewhere=elsewhere))
+    found = {order.venue_order_id: order for order in resting}
+    if unforeseen := {position.symbol for position in holdings.positions} - {*symbols}:
+        found |= {order.venue_order_id: order for order in await exchange.open_orders(unforeseen)}
+    return holdings, list(found.values())
+
+
 async def _look(known: Known, exchange: Exchange, clock: Clock) -> Seen:
-    holdings, open_orders = await asyncio.gather(exchange.holdings(), exchange.open_orders())
+    ours = {order.intent.symbol for order in known.alive} | {position.symbol for position in known.positions}
+    symbols = ours | {*known.account.symbols}
+    holdings, open_orders = await holdings_and_orders(exchange, symbols, elsewhere=True)
     settled, missing = await _settle(known.alive, open_orders, exchange, clock.now())
     booked = known.point.wallet - known.point.unexplained if known.point else holdings.balance.wallet
     gap = holdings.balance.wallet - booked

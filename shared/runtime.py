@@ -16,12 +16,15 @@ import httpx
 
 from shared.accounts import ConfiguredAccount, ExchangeKeys, configured_accounts
 from shared.clock import VenueClock
+from shared.db.allowances import AllowanceTable
+from shared.db.lanes import LaneTable
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account
 from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError, VenueUnreachable
 from shared.domain.ports import Analyst, Clock, Engine, OpenWork
 from shared.exchange.account import AsterExchange, open_exchange
-from shared.exchange.auth import ApiKey, Credentials, SignerWallet
+from shared.exchange.auth import NONCES, ApiKey, Credentials, SignerWallet
+from shared.exchange.limits import weight_budget
 from shared.exchange.market import AsterMarketData, open_market
 from shared.indicators.talib_analyst import IndicatorSettings, TalibAnalyst
 from shared.llm.client import OpenRouterClient
@@ -55,13 +58,18 @@ class Runtime:
         self.accounts: Mapping[str, ConfiguredAccount] = configured_accounts(settings)
         self.database = Database(settings.database_url.get_secret_value(), long_lived=long_lived)
         self.open_work: OpenWork = self.database.open_work
-        venue_clock = VenueClock()
+        venue_clock = VenueClock(source=self.synchronise)
         self._venue_clock = None if clock else venue_clock
         self.clock: Clock = clock or venue_clock
         self._synchronised = self._venue_clock is None
         self.market: AsterMarketData = open_market(settings.exchange_url, self.clock, exchange_transport)
         self.analyst: Analyst = TalibAnalyst(_indicators(settings))
         self._exchange_transport = exchange_transport
+        # What all processes behind one address share, and who of them gives out which nonces.
+        self._allowances, self._lanes = AllowanceTable(self.database), LaneTable(self.database)
+        self._budget = weight_budget(settings.exchange_url, exchange_transport)
+        self._budget.share(self._allowances, settings.egress_name)
+        NONCES.share(self._lanes)
         self._http = httpx.AsyncClient(transport=model_transport, follow_redirects=False)
         self._prompt = _template(settings.prompt_file)
         self._exchanges: dict[str, AsterExchange] = {}
@@ -184,8 +192,10 @@ class Runtime:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._budget.part(self._allowances)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
+            stack.push_async_callback(NONCES.leave, self._lanes)
             stack.push_async_callback(self._http.aclose)
             stack.push_async_callback(self.market.aclose)
             for exchange in self._exchanges.values():

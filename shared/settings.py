@@ -137,6 +137,7 @@ class Settings(BaseSettings):
     llm_fallback_models: Words = ()
 
     asterdex_base_url: HttpUrl | None = None
+    egress: str | None = None
     asterdex_private_key: SecretStr | None = None
     asterdex_user: str | None = None
     asterdex_api_key: SecretStr | None = None
@@ -190,6 +191,11 @@ class Settings(BaseSettings):
     def exchange_url(self) -> str:
         """Where the exchange of this mode answers."""
         return self.asterdex_base_url or EXCHANGE_URL[self.trading_mode]
+
+    @property
+    def egress_name(self) -> str:
+        """What names the request limit: it is of this exchange, for all that comes from one address."""
+        return f"{self.exchange_url} from {self.egress}" if self.egress else self.exchange_url
 
     @property
     def model_url(self) -> str:

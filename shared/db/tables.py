@@ -1,5 +1,6 @@
 """
-The tables. Every row but a candle carries its account; `migrations/` builds what stands here, and a test compares.
+The tables. Every row carries its account, but for candles and what processes share at the exchange. `migrations/`
+builds what stands here, and a test compares.
 
 Keys make repeating safe: what a cycle writes is unique by (account, tick, …), a fill by the exchange's trade id. What
 people page through is indexed by account and time, and by time alone.
@@ -63,6 +64,25 @@ leases = Table(
     Column("holder", CleanText, nullable=False),
     Column("expires_at", Moment, nullable=False),
     PrimaryKeyConstraint("account_id"),
+)
+
+# Of the house, not of an account: what all that comes from one address shares, and who gives out which nonces.
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("taken", JSONB, nullable=False),
+    Column("closed_until", Moment),  # by the exchange's clock
+    Column("careful_until", Moment),
+    Column("lifted_at", Moment),  # the same end as closed_until, by the database's clock
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("holder", CleanText, nullable=False),
+    Column("free_at", Moment, nullable=False),
 )
 
 stage_runs = Table(

@@ -1,12 +1,13 @@
 """What the stages need from the world outside: few and small promises, so that each can have a twin in memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
 from shared.domain.account import Account, AccountStatus
+from shared.domain.allowance import Grant, Report
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
@@ -25,6 +26,18 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the time at the exchange, UTC."""
+        ...
+
+    @property
+    def is_set(self) -> bool:
+        """True when `now` is the exchange's own time and no guess."""
+        ...
+
+    async def assure(self, *, doubted: bool = False) -> None:
+        """Be sure of the exchange's time; where that is in doubt, or *doubted* by the exchange, ask for it.
+
+        Raises ClockSkewed when it cannot be known: then nothing may be signed.
+        """
         ...
 
 
@@ -51,8 +64,8 @@ class Exchange(Protocol):
         """Return the balance and the open positions."""
         ...
 
-    async def open_orders(self) -> Sequence[VenueOrder]:
-        """Return every resting order, whoever placed it."""
+    async def open_orders(self, symbols: Collection[str], *, elsewhere: bool = False) -> Sequence[VenueOrder]:
+        """Return every resting order in *symbols*, whoever placed it; *elsewhere* too, but there only now and then."""
         ...
 
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
@@ -361,4 +374,28 @@ class OpenWork(Protocol):
 
     def __call__(self, lease: Lease | None = None) -> AbstractAsyncContextManager[Work]:
         """Begin. With a *lease*, raises LeaseLost unless it still holds; the check is part of the transaction."""
+        ...
+
+
+class Allowances(Protocol):
+    """The exchange's limits as all our processes share them, each under a name. Raises DatabaseUnavailable."""
+
+    async def settle(self, name: str, report: Report) -> Grant:
+        """Take *report* to the account of that limit and return what it is granted."""
+        ...
+
+
+class Lanes(Protocol):
+    """The lanes of nonces. Each is one process's alone as long as it holds it. Raises DatabaseUnavailable."""
+
+    async def take(self, holder: str) -> int:
+        """Return a lane that nobody has held lately, and hold it for LANE_SECONDS."""
+        ...
+
+    async def keep(self, lane: int, holder: str) -> bool:
+        """Hold the lane for another LANE_SECONDS; False when it is no longer that holder's."""
+        ...
+
+    async def leave(self, lane: int, holder: str) -> None:
+        """Let others have the lane, after a rest."""
         ...

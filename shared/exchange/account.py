@@ -6,8 +6,8 @@ What the stages ask for is here. What else a trader may ask of an account is und
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Self
 
@@ -28,6 +28,9 @@ from shared.exchange.new_order import NewOrder
 from shared.exchange.orders import Orders
 
 _GLANCES = 3
+_EVERYWHERE_WEIGHS = 40  # as much as so many symbols one by one
+_EVERYWHERE_EACH = timedelta(hours=1)
+_NO_SUCH_SYMBOL = -1121
 
 
 def open_exchange(
@@ -66,6 +69,7 @@ class AsterExchange:
         self.histories = Histories(client, clock)
         self.margin = Margin(client)
         self.listen_keys = ListenKeys(client)
+        self._looked_everywhere: datetime | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,9 +109,29 @@ class AsterExchange:
                 return Holdings(balance=account.balance, positions=risk.positions, at=at, hedged=hedged)
         raise VenueUnreachable("the positions kept changing while they were read")
 
-    async def open_orders(self) -> Sequence[VenueOrder]:
-        """Return every resting order, whoever placed it."""
-        return await self.orders.resting()
+    async def open_orders(self, symbols: Collection[str], *, elsewhere: bool = False) -> Sequence[VenueOrder]:
+        """
+        Return every resting order in *symbols*, whoever placed it; a symbol that is not listed has none.
+
+        *elsewhere* also those of all other symbols, at first and once an hour: a look at them weighs as much as forty
+        symbols. Where that is no more, they are all returned anyway.
+        """
+        now, last = self._clock.now(), self._looked_everywhere
+        recently = last is not None and last <= now < last + _EVERYWHERE_EACH
+        if (elsewhere and not recently) or len(symbols) >= _EVERYWHERE_WEIGHS:
+            found = await self.orders.resting()
+            self._looked_everywhere = now if elsewhere else last
+            return found
+        pages = await asyncio.gather(*(self._open_orders_in(symbol) for symbol in sorted(symbols)))
+        return [order for page in pages for order in page]
+
+    async def _open_orders_in(self, symbol: str) -> Sequence[VenueOrder]:
+        try:
+            return await self.orders.resting(symbol)
+        except Refused as exc:
+            if exc.code != _NO_SUCH_SYMBOL:
+                raise
+            return []
 
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Return the latest order with that client id, or None when the exchange says it knows none."""

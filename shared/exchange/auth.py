@@ -9,26 +9,37 @@ encode it again.
 Secrets never show in a repr or in an error.
 """
 
+import asyncio
 import hashlib
 import hmac
 import re
 import threading
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlencode
+from uuid import uuid4
 
 from coincurve import PrivateKey
 from Crypto.Hash import keccak
 
-from shared.domain.errors import NotAuthorised
+from shared.domain.errors import DatabaseUnavailable, NotAuthorised, VenueUnreachable
 from shared.domain.market import EPOCH
+from shared.domain.nonce import LANE_SECONDS, LANES, MICROSECOND, first_nonce, microseconds
+from shared.domain.ports import Lanes
 
 MAINNET_CHAIN, TESTNET_CHAIN = 1666, 714
 
 SEND_WINDOW = timedelta(seconds=60)
 """How long after it was signed a request may still take effect. Beyond it, one that never landed never will."""
+
+_WINDOW = SEND_WINDOW // MICROSECOND
+_LANE_LASTS = timedelta(seconds=LANE_SECONDS)
+_REMEMBERED = 5000
+"""Nonces of a signer: more than an address can use up while the exchange would take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +105,72 @@ def signer_for(credentials: Credentials) -> Signer:
 
 
 class Nonces:
-    """Numbers used once: microseconds of the exchange's time, strictly increasing per signer, from any thread."""
+    """Numbers used once: microseconds of the exchange's time, strictly increasing per signer, from any thread.
+
+    Once `share` was called they come in a lane that no other process has, so that no two ever give out the same.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: dict[str, int] = {}
+        self._given: dict[str, deque[int]] = {}
+        self._highest: dict[str, int] = {}
+        self._lanes: Lanes | None = None
+        self._holder = ""
+        self._lane = 0
+        self._held: tuple[datetime, datetime] | None = None
+        """From when to when the lane is ours."""
+        self._asking = asyncio.Lock()
+
+    def share(self, lanes: Lanes) -> None:
+        """From now on give out nonces in a lane taken from *lanes*."""
+        self._lanes, self._holder, self._held = lanes, uuid4().hex, None
+        self._asking = asyncio.Lock()  # of the running loop, as whoever shares is
+
+    async def ready(self, now: datetime) -> None:
+        """Hold a lane for a while from *now* on. Raises VenueUnreachable when there is none to be had.
+
+        It is asked for when it is half over: a database that is away for less stops nobody.
+        """
+        if self._lanes is None or (self._held and self._held[0] <= now < self._held[0] + _LANE_LASTS / 2):
+            return
+        async with self._asking:
+            if self._held and self._held[0] <= now < self._held[0] + _LANE_LASTS / 2:
+                return
+            held = self._held is not None and self._held[0] <= now < self._held[1]
+            try:
+                if not (held and await self._lanes.keep(self._lane, self._holder)):
+                    self._lane = await self._lanes.take(self._holder)
+                self._held = (now, now + _LANE_LASTS)
+            except DatabaseUnavailable as exc:
+                if not held:
+                    raise VenueUnreachable(f"no nonce can be given out that nobody else may use: {exc}") from exc
+
+    async def leave(self, lanes: Lanes) -> None:
+        """Take no more lanes from *lanes* and let others have ours."""
+        if self._lanes is lanes:
+            held, self._lanes, self._held = self._held, None, None
+            with suppress(DatabaseUnavailable):
+                if held:
+                    await lanes.leave(self._lane, self._holder)
+            self._lane = 0
 
     def take(self, signer: str, now: datetime) -> int:
         """Return the next nonce of *signer*.
 
-        A last one further ahead than the exchange accepts was given out by a clock since put right: it binds nobody.
+        Those further ahead than the exchange accepts were given out by a clock since put right: they bind nobody.
         """
-        present = (now - EPOCH) // timedelta(microseconds=1)
+        present = microseconds(now)
         with self._lock:
-            last = self._last.get(signer, 0)
-            misled = last - present > SEND_WINDOW // timedelta(microseconds=1)
-            nonce = present if misled else max(last + 1, present)
-            self._last[signer] = nonce
+            given = self._given.setdefault(signer, deque(maxlen=_REMEMBERED))
+            latest = self._highest.get(signer, 0)
+            misled = latest - present > _WINDOW
+            if misled:
+                latest = max((past for past in given if past - present <= _WINDOW), default=0)
+            nonce = first_nonce(self._lane, at_least=max(present, latest + 1))
+            while misled and nonce in given:
+                nonce += LANES
+            given.append(nonce)
+            self._highest[signer] = max(nonce, self._highest.get(signer, 0))
         return nonce
 
 

@@ -346,4 +346,4 @@ async def test_a_millisecond_too_full_to_be_read_is_not_passed_over(venue: Any, 
 async def test_every_resting_order_is_listed(venue: Any, samples: Any) -> None:
     venue.answer("GET /fapi/v3/openOrders", [samples["order"], samples["order"] | {"clientOrderId": "somebody's"}])
 
-    assert [order.client_order_id for order in await venue.account().open_orders()] == ["abc", "somebody's"]
+    assert [order.client_order_id for order in await venue.account().open_orders(["BTCUSDT"])] == ["abc", "somebody's"]

@@ -81,10 +81,10 @@ async def test_a_stop_rests_is_found_and_is_cancelled_once(either: Rehearsal) ->
 
     assert (placed.state, placed.type, placed.closes_position) == (OrderState.NEW, OrderType.STOP_MARKET, True)
     assert placed.stop_price == intent.stop_price
-    assert [order.client_order_id for order in await account.open_orders()] == [intent.client_order_id]
+    assert [order.client_order_id for order in await account.open_orders(["BTCUSDT"])] == [intent.client_order_id]
     cancelled = await account.cancel("BTCUSDT", intent.client_order_id)
     assert (cancelled.state, cancelled.venue_order_id) == (OrderState.CANCELED, placed.venue_order_id)
-    assert await account.open_orders() == []
+    assert await account.open_orders(["BTCUSDT"]) == []
     with pytest.raises(OrderNotFound):
         await account.cancel("BTCUSDT", intent.client_order_id)
     found = await account.find_order("BTCUSDT", intent.client_order_id)
@@ -98,7 +98,7 @@ async def test_a_stop_that_triggers_ends_the_position(rehearsal: Rehearsal) -> N
     intent = await rehearsal.stop(Direction.LONG, "0.999")
     await account.place(intent)
 
-    while await account.open_orders():
+    while await account.open_orders(["BTCUSDT"]):
         await rehearsal.pass_time(timedelta(hours=6))
 
     stop = await account.find_order("BTCUSDT", intent.client_order_id)
@@ -144,7 +144,7 @@ async def test_an_id_that_is_open_already_is_looked_up_rather_than_refused(rehea
     with pytest.raises(OutcomeUnknown):
         await rehearsal.account.place(intent)
 
-    assert len(await rehearsal.account.open_orders()) == 1
+    assert len(await rehearsal.account.open_orders(["BTCUSDT"])) == 1
 
 
 @pytest.mark.parametrize("kind", ["503-after", "reset-after", "error:-1007-after"])

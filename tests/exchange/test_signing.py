@@ -4,8 +4,7 @@ import hashlib
 import hmac
 import string
 import sys
-import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import NotAuthorised
-from shared.exchange.auth import ApiKey, KeySigner, Nonces, SignerWallet, WalletSigner, signer_for
+from shared.exchange.auth import ApiKey, KeySigner, SignerWallet, WalletSigner, signer_for
 
 # Importing this witness raises Python's recursion limit so far that deep JSON would crash other tests' parser.
 _limit = sys.getrecursionlimit()
@@ -216,44 +215,12 @@ def test_each_generation_has_its_paths() -> None:
     assert [key.path(name) for name in names] == ["/fapi/v4/account", "/fapi/v2/positionRisk", "/fapi/v1/order"]
 
 
-def test_nonces_from_many_threads_strictly_increase() -> None:
-    nonces = Nonces()
-    taken: list[list[int]] = [[] for _ in range(10)]
-
-    def take(mine: list[int]) -> None:
-        mine.extend(nonces.take("signer", NOW) for _ in range(100))
-
-    threads = [threading.Thread(target=take, args=(mine,)) for mine in taken]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    everything = sorted(nonce for mine in taken for nonce in mine)
-    assert everything == list(range(everything[0], everything[0] + 1000))
-    assert all(mine == sorted(mine) for mine in taken)
-
-
 def test_two_signers_of_one_wallet_never_share_a_nonce() -> None:
     one, other = WalletSigner(SignerWallet("33" * 32)), WalletSigner(SignerWallet("33" * 32))
 
     contents = [signer.sign({}, NOW).content for signer in (one, other, one)]
 
     assert len(set(contents)) == 3
-
-
-def test_nonces_keep_increasing_when_the_clock_steps_back_a_little() -> None:
-    nonces = Nonces()
-    before = nonces.take("signer", NOW)
-
-    assert nonces.take("signer", NOW - timedelta(seconds=30)) == before + 1
-
-
-def test_nonces_of_a_clock_that_was_far_ahead_do_not_bind_the_corrected_one() -> None:
-    nonces = Nonces()
-    nonces.take("signer", NOW + timedelta(hours=1))
-
-    assert nonces.take("signer", NOW) == 1750000000000000
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "zz" * 32, "00" * 32, "ff" * 32, "11" * 32 + "\n"])
