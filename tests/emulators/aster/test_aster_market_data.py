@@ -182,8 +182,8 @@ async def test_orders_are_counted_by_account() -> None:
     second = await one.ask("POST", "/fapi/v3/order", **ORDER, price="nonsense")
     question = await one.ask("GET", "/fapi/v3/openOrders", symbol="BTCUSDT")
 
-    counts = [each.headers["x-mbx-order-count-1m"] for each in (first, second, question)]
-    assert counts == ["1", "2", "2"]
+    counts = [each.headers.get("x-mbx-order-count-1m") for each in (first, second, question)]
+    assert counts == ["1", "2", None]
 
 
 async def test_too_many_orders_a_minute_are_refused() -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from emulators.aster import Venue, create_app
-from emulators.aster.auth import digest_of, domain_separator, keccak256, signer_of
+from emulators.aster.signatures import digest_of, domain_separator, keccak256, signer_of
 from tests.emulators.aster.traders import T0, Trader, Wallet, flat, market_of
 
 SIGNER = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
@@ -85,7 +85,7 @@ def test_published_wallet_signatures_are_recognized(
 ) -> None:
     if digest is not None:
         assert digest_of(message.encode(), chain).hex() == digest
-    assert signer_of(message.encode(), signature, chain) == SIGNER
+    assert signer_of(digest_of(message.encode(), chain), signature) == SIGNER
     assert Wallet(chain=chain).signature(message) == signature
 
 
@@ -102,12 +102,12 @@ def test_published_wallet_signatures_are_recognized(
 def test_a_signature_may_be_written_in_many_ways(written: Any) -> None:
     message, chain, _, signature = VECTORS[0]
 
-    assert signer_of(message.encode(), written(signature), chain) == SIGNER
+    assert signer_of(digest_of(message.encode(), chain), written(signature)) == SIGNER
 
 
 @pytest.mark.parametrize("signature", ["", "zz", "0x1234", "00" * 65, "ff" * 64 + "1b", VECTORS[0][3][:-2] + "1d"])
 def test_a_signature_that_is_none_is_nobodys(signature: str) -> None:
-    assert signer_of(A.encode(), signature, 1666) != SIGNER
+    assert signer_of(digest_of(A.encode(), 1666), signature) != SIGNER
 
 
 async def test_a_wallet_that_signs_correctly_has_an_account_with_the_start_balance() -> None:
