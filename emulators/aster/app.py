@@ -168,19 +168,20 @@ class Exchange:
             return Reply(503, b"", {"content-type": "text/plain"})
         if fault.name in {"html", "403"}:
             return _page(fault.status)
-        if (refusal := self._refusal_of(fault, question)) is not None:
-            return Reply(refusal.status, _refused(refusal), {**JSON, **self._patience(refusal, question, fault.until)})
+        until = fault.until or (self._venue.now + FIRST_BAN if fault.name == "418" else None)
+        if (refusal := self._refusal_of(fault, question, until)) is not None:
+            return Reply(refusal.status, _refused(refusal), {**JSON, **self._patience(refusal, question, until)})
         if fault.name == "not-found":
             return Reply(200, b"[]", JSON)
         return replace(reply, content=spoiled(reply.content, fault.name, fault.field_name))
 
-    def _refusal_of(self, fault: Fault, question: Asked) -> Refusal | None:
+    def _refusal_of(self, fault: Fault, question: Asked, until: int | None) -> Refusal | None:
         """Return how a fault refuses a request, or nothing when it spoils the answer in another way."""
         refusal = None
         if fault.name == "429":
             refusal = Refusal(-1003, self._limits.weights.limit)
-        elif fault.name == "418":
-            refusal = self._limits.ban_refusal(fault.until or self._venue.now + FIRST_BAN)
+        elif fault.name == "418" and until is not None:
+            refusal = self._limits.ban_refusal(until)
         elif fault.name == "error":
             # Details a text has no blank for are dropped.
             refusal = Refusal(fault.code, "?", "?")

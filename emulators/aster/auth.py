@@ -37,6 +37,7 @@ MAINNET, TESTNET = 1666, 714
 SIGNATURE = b"signature="
 DEFAULT_RECV_WINDOW, MAX_RECV_WINDOW = 5_000, 60_000
 MOST_AHEAD = 1_000
+LEGACY_FIELDS = frozenset({"user", "signer", "timestamp"})
 WITHOUT_EFFECT = frozenset({"listenKey", "noop"})
 """What an agent that may not trade may still do with a method other than GET."""
 
@@ -106,7 +107,9 @@ class Doorkeeper:
         nonce = integer(parameters, "nonce")
         if nonce is None:
             raise Refusal(-1102, "nonce")
-        if not any(signer_of(digest, signature) == signer for digest in self._digests(letter, skew)):
+        if self._legacy_signer(parameters, signature) == signer:
+            self._refuse_out_of_time(parameters, skew)
+        elif not any(signer_of(digest, signature) == signer for digest in self._digests(letter)):
             checked = "Signature check failed" if self._settings.signature_refusal == -1000 else None
             raise Refusal(self._settings.signature_refusal, text=checked)
         window = self._settings.nonce_window_ms * 1000
@@ -119,7 +122,16 @@ class Doorkeeper:
             raise Refusal(self._settings.duplicate_nonce, text="Nonce Duplicated")
         return account
 
-    def _digests(self, letter: Letter, skew: int) -> Iterator[bytes]:
+    def _legacy_signer(self, parameters: Parameters, signature: str) -> str | None:
+        """Return whose signature of 2025 it is, if it may be one."""
+        if not self._settings.legacy_signatures or not parameters.keys() >= LEGACY_FIELDS:
+            return None
+        try:
+            return signer_of(legacy_digest(parameters), signature)
+        except ValueError:
+            return None
+
+    def _digests(self, letter: Letter) -> Iterator[bytes]:
         """Yield what the signer may have signed, the likeliest first."""
         parameters, endpoint = letter.parameters, letter.endpoint
         chain = self._chain
@@ -136,13 +148,6 @@ class Doorkeeper:
         yield digest_of(message, chain)
         if self._settings.unencoded_signatures:
             yield digest_of(unquote_plus(message.decode("latin-1")).encode(), chain)
-        if self._settings.legacy_signatures and {"user", "signer", "timestamp"} <= parameters.keys():
-            try:
-                digest = legacy_digest(parameters)
-            except ValueError:
-                return
-            self._refuse_out_of_time(parameters, skew)
-            yield digest
 
     def _expired(self) -> Refusal:
         return Refusal(self._settings.expired_nonce, text="Nonce Expired")

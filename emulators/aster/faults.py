@@ -116,7 +116,8 @@ class Fault:
         return self._match["field"] or ""
 
     def waits_for(self, method: str, path: str) -> bool:
-        return not self.skew and fnmatchcase(method, self.method) and fnmatchcase(path, self.path)
+        strikes = self._match["skew"] is None
+        return strikes and fnmatchcase(method, self.method) and fnmatchcase(path, self.path)
 
     def throws(self) -> bool:
         """Roll the dice for a request."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -21,6 +23,11 @@ T0 = 1_746_403_200_000  # 2025-05-05T00:00Z
 MINUTE = 60_000
 USES = count(1)
 """Of nonces, by all traders: a venue that was opened again remembers those used before."""
+
+
+def keyed(secret: str, message: str) -> str:
+    """Return the signature of an API key's secret."""
+    return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
 class Wallet:
