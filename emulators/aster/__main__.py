@@ -18,6 +18,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
@@ -53,8 +54,15 @@ class AnnouncingServer(uvicorn.Server):
         sys.stdout.flush()
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Words of the command line that make no sense are bad input like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m emulators.aster", description="A paper AsterDEX futures exchange.")
+    parser = OneLineParser(prog="python -m emulators.aster", description="A paper AsterDEX futures exchange.")
     parser.add_argument(
         "--market",
         default=SYNTHETIC,
@@ -78,14 +86,22 @@ def arguments() -> argparse.ArgumentParser:
         name, meaning = f"--{each.name.replace('_', '-')}", f"{each.metadata['help']} (default {_shown(each.default)})"
         if isinstance(each.default, bool):
             doors.add_argument(name, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
+        elif each.metadata["choices"]:
+            doors.add_argument(name, type=int, default=each.default, choices=each.metadata["choices"], help=meaning)
         else:
-            choices = each.metadata["choices"]
-            doors.add_argument(name, type=_number_or_never, default=each.default, choices=choices, help=meaning)
+            optional = "None" in str(each.type)
+            doors.add_argument(name, type=_count_or_never if optional else _count, default=each.default, help=meaning)
     return parser
 
 
-def _number_or_never(text: str) -> int | None:
-    return None if text == "never" else int(text)
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count")
+    return int(text)
+
+
+def _count_or_never(text: str) -> int | None:
+    return None if text == "never" else _count(text)
 
 
 def _shown(default: object) -> str:

@@ -132,6 +132,8 @@ class Exchange:
     def _read(self, question: Asked) -> tuple[Call, Endpoint]:
         """Return what is asked, by whom; refuse what is not served, too much, or not signed."""
         found = ENDPOINTS.get((question.method, question.path))
+        if found is not None and found[1].name == "openInterest" and not self._settings.open_interest:
+            found = None
         try:
             parameters = question.parameters()
             weight = found[1].weigh(parameters) if found else 1

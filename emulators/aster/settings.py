@@ -34,3 +34,4 @@ class Settings:
     legacy_signatures: bool = _choice(True, "take the wallet signatures of 2025 too (ABI and personal sign)")
     unencoded_signatures: bool = _choice(True, "take signatures of parameter strings made before percent-encoding too")
     newcomers: bool = _choice(True, "open an account for any wallet that signs; otherwise it is an unknown agent")
+    open_interest: bool = _choice(True, "serve openInterest, which the documentation does not know")

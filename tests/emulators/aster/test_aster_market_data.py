@@ -118,6 +118,12 @@ async def test_open_interest_is_the_same_for_everyone_and_plausible() -> None:
     assert 1_000 < float(answer["openInterest"]) < 100_000
 
 
+async def test_open_interest_may_be_what_the_documentation_says_of_it() -> None:
+    answer = await trader(open_interest=False).http.get("/fapi/v3/openInterest?symbol=BTCUSDT")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, -1020)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

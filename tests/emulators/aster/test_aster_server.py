@@ -171,6 +171,11 @@ async def test_recorded_candles_are_served_from_the_command_line(tmp_path: Path)
         (("--market", "live:http://127.0.0.1:{closed}"), "no market data"),
         (("--market", "live", "--start", "2025-01-01"), "--start: a live market begins now"),
         (("--state", "{folder}/bad.csv"), "cannot keep state here"),
+        (("--weight-limit", "lots"), "--weight-limit: 'lots' is no count"),
+        (("--weight-limit", "never"), "--weight-limit: 'never' is no count"),
+        (("--ban-after", "-1"), "--ban-after: '-1' is no count"),
+        (("--signature-refusal", "-5"), "--signature-refusal: invalid choice: -5 (choose from -1022, -1000)"),
+        (("--sped", "3"), "unrecognized arguments: --sped 3"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
