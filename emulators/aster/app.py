@@ -124,6 +124,8 @@ class Exchange:
         except Refusal as refusal:
             status, content = refusal.status, _refused(refusal)
             retry = self._patience(refusal, question)
+        # Time may have moved on while another venue was asked, and the meters know no way back.
+        now = self._venue.now
         headers = {**JSON, "x-mbx-used-weight-1m": str(self._limits.weights.used(address, now)), **retry}
         if counted:
             headers["x-mbx-order-count-1m"] = str(self._limits.orders.used(counted, now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,26 @@ async def test_a_firewall_answers_with_a_page_and_403() -> None:
 
 def test_the_limits_are_those_of_the_exchange() -> None:
     assert (Settings().weight_limit, Settings().order_limit) == (2400, 1200)
+
+
+async def test_an_answer_that_took_its_time_does_not_undo_what_was_counted_meanwhile() -> None:
+    """As when a live market has to ask another venue first."""
+    one = trader()
+    asked, answered = asyncio.Event(), asyncio.Event()
+    klines = one.venue.market.klines
+
+    async def slow(*arguments: Any, **named: Any) -> bytes:
+        asked.set()
+        await answered.wait()
+        return await klines(*arguments, **named)
+
+    one.venue.market.klines = slow  # type: ignore[method-assign]
+    waiting = asyncio.create_task(one.http.get("/fapi/v3/klines?symbol=BTCUSDT&interval=1m&limit=1"))
+    await asked.wait()
+    one.venue.advance(T0 + MINUTE)
+    used = [(await one.http.get("/fapi/v3/time")).headers["x-mbx-used-weight-1m"] for _ in range(2)]
+    answered.set()
+    late = (await waiting).headers["x-mbx-used-weight-1m"]
+
+    assert (used, late) == (["1", "2"], "2")
+    assert (await one.http.get("/fapi/v3/time")).headers["x-mbx-used-weight-1m"] == "3"
