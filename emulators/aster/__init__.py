@@ -14,6 +14,7 @@ from .journal import UnusableState
 from .live import LiveMarket, live_market
 from .market import CandleMarket, Market, UnusableMarket
 from .recorded import RecordedMarket, recorded_market
+from .settings import Settings
 from .synthetic import SYMBOLS, SyntheticMarket, synthetic_market
 from .venue import Venue
 
@@ -24,6 +25,7 @@ __all__ = [
     "LiveMarket",
     "Market",
     "RecordedMarket",
+    "Settings",
     "SyntheticMarket",
     "UnusableMarket",
     "UnusableState",

@@ -14,9 +14,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
@@ -26,6 +28,7 @@ from .journal import UnusableState
 from .live import live_market
 from .market import Market, UnusableMarket
 from .recorded import recorded_market
+from .settings import Settings
 from .symbols import known_symbols
 from .synthetic import START, SYMBOLS, synthetic_market
 from .venue import MAKER_FEE, START_BALANCE, TAKER_FEE, Venue
@@ -51,8 +54,15 @@ class AnnouncingServer(uvicorn.Server):
         sys.stdout.flush()
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Words of the command line that make no sense are bad input like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m emulators.aster", description="A paper AsterDEX futures exchange.")
+    parser = OneLineParser(prog="python -m emulators.aster", description="A paper AsterDEX futures exchange.")
     parser.add_argument(
         "--market",
         default=SYNTHETIC,
@@ -71,7 +81,31 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--maker-fee", default=str(MAKER_FEE), help="fraction of an order's value")
     parser.add_argument("--taker-fee", default=str(TAKER_FEE), help="fraction of an order's value")
     parser.add_argument("--chain", type=int, default=MAINNET, help="chain id wallets sign for")
+    doors = parser.add_argument_group("doors", "limits, and what nobody knows for sure about the exchange")
+    for each in fields(Settings):
+        name, meaning = f"--{each.name.replace('_', '-')}", f"{each.metadata['help']} (default {_shown(each.default)})"
+        if isinstance(each.default, bool):
+            doors.add_argument(name, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
+        elif each.metadata["choices"]:
+            doors.add_argument(name, type=int, default=each.default, choices=each.metadata["choices"], help=meaning)
+        else:
+            optional = "None" in str(each.type)
+            doors.add_argument(name, type=_count_or_never if optional else _count, default=each.default, help=meaning)
     return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count")
+    return int(text)
+
+
+def _count_or_never(text: str) -> int | None:
+    return None if text == "never" else _count(text)
+
+
+def _shown(default: object) -> str:
+    return "never" if default is None else str(default).lower()
 
 
 def market_of(options: argparse.Namespace) -> Market:
@@ -101,7 +135,9 @@ def serve(options: argparse.Namespace) -> None:
     market = market_of(options)
     venue = Venue(market, balance=balance, maker_fee=maker, taker_fee=taker, state=options.state)
     with closing(venue), _listener(options.host, options.port) as listener:
-        app = create_app(venue, speed=None if options.stepped else options.speed, chain=options.chain)
+        settings = Settings(**{each.name: getattr(options, each.name) for each in fields(Settings)})
+        speed = None if options.stepped else options.speed
+        app = create_app(venue, speed=speed, chain=options.chain, settings=settings)
         host, port = listener.getsockname()[:2]
         now = datetime.fromtimestamp(venue.now / 1000, UTC).isoformat(timespec="seconds")
         line = f"aster emulator ready on http://{host}:{port} with {','.join(market.instruments)}, market time {now}"
@@ -113,9 +149,13 @@ def serve(options: argparse.Namespace) -> None:
 
 def _listener(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port))
+        listener = socket.create_server((host, port))
     except OSError as exc:
         raise BadInput(f"--port: cannot listen on {host}:{port}: {exc}") from exc
+    # asyncio sees to this only for sockets whose protocol number is not 0. Without it the second packet of every
+    # answer, its body, waits up to 40 ms for the client's system to acknowledge the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _milliseconds(iso: str) -> int:

@@ -115,10 +115,6 @@ async def multi_assets_mode(call: Call) -> Answer:
     return {"multiAssetsMargin": False}
 
 
-async def builders(call: Call) -> Answer:
-    return []
-
-
 ENDPOINTS = (
     Endpoint("GET", "balance", balance, versions=("v2", "v3"), weight=5, signed=True),
     Endpoint("GET", "account", account, versions=("v2", "v3", "v4"), weight=5, signed=True),
@@ -133,5 +129,4 @@ ENDPOINTS = (
     Endpoint("GET", "positionSide/dual", position_mode, weight=30, signed=True),
     Endpoint("POST", "positionSide/dual", set_position_mode, signed=True),
     Endpoint("GET", "multiAssetsMargin", multi_assets_mode, weight=30, signed=True),
-    Endpoint("GET", "builder", builders, versions=("v3",), signed=True),
 )

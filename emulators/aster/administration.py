@@ -1,5 +1,6 @@
 """
-The emulator's own endpoints, under `/emulator/`: time, accounts, books, faults. JSON in and out, no signature.
+The emulator's own endpoints, under `/emulator/`: time, accounts, books, faults,
+filters, bans. JSON in and out, no signature.
 
 - `GET clock`: `{"now": ms, "speed": times real time or null when stepped, "ended": bool}`.
 - `POST advance {"to": ms}`: move a stepped market; answers the clock.
@@ -7,7 +8,11 @@ The emulator's own endpoints, under `/emulator/`: time, accounts, books, faults.
   with a key, or `{"address", "balance"?, "agents"?: [addresses that may sign for it]}` for signing with wallets.
 - `GET books?account=ADDRESS_OR_KEY`: everything that ever happened to an account: wallet, orders, trades, income,
   positions, decimals as strings, rows as the exchange writes them, oldest first.
-- `GET faults`, `POST faults {"method", "path", "kind", "count"?}`, `DELETE faults`: see `faults`.
+- `GET faults`: those still to come; `POST faults {"kind", "method"?, "path"?, "count"?, "probability"?, "seed"?,
+  "lasts_ms"?}` adds one, `DELETE faults` clears all, `GET faults/kinds` lists the kinds; see `faults`.
+- `GET symbols`: status and filters of every symbol. `POST symbols {"symbol", "status"?, "tickSize"?, "stepSize"?,
+  "notional"?, ...}` changes them from now on, until the process ends; see `filters`.
+- `GET bans`: until when which address is banned, a market time in milliseconds; `DELETE bans` pardons all.
 """
 
 from __future__ import annotations
@@ -22,7 +27,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .clock import Clock, SteppedClock
-from .faults import Fault, Faults
+from .faults import KINDS, Fault, Faults
+from .filters import PLACES, STATUSES, with_filters
+from .register import Agent
+from .symbols import Instrument
 from .venue import Venue
 from .wire import income_row, order_row, plain, trade_row
 
@@ -49,6 +57,11 @@ def administration(venue: Venue, clock: Clock, faults: Faults) -> list[Route]:
         ("faults", "GET", office.list_faults),
         ("faults", "POST", office.add_fault),
         ("faults", "DELETE", office.clear_faults),
+        ("faults/kinds", "GET", office.list_kinds),
+        ("symbols", "GET", office.list_symbols),
+        ("symbols", "POST", office.change_symbol),
+        ("bans", "GET", office.list_bans),
+        ("bans", "DELETE", office.pardon),
     ]
     return [
         Route(f"/emulator/{name}", office.answering(handler), methods=[method]) for name, method, handler in handlers
@@ -97,7 +110,7 @@ class Office:
     async def open_account(self, request: Request) -> dict[str, str]:
         fields = await _fields(request)
         key, secret, address = fields.get("apiKey"), fields.get("secret"), str(fields.get("address", "")).lower()
-        balance = _amount(fields.get("balance", self._venue.balance))
+        balance = _amount(fields.get("balance", self._venue.balance), "balance")
         if (not key or not secret) and not ADDRESS.fullmatch(address):
             raise BadAdmin('send "apiKey" and "secret", or an "address" of 0x and 40 hex digits')
         agents = [str(agent).lower() for agent in fields.get("agents", ())]
@@ -108,7 +121,7 @@ class Office:
             raise BadAdmin(f"account {name} is already open", 409)
         account = self._venue.open_account(name, secret=str(secret) if key else None, balance=balance)
         for agent in agents:
-            self._venue.approve_agent(account, agent)
+            self._venue.register.approve(Agent(owner=account.id, address=agent))
         return {"account": account.id, "wallet": plain(account.wallet)}
 
     async def books(self, request: Request) -> dict[str, Any]:
@@ -132,28 +145,76 @@ class Office:
         }
 
     async def list_faults(self, request: Request) -> list[dict[str, Any]]:
-        return [
-            {"method": each.method, "path": each.path, "kind": each.kind, "count": each.count}
-            for each in self._faults.waiting
-        ]
+        names = ("kind", "method", "path", "count", "probability", "seed", "until", "struck")
+        return [{name: getattr(each, name) for name in names} for each in self._faults.waiting(self._venue.now)]
+
+    async def list_kinds(self, request: Request) -> list[str]:
+        return list(KINDS)
 
     async def add_fault(self, request: Request) -> list[dict[str, Any]]:
         fields = await _fields(request)
-        method, path, kind = (fields.get(name) for name in ("method", "path", "kind"))
-        count = fields.get("count", 1)
+        unknown = sorted(fields.keys() - {"kind", "method", "path", "count", "probability", "seed", "lasts_ms"})
+        if unknown:
+            raise BadAdmin(f"a fault has no {unknown[0]!r}")
+        kind, method, path = (fields.get(name, "*") for name in ("kind", "method", "path"))
         if not (isinstance(method, str) and isinstance(path, str) and isinstance(kind, str)):
             raise BadAdmin('"method", "path" and "kind" must be texts')
-        if not isinstance(count, int) or count < 1:
-            raise BadAdmin('"count" must be a positive number')
+        lasts, probability, seed = fields.get("lasts_ms"), fields.get("probability", 1), fields.get("seed", 0)
+        endless = lasts is not None or "probability" in fields or kind.startswith("clock-skew")
+        count = fields.get("count", None if endless else 1)
+        if count is not None and (not isinstance(count, int) or count < 1):
+            raise BadAdmin('"count" must be a positive number, or null for no end')
+        if lasts is not None and (not isinstance(lasts, int) or lasts < 1):
+            raise BadAdmin('"lasts_ms" must be a positive number of milliseconds')
+        if not isinstance(probability, (int, float)) or not 0 <= probability <= 1:
+            raise BadAdmin('"probability" must lie between 0 and 1')
+        if not isinstance(seed, int):
+            raise BadAdmin('"seed" must be a whole number')
+        until = None if lasts is None else self._venue.now + lasts
         try:
-            self._faults.add(Fault(method.upper(), path, kind, count))
+            self._faults.add(
+                Fault(
+                    kind=kind, method=method.upper(), path=path, count=count, probability=probability, seed=seed,
+                    until=until,
+                )
+            )  # fmt: skip
         except ValueError as exc:
             raise BadAdmin(str(exc)) from exc
         return await self.list_faults(request)
 
     async def clear_faults(self, request: Request) -> list[dict[str, Any]]:
-        self._faults.waiting.clear()
+        self._faults.clear()
         return []
+
+    async def list_symbols(self, request: Request) -> list[dict[str, Any]]:
+        return [_rules(each) for each in self._venue.market.instruments.values()]
+
+    async def change_symbol(self, request: Request) -> dict[str, Any]:
+        fields = await _fields(request)
+        symbol, status = fields.pop("symbol", None), fields.pop("status", None)
+        instruments = self._venue.market.instruments
+        if symbol not in instruments:
+            raise BadAdmin(f'"symbol" must be one of {", ".join(instruments)}', 404)
+        unknown = sorted(fields.keys() - PLACES)
+        if unknown:
+            raise BadAdmin(f"no filter has a {unknown[0]!r}; there are {', '.join(PLACES)}")
+        if status is not None and status not in STATUSES:
+            raise BadAdmin(f'"status" must be one of {", ".join(STATUSES)}')
+        changes = {name: _amount(value, name) for name, value in fields.items()}
+        instruments[symbol] = with_filters(instruments[symbol], changes, status)
+        return _rules(instruments[symbol])
+
+    async def list_bans(self, request: Request) -> dict[str, int]:
+        bans = self._venue.register.bans()
+        return {address: ban.until for address, ban in bans.items() if self._venue.now < ban.until}
+
+    async def pardon(self, request: Request) -> dict[str, int]:
+        self._venue.register.pardon()
+        return {}
+
+
+def _rules(instrument: Instrument) -> dict[str, Any]:
+    return {name: instrument.entry[name] for name in ("symbol", "status", "filters")}
 
 
 async def _fields(request: Request) -> dict[str, Any]:
@@ -166,11 +227,11 @@ async def _fields(request: Request) -> dict[str, Any]:
     return fields
 
 
-def _amount(value: object) -> Decimal:
+def _amount(value: object, name: str) -> Decimal:
     try:
         amount = Decimal(str(value))
     except InvalidOperation:
         amount = Decimal(-1)
     if not amount.is_finite() or amount < 0:
-        raise BadAdmin(f'"balance" must be an amount of USDT, not {value!r}')
+        raise BadAdmin(f'"{name}" must be an amount, not {value!r}')
     return amount

@@ -91,6 +91,8 @@ def refuse_if_unreasonable(order: NewOrder, account: Account, instrument: Instru
         raise Refusal(-4061)
     if account.hedge_mode:
         raise Refusal(-4084)
+    if instrument.entry["status"] != "TRADING" and not order.only_closes:
+        raise Refusal(-4140)
     if order.client_id is not None and account.has_open(order.client_id):
         raise Refusal(-4116)
     if order.reduce_only and not account.positions[instrument.symbol].closable(sign):

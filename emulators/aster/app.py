@@ -13,32 +13,45 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 import httpx
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from . import account_data, market_data, trading
+from . import account_data, management, market_data, trading
 from .administration import administration
-from .auth import MAINNET, Doorkeeper
+from .auth import MAINNET, Doorkeeper, Letter
 from .calls import Answer, Call, Endpoint
 from .clock import Clock, clock_for
 from .errors import Refusal
 from .faults import Fault, Faults
 from .intervals import MINUTE
-from .limits import ORDER_LIMIT, WEIGHT_LIMIT, Limits, Meter
+from .limits import FIRST_BAN, Limits
+from .parameters import Parameters
+from .reading import Asked, TooLarge, asked
+from .recollection import Answered, Recollection
+from .settings import Settings
+from .spoiling import spoiled
 from .venue import Venue
 
 TICK_SECONDS = 0.1
 ENDPOINTS = {
     (endpoint.method, f"/fapi/{version}/{endpoint.name}"): (version, endpoint)
-    for endpoint in (*market_data.ENDPOINTS, *trading.ENDPOINTS, *account_data.ENDPOINTS)
+    for endpoint in (
+        *market_data.ENDPOINTS,
+        *trading.ENDPOINTS,
+        *account_data.ENDPOINTS,
+        *management.ENDPOINTS,
+    )
     for version in endpoint.versions
-}
-GATEWAY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+} | {("GET", "/api/v3/exchangeInfo"): ("v3", market_data.SPOT_EXCHANGE_INFO)}
+METHODS = {path: sorted({method for method, each in ENDPOINTS if each == path}) for _, path in ENDPOINTS}
+JSON = {"content-type": "application/json"}
+PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
+LOOK_UPS = frozenset({"order", "openOrder"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,81 +59,147 @@ class Reply:
     """What goes back to a client."""
 
     status: int
-    content: bytes
-    headers: dict[str, str]
+    content: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Exchange:
     """The exchange's REST API as an ASGI application."""
 
-    def __init__(self, venue: Venue, clock: Clock, doorkeeper: Doorkeeper, faults: Faults, limits: Limits) -> None:
+    def __init__(self, venue: Venue, clock: Clock, *, chain: int, settings: Settings, faults: Faults) -> None:
         self._venue = venue
         self._clock = clock
-        self._doorkeeper = doorkeeper
+        self._settings = settings
         self._faults = faults
-        self._limits = limits
+        self._limits = Limits(settings, venue.register)
+        self._doorkeeper = Doorkeeper(venue, settings, chain=chain)
+        self._recollection = Recollection()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
-        if body is None:
+        try:
+            question = await asked(scope, receive)
+        except TooLarge as exc:
+            await _send(send, _page(exc.status))
+            return
+        if question is None:
             return
         self._venue.advance(self._clock.moved_to(self._venue.now))
-        fault = self._faults.strike(scope["method"], scope["path"])
+        fault = self._faults.strike(question.method, question.path, self._venue.now)
         if fault is None:
-            await _send(send, await self._answer(scope, body))
-            return
-        reply = await self._answer(scope, body) if fault.spares_effect else Reply(200, b"", {})
-        if fault.kind.startswith("reset"):
-            _break_connection(receive)
-            # The transport reports its own end in the next turn of the loop.
-            await asyncio.sleep(0)
-            return
-        await asyncio.sleep(fault.delay_seconds)
-        await _send(send, _spoiled(reply, fault))
+            reply = await self._answer(question)
+        else:
+            if fault.delays_effect:
+                await asyncio.sleep(fault.delay_seconds)
+                self._venue.advance(self._clock.moved_to(self._venue.now))
+            reply = await self._answer(question, fault.age) if fault.spares_effect else Reply(200)
+            if fault.name == "reset":
+                _break_connection(receive)
+                # The transport reports its own end in the next turn of the loop.
+                await asyncio.sleep(0)
+                return
+            if not fault.delays_effect:
+                await asyncio.sleep(fault.delay_seconds)
+            reply = self._spoiled(reply, fault, question)
+        await _send(send, reply, without_content=scope["method"] == "HEAD")
 
-    async def _answer(self, scope: Scope, body: bytes) -> Reply:
-        """Carry out a request."""
-        address = scope["client"][0] if scope.get("client") else "local"
-        account_name = ""
+    async def _answer(self, question: Asked, age: int = 0) -> Reply:
+        """Carry out a request; a GET is answered as it was *age* milliseconds ago, if that is remembered."""
+        if question.method == "OPTIONS" and question.path in METHODS:
+            return Reply(204, headers={"allow": ", ".join(["OPTIONS", *METHODS[question.path]])})
+        address, now = question.address, self._venue.now
+        if not self._limits.pass_firewall(address, now):
+            return _page(403)
+        counted = ""
         retry: dict[str, str] = {}
         try:
-            call, endpoint = self._read(scope, body, address)
-            if call.signed_by is not None:
-                account_name = call.signed_by.id
+            self._limits.refuse_banned(address, now)
+            call, endpoint = self._read(question)
+            account = "" if call.signed_by is None else call.signed_by.id
             if endpoint.is_order:
-                self._limits.orders.use(account_name, 1, self._venue.now)
+                counted = account
+                self._limits.use_orders(account, endpoint.orders_in(call.parameters), address, now)
             status, content = 200, _encoded(await endpoint.handler(call))
+            if question.method == "GET":
+                content = self._remembered(question, account, call.parameters, content, age)
         except Refusal as refusal:
             status, content = refusal.status, _refused(refusal)
-            if status == 429:
-                retry = {"retry-after": str(self._seconds_to_next_minute())}
-        used = {
-            "x-mbx-used-weight-1m": str(self._limits.weights.used(address, self._venue.now)),
-            "x-mbx-order-count-1m": str(self._limits.orders.used(account_name, self._venue.now)),
-        }
-        return Reply(status, content, {"content-type": "application/json", **used, **retry})
+            retry = self._patience(refusal, question)
+        # Time may have moved on while another venue was asked, and the meters know no way back.
+        now = self._venue.now
+        headers = {**JSON, "x-mbx-used-weight-1m": str(self._limits.weights.used(address, now)), **retry}
+        if counted:
+            headers["x-mbx-order-count-1m"] = str(self._limits.orders.used(counted, now))
+        return Reply(status, content, headers)
 
-    def _read(self, scope: Scope, body: bytes, address: str) -> tuple[Call, Endpoint]:
+    def _read(self, question: Asked) -> tuple[Call, Endpoint]:
         """Return what is asked, by whom; refuse what is not served, too much, or not signed."""
-        query: bytes = scope["query_string"]
-        # Parameters may stand in the query, in the body or in both, whatever the method; the query wins.
-        parameters = {**_parameters(body), **_parameters(query)}
-        found = ENDPOINTS.get((scope["method"], scope["path"]))
-        self._limits.weights.use(address, found[1].weigh(parameters) if found else 1, self._venue.now)
+        found = ENDPOINTS.get((question.method, question.path))
+        if found is not None and found[1].name == "openInterest" and not self._settings.open_interest:
+            found = None
+        try:
+            parameters = question.parameters()
+            weight = found[1].weigh(parameters) if found else 1
+        except Refusal:
+            self._limits.use_weight(question.address, 1, self._venue.now)
+            raise
+        self._limits.use_weight(question.address, weight, self._venue.now)
         if found is None:
-            text = f"This operation is not supported: {scope['method']} {scope['path']}"
+            text = f"This operation is not supported: {question.method} {question.path}"
             raise Refusal(-1020, text=text, status=404)
         version, endpoint = found
+        skew = self._faults.skew(self._venue.now)
         account = None
         if endpoint.signed:
-            keys = [value for name, value in scope["headers"] if name == b"x-mbx-apikey"]
-            api_key = keys[0].decode("latin-1") if keys else None
-            account = self._doorkeeper.account(version, api_key=api_key, query=query, body=body, parameters=parameters)
-        return Call(self._venue, parameters, account, self._limits, self._clock.speed or 1.0), endpoint
+            letter = Letter(
+                endpoint, version, question.api_key, question.query, question.body, parameters, question.address
+            )
+            account = self._doorkeeper.account(letter, skew=skew)
+        call = Call(
+            self._venue, parameters, account, self._limits, self._clock.speed or 1.0, self._venue.register, skew
+        )
+        return call, endpoint
 
-    def _seconds_to_next_minute(self) -> int:
-        left = (MINUTE - self._venue.now % MINUTE) / 1000 / (self._clock.speed or 1)
-        return max(1, math.ceil(left))
+    def _remembered(self, question: Asked, account: str, parameters: Parameters, content: bytes, age: int) -> bytes:
+        """Remember an answer, and return it or the one that was given *age* milliseconds ago."""
+        now = self._venue.now
+        old = self._recollection.find(question.path, account, parameters, now - age) if age else None
+        self._recollection.keep(Answered(now, question.path, account, parameters, content))
+        return content if old is None else old
+
+    def _spoiled(self, reply: Reply, fault: Fault, question: Asked) -> Reply:
+        """Return what a fault makes of a reply."""
+        if fault.name == "503":
+            return Reply(503, b"", {"content-type": "text/plain"})
+        if fault.name in {"html", "403"}:
+            return _page(fault.status)
+        until = fault.until or (self._venue.now + FIRST_BAN if fault.name == "418" else None)
+        if (refusal := self._refusal_of(fault, question, until)) is not None:
+            return Reply(refusal.status, _refused(refusal), {**JSON, **self._patience(refusal, question, until)})
+        if fault.name == "not-found":
+            return Reply(200, b"[]", JSON)
+        return replace(reply, content=spoiled(reply.content, fault.name, fault.field_name))
+
+    def _refusal_of(self, fault: Fault, question: Asked, until: int | None) -> Refusal | None:
+        """Return how a fault refuses a request, or nothing when it spoils the answer in another way."""
+        refusal = None
+        if fault.name == "429":
+            refusal = Refusal(-1003, self._limits.weights.limit)
+        elif fault.name == "418" and until is not None:
+            refusal = self._limits.ban_refusal(until)
+        elif fault.name == "error":
+            # Details a text has no blank for are dropped.
+            refusal = Refusal(fault.code, "?", "?")
+        elif fault.name == "not-found" and question.path.rpartition("/")[2] in LOOK_UPS:
+            refusal = Refusal(-2011 if question.method == "DELETE" else -2013)
+        return refusal
+
+    def _patience(self, refusal: Refusal, question: Asked, until: int | None = None) -> dict[str, str]:
+        """Return the header that says how many real seconds to wait, for those refused for asking too much."""
+        if refusal.status not in {418, 429} or not self._settings.retry_after:
+            return {}
+        now = self._venue.now
+        end = until or self._limits.banned_until(question.address, now) or (now // MINUTE + 1) * MINUTE
+        return {"retry-after": str(max(1, math.ceil((end - now) / 1000 / (self._clock.speed or 1))))}
 
 
 def create_app(
@@ -128,21 +207,17 @@ def create_app(
     *,
     speed: float | None = None,
     chain: int = MAINNET,
-    weight_limit: int = WEIGHT_LIMIT,
-    order_limit: int = ORDER_LIMIT,
-    signature_refusal: int = -1022,
+    settings: Settings | None = None,
 ) -> Starlette:
     """
     Return the venue as an ASGI application.
 
     Market time runs at *speed* times the real one; without a speed it stands still until `venue.advance` or
     `POST /emulator/advance`. A market that follows the outside world always runs in real time. *chain* is the chain id
-    wallets must sign for, *weight_limit* the request weight an address has in a minute, *order_limit* the number of
-    orders an account has, *signature_refusal* the code of the answer to a bad wallet signature (-1022 or -1000).
+    wallets must sign for; *settings* say how the doors behave.
     """
     clock = clock_for(venue.market, venue.now, speed)
     faults = Faults()
-    doorkeeper = Doorkeeper(venue, chain=chain, signature_refusal=signature_refusal)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -152,8 +227,7 @@ def create_app(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    limits = Limits(Meter(weight_limit, -1003), Meter(order_limit, -1015))
-    exchange = Exchange(venue, clock, doorkeeper, faults, limits)
+    exchange = Exchange(venue, clock, chain=chain, settings=settings or Settings(), faults=faults)
     admin = administration(venue, clock, faults)
     return Starlette(routes=[*admin, Mount("/", app=exchange)], lifespan=lifespan)
 
@@ -162,19 +236,6 @@ async def _keep_time(venue: Venue, clock: Clock) -> None:
     while True:
         venue.advance(clock.moved_to(venue.now))
         await asyncio.sleep(TICK_SECONDS)
-
-
-def _spoiled(reply: Reply, fault: Fault) -> Reply:
-    """Return what a fault makes of a reply."""
-    if fault.kind == "html-502":
-        return Reply(502, GATEWAY_PAGE, {"content-type": "text/html"})
-    if fault.kind.startswith("503"):
-        return Reply(503, b"", {"content-type": "text/plain"})
-    if fault.code is not None:
-        # Details a text has no blank for are dropped.
-        refusal = Refusal(fault.code, "?", "?")
-        return Reply(refusal.status, _refused(refusal), {"content-type": "application/json"})
-    return reply
 
 
 def _break_connection(receive: Receive) -> None:
@@ -186,27 +247,20 @@ def _break_connection(receive: Receive) -> None:
     transport.abort()
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """Return the body of a request, or nothing when the client left before it had sent all of it."""
-    chunks = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
-async def _send(send: Send, reply: Reply) -> None:
+async def _send(send: Send, reply: Reply, *, without_content: bool = False) -> None:
     raw = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
     raw.append((b"content-length", str(len(reply.content)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-    await send({"type": "http.response.body", "body": reply.content})
+    await send({"type": "http.response.body", "body": b"" if without_content else reply.content})
 
 
-def _parameters(raw: bytes) -> dict[str, str]:
-    return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)) if raw else {}
+def _page(status: int) -> Reply:
+    """Return a page as gateways write them."""
+    try:
+        title = f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        title = str(status)
+    return Reply(status, PAGE.format(title).encode(), {"content-type": "text/html"})
 
 
 def _encoded(answer: Answer) -> bytes:

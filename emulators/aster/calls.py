@@ -7,6 +7,7 @@ whether it must be signed. The same handler serves every version.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from .accounts import Account
 from .errors import Refusal
 from .limits import Limits
 from .parameters import Parameters, text
+from .register import Register
 from .symbols import Instrument
 from .venue import Venue
 
@@ -31,6 +33,9 @@ class Call:
     limits: Limits
     speed: float
     """How many times faster than life the market runs."""
+    register: Register
+    skew: int
+    """How many milliseconds the venue's clock is ahead of its market."""
 
     @property
     def account(self) -> Account:
@@ -73,10 +78,30 @@ class Endpoint:
     weight: int | Weigh = 1
     signed: bool = False
     is_order: bool = False
-    """Counts against the account's limit of orders."""
+    """Counts against the account's limit of orders, a batch once for each of its orders."""
+    message: str = ""
+    """The type of the message that manages agents and builders, for endpoints that do; the owner signs it."""
+    opens_account: bool = False
+    """Serves a wallet that has no account yet, and is signed by it."""
+
+    @property
+    def signed_by_owner(self) -> bool:
+        """Whether no agent may sign it."""
+        return bool(self.message) or self.opens_account
 
     def weigh(self, parameters: Parameters) -> int:
         return self.weight if isinstance(self.weight, int) else self.weight(parameters)
+
+    def orders_in(self, parameters: Parameters) -> int:
+        """Return how many orders a request counts for."""
+        if self.name != "batchOrders":
+            return int(self.is_order)
+        try:
+            # Some clients write their lists with single quotes.
+            batch = json.loads(parameters.get("batchOrders", "").replace("'", '"'))
+        except ValueError:
+            return 1
+        return max(1, len(batch)) if isinstance(batch, list) else 1
 
 
 def with_symbol(one: int, every: int) -> Weigh:

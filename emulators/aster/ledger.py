@@ -51,8 +51,6 @@ class Ledger:
         self.accounts: dict[str, Account] = {}
         self.kept_time: int | None = None if journal is None else journal.time
         """Market time an earlier process had reached."""
-        self.agents: dict[str, str] = {}
-        """Which account an approved signer, by address in lower case, may act for."""
         self._journal = journal
         self._last_order = self._last_trade = self._last_income = 1_000_000
         self._changed_orders: dict[int, Order] = {}
@@ -72,11 +70,6 @@ class Ledger:
         self._changes["accounts"].append([name, secret])
         self.book(account, "TRANSFER", balance, now=now)
         return account
-
-    def approve_agent(self, account: Account, signer: str) -> None:
-        """Let another address sign for an account."""
-        self.agents[signer] = account.id
-        self._changes["agents"].append([signer, account.id])
 
     def set_leverage(self, account: Account, symbol: str, leverage: int) -> None:
         account.leverages[symbol] = leverage
@@ -208,8 +201,6 @@ class Ledger:
             self.kept_time = max(self.kept_time or 0, record["t"])
             for name, secret in record.get("accounts", ()):
                 self.accounts[name] = Account(name, secret)
-            for signer, name in record.get("agents", ()):
-                self.agents[signer] = name
             for name, symbol, leverage in record.get("leverages", ()):
                 self.accounts[name].leverages[symbol] = leverage
             for name, wanted in record.get("hedge_modes", ()):

@@ -17,11 +17,13 @@ from .intervals import HOUR, MINUTE
 from .limits import depth_weight, kline_weight
 from .market import FUNDING_INTERVAL, next_funding_time
 from .parameters import Parameters, integer, interval, limit, text
+from .public_trades import SECOND, PublicTrade, trades_between
 from .symbols import QUOTE, Instrument
 from .wire import eight, plain
 
 DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 INTEREST_RATE = "0.00010000"
+MOST_TRADES = 1000
 
 
 async def ping(call: Call) -> Answer:
@@ -30,7 +32,7 @@ async def ping(call: Call) -> Answer:
 
 async def server_time(call: Call) -> Answer:
     """Tell the time, and how fast it runs where that is not the pace of life: a field the exchange does not have."""
-    return {"serverTime": call.now} | ({} if call.speed == 1 else {"speed": call.speed})
+    return {"serverTime": call.now + call.skew} | ({} if call.speed == 1 else {"speed": call.speed})
 
 
 async def exchange_info(call: Call) -> Answer:
@@ -42,7 +44,7 @@ async def exchange_info(call: Call) -> Answer:
     rates = {"interval": "MINUTE", "intervalNum": 1}
     return {
         "timezone": "UTC",
-        "serverTime": call.now,
+        "serverTime": call.now + call.skew,
         "futuresType": "U_MARGINED",
         "rateLimits": [
             {"rateLimitType": "REQUEST_WEIGHT", **rates, "limit": call.limits.weights.limit},
@@ -51,6 +53,18 @@ async def exchange_info(call: Call) -> Answer:
         "exchangeFilters": [],
         "assets": [{"asset": QUOTE, "marginAvailable": True, "autoAssetExchange": "-10000"}],
         "symbols": symbols,
+    }
+
+
+async def spot_exchange_info(call: Call) -> Answer:
+    """Say that nothing is traded on the spot market, to clients that ask both before they begin."""
+    return {
+        "timezone": "UTC",
+        "serverTime": call.now + call.skew,
+        "rateLimits": [],
+        "exchangeFilters": [],
+        "assets": [],
+        "symbols": [],
     }
 
 
@@ -216,6 +230,80 @@ async def open_interest(call: Call) -> Answer:
     return {"symbol": instrument.symbol, "openInterest": f"{value:.3f}", "time": minute}
 
 
+async def index_references(call: Call) -> Answer:
+    symbol = text(call.parameters, "symbol")
+    if symbol not in call.venue.market.instruments:
+        raise Refusal(-1000, text="Invalid symbol.")
+    weights = (("binance", "0.40000000"), ("okex", "0.25000000"), ("bybit", "0.20000000"), ("coinbase", "0.15000000"))
+    references = [{"exchange": exchange, "symbol": symbol, "weight": weight} for exchange, weight in weights]
+    return {"symbol": symbol, "time": call.now, "references": references}
+
+
+async def trades(call: Call) -> Answer:
+    return [_trade_row(call, each) for each in _last_trades(call)]
+
+
+async def historical_trades(call: Call) -> Answer:
+    first = integer(call.parameters, "fromId")
+    found = _last_trades(call) if first is None else _trades_from(call, first * SECOND - 1, call.now)
+    return [_trade_row(call, each) for each in found]
+
+
+async def aggregate_trades(call: Call) -> Answer:
+    """Every trade is an aggregate of itself alone: the market makes one a second."""
+    first, start, end = (integer(call.parameters, name) for name in ("fromId", "startTime", "endTime"))
+    if start is not None and end is not None:
+        if start > end:
+            raise Refusal(-1023)
+        if end - start >= HOUR:
+            raise Refusal(-1127)
+    until = call.now if end is None else min(end, call.now)
+    if first is not None:
+        found = _trades_from(call, first * SECOND - 1, until)
+    elif start is not None:
+        found = _trades_from(call, start - 1, until)
+    else:
+        found = _last_trades(call, until)
+    instrument = call.instrument()
+    return [
+        {
+            "a": each.id,
+            "p": instrument.price_text(each.price),
+            "q": plain(each.quantity),
+            "f": each.id,
+            "l": each.id,
+            "T": each.time,
+            "m": each.buyer_made,
+        }
+        for each in found
+    ]
+
+
+def _last_trades(call: Call, until: int | None = None) -> list[PublicTrade]:
+    """Return the trades of the last seconds, as many as were asked for."""
+    rows, symbol = limit(call.parameters, default=500, most=MOST_TRADES), call.instrument().symbol
+    until = call.now if until is None else until
+    return list(trades_between(call.venue.market, symbol, until - rows * SECOND, until, rows))
+
+
+def _trades_from(call: Call, after: int, until: int) -> list[PublicTrade]:
+    """Return the first trades after a time, of no more seconds than trades were asked for."""
+    rows, symbol = limit(call.parameters, default=500, most=MOST_TRADES), call.instrument().symbol
+    return list(trades_between(call.venue.market, symbol, after, min(until, after + rows * SECOND), rows))
+
+
+def _trade_row(call: Call, trade: PublicTrade) -> dict[str, Any]:
+    price = call.instrument().price(trade.price)
+    return {
+        "id": trade.id,
+        "price": plain(price),
+        "qty": plain(trade.quantity),
+        "quoteQty": plain(price * trade.quantity),
+        "time": trade.time,
+        "isBuyerMaker": trade.buyer_made,
+    }
+
+
 def _size(instrument: Instrument, ticks: int) -> str:
     """Return a plausible size for a price level."""
     steps = 1000 + ticks * 2_654_435_761 % 9000
@@ -249,4 +337,9 @@ ENDPOINTS = (
     Endpoint("GET", "ticker/price", price_ticker, weight=with_symbol(1, 2)),
     Endpoint("GET", "ticker/bookTicker", book_ticker, weight=with_symbol(1, 2)),
     Endpoint("GET", "openInterest", open_interest),
+    Endpoint("GET", "indexreferences", index_references),
+    Endpoint("GET", "trades", trades),
+    Endpoint("GET", "historicalTrades", historical_trades, weight=20),
+    Endpoint("GET", "aggTrades", aggregate_trades, weight=20),
 )
+SPOT_EXCHANGE_INFO = Endpoint("GET", "exchangeInfo", spot_exchange_info)

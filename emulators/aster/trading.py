@@ -6,6 +6,7 @@ from .accounts import Account, between, since_id
 from .calls import Answer, Call, Endpoint, with_symbol
 from .errors import Refusal
 from .intervals import DAY
+from .management import refuse_unapproved_builder
 from .orders import Order
 from .parameters import choice, integer, limit, period, text
 from .wire import order_answer, order_row
@@ -15,6 +16,7 @@ UNFILLED_KEPT = 7 * DAY
 
 
 async def place(call: Call) -> Answer:
+    refuse_unapproved_builder(call)
     kind = choice(call.parameters, "newOrderRespType", frozenset({"ACK", "RESULT"}), -1136, "ACK")
     accepted, result = call.venue.place(call.account, call.parameters)
     instrument = call.venue.instrument(result.symbol)

@@ -8,6 +8,7 @@ and leave everything as it was.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from copy import copy
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,7 @@ from .market import Market
 from .orders import Order
 from .parameters import Parameters, text
 from .positions import ZERO
+from .register import Register
 from .symbols import Instrument
 
 MAKER_FEE, TAKER_FEE = Decimal("0.0001"), Decimal("0.00035")
@@ -51,8 +53,12 @@ class Venue:
         journal = None if state is None else Journal(state, f"{market.identity} fees={maker_fee}/{taker_fee}")
         self.market = market
         self.balance = balance
-        self._journal = journal
+        self._open = ExitStack()
+        if journal is not None:
+            self._open.callback(journal.close)
         try:
+            self.register = Register(state)
+            self._open.callback(self.register.close)
             self.ledger = Ledger(maker_fee=maker_fee, taker_fee=taker_fee, journal=journal)
         except UnusableState:
             self.close()
@@ -78,8 +84,7 @@ class Venue:
 
     def close(self) -> None:
         """Let go of the state folder."""
-        if self._journal is not None:
-            self._journal.close()
+        self._open.close()
 
     def instrument(self, symbol: str) -> Instrument:
         """Return a symbol of this market, or refuse."""
@@ -95,11 +100,6 @@ class Venue:
         )
         self.ledger.commit(self.now)
         return account
-
-    def approve_agent(self, account: Account, signer: str) -> None:
-        """Let the holder of another address trade for an account."""
-        self.ledger.approve_agent(account, signer)
-        self.ledger.commit(self.now)
 
     def margin(self, account: Account) -> AccountMargin:
         return account_margin(account, self.market.instruments, self.engine.mark)

@@ -44,6 +44,8 @@ def main() -> None:
         listener = socket.create_server((arguments.host, arguments.port))
     except OSError as exc:
         parser.error(f"cannot listen on {arguments.host}:{arguments.port}: {exc.strerror}; choose another --port")
+    # asyncio does so only for sockets whose protocol number is not 0; an answer's body would wait 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(create_app(arguments.seed), log_level="warning", timeout_graceful_shutdown=1)
     with listener, contextlib.suppress(KeyboardInterrupt):
         _Server(config).run(sockets=[listener])

@@ -35,6 +35,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
     """Serve *app* on a port of its own, in a thread of its own, and yield its address."""
     server = AnnouncedServer(app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

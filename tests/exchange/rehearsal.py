@@ -95,6 +95,7 @@ class Rehearsal:
 async def served(app: Any) -> AsyncIterator[str]:
     """Serve *app* on a port of its own and yield its base URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(app, log_level="error", ws="none", lifespan="on")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))

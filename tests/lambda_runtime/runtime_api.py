@@ -194,7 +194,8 @@ def _fault(kind: str, message: str) -> bytes:
 async def served(app: ASGIApp) -> AsyncIterator[int]:
     """Serve *app* on a loopback port of its own and yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        # asyncio switches Nagle's algorithm off, without which every call would wait for a delayed acknowledgement.
+        # Without Nagle's algorithm, with which every answer would wait for a delayed acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:

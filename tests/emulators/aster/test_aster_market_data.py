@@ -1,4 +1,4 @@
-"""Open endpoints, rate limits, faults and the administration."""
+"""Open endpoints and the administration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from emulators.aster import Venue, create_app, synthetic_market
@@ -119,6 +118,12 @@ async def test_open_interest_is_the_same_for_everyone_and_plausible() -> None:
     assert 1_000 < float(answer["openInterest"]) < 100_000
 
 
+async def test_open_interest_may_be_what_the_documentation_says_of_it() -> None:
+    answer = await trader(open_interest=False).http.get("/fapi/v3/openInterest?symbol=BTCUSDT")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, -1020)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
@@ -139,133 +144,6 @@ async def test_bad_questions_get_their_codes(path: str, status: int, code: int) 
     answer = await trader().http.get(f"/fapi/v3/{path}")
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-
-
-# Rate limits
-
-
-async def test_every_answer_tells_the_weight_used() -> None:
-    one = trader()
-
-    used = []
-    for path in (
-        "time",
-        "klines?symbol=BTCUSDT&interval=1m&limit=300",
-        "ticker/24hr",
-        "depth?symbol=BTCUSDT",
-        "nothing",
-    ):
-        used.append(int((await one.http.get(f"/fapi/v3/{path}")).headers["x-mbx-used-weight-1m"]))
-    one.venue.advance(T0 + MINUTE)
-    used.append(int((await one.http.get("/fapi/v3/time")).headers["x-mbx-used-weight-1m"]))
-
-    assert used == [1, 3, 43, 53, 54, 1]
-
-
-async def test_too_much_weight_is_refused_until_the_minute_is_over() -> None:
-    one = trader(weight_limit=50)
-    one.venue.advance(T0 + 45_500)
-
-    answers = [await one.http.get("/fapi/v3/ticker/24hr") for _ in range(2)]
-    one.venue.advance(T0 + MINUTE)
-    later = await one.http.get("/fapi/v3/ticker/24hr")
-
-    assert [answer.status_code for answer in answers] == [200, 429]
-    assert (answers[1].json()["code"], answers[1].headers["retry-after"]) == (-1003, "15")
-    assert later.status_code == 200
-
-
-async def test_orders_are_counted_by_account() -> None:
-    one = trader(weight_limit=10_000)
-
-    first = await one.ask("POST", "/fapi/v3/order", **ORDER)
-    second = await one.ask("POST", "/fapi/v3/order", **ORDER, price="nonsense")
-    question = await one.ask("GET", "/fapi/v3/openOrders", symbol="BTCUSDT")
-
-    counts = [each.headers["x-mbx-order-count-1m"] for each in (first, second, question)]
-    assert counts == ["1", "2", "2"]
-
-
-async def test_too_many_orders_a_minute_are_refused() -> None:
-    one = trader(order_limit=3)
-    fields = {name: value for name, value in ORDER.items() if name != "newClientOrderId"}
-
-    answers = [await one.ask("POST", "/fapi/v3/order", **fields) for _ in range(4)]
-    one.venue.advance(T0 + MINUTE)
-    later = await one.ask("POST", "/fapi/v3/order", **fields)
-
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[3].json()["code"] == -1015
-    assert later.status_code == 200
-
-
-# Faults
-
-
-async def fault(one: Trader, kind: str, **fields: Any) -> httpx.Response:
-    return await one.http.post(
-        "/emulator/faults", json={"method": "POST", "path": "/fapi/v3/order", "kind": kind, **fields}
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "landed"),
-    [
-        ("503-before", 503, False),
-        ("503-after", 503, True),
-        ("html-502", 502, False),
-        ("error:-1007-before", 400, False),
-        ("error:-1007-after", 400, True),
-        ("error:-1003-before", 429, False),
-        ("delay-ms:1", 200, True),
-    ],
-)
-async def test_a_fault_strikes_once_and_before_or_after_the_effect(kind: str, status: int, landed: bool) -> None:
-    one = trader()
-    await fault(one, kind)
-
-    answer = await one.ask("POST", "/fapi/v3/order", **ORDER)
-    found = await one.get("order", symbol="BTCUSDT", origClientOrderId="gk-1")
-    again = await one.ask("POST", "/fapi/v3/order", **ORDER)
-
-    assert answer.status_code == status
-    assert (found.get("status") == "FILLED") == landed
-    assert again.status_code == 200
-
-
-@pytest.mark.parametrize(("kind", "landed"), [("reset-before", False), ("reset-after", True)])
-async def test_within_the_process_a_reset_is_a_read_error(kind: str, landed: bool) -> None:
-    one = trader()
-    await fault(one, kind)
-
-    with pytest.raises(httpx.ReadError):
-        await one.ask("POST", "/fapi/v3/order", **ORDER)
-
-    found = await one.get("order", symbol="BTCUSDT", origClientOrderId="gk-1")
-    assert (found.get("status") == "FILLED") == landed
-
-
-async def test_faults_are_counted_listed_and_cleared() -> None:
-    one = trader()
-
-    added = await fault(one, "503-before", count=2)
-    await one.ask("POST", "/fapi/v3/order", **ORDER)
-    listed = await fetch(one, "/emulator/faults")
-    cleared = (await one.http.delete("/emulator/faults")).json()
-
-    assert [each["count"] for each in added.json()] == [2]
-    assert listed == [{"method": "POST", "path": "/fapi/v3/order", "kind": "503-before", "count": 1}]
-    assert cleared == []
-
-
-@pytest.mark.parametrize(
-    "fields", [{"kind": "explode"}, {"kind": "503-after", "count": 0}, {"kind": 503}, {"path": None}]
-)
-async def test_a_fault_nobody_knows_is_refused(fields: dict[str, Any]) -> None:
-    answer = await fault(trader(), **{"kind": "503-after", **fields})
-
-    assert answer.status_code == 400
-    assert answer.json()["error"]
 
 
 # Administration

@@ -18,9 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
-from emulators.aster import Venue, create_app, live_market
+from emulators.aster import UnusableState, Venue, create_app, live_market, synthetic_market
 from emulators.aster.__main__ import main
 from emulators.aster.live import LiveMarket
+from emulators.aster.register import LINES, NONCES_KEPT, Register
 from emulators.aster.symbols import instrument
 from tests.emulators.aster.traders import T0, Wallet
 
@@ -69,6 +70,44 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     assert [row["orderId"] for row in again["orders"]] == acknowledged
     assert again == books
     assert seen <= now < seen + 60 * 60_000  # it paused while the emulator was off
+
+
+async def test_a_nonce_used_before_kill_9_is_used_after_it(tmp_path: Path) -> None:
+    options = ("--state", str(tmp_path), "--symbols", "BTCUSDT", "--weight-limit", "1000", "--duplicate-nonce", "-1000")
+    signed = Wallet().signed({}, time.time_ns() // 1000)
+    async with emulator(*options) as (url, process), httpx.AsyncClient(base_url=url) as http:
+        first = await http.get(f"/fapi/v3/balance?{signed}")
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    async with emulator(*options) as (url, _), httpx.AsyncClient(base_url=url) as http:
+        again = await http.get(f"/fapi/v3/balance?{signed}")
+
+    assert first.status_code == 200
+    assert again.json() == {"code": -1000, "msg": "Nonce Duplicated"}
+
+
+def test_what_a_nonce_file_holds_that_is_no_line_is_named(tmp_path: Path) -> None:
+    Venue(synthetic_market(symbols=("BTCUSDT",)), state=tmp_path).close()
+    (tmp_path / "doors.jsonl").write_text('["nonce",["0x1",1]]\n["surprise",1]\n')
+
+    with pytest.raises(UnusableState, match=r"doors.jsonl, line 2: damaged"):
+        Venue(synthetic_market(symbols=("BTCUSDT",)), state=tmp_path)
+
+
+def test_a_register_that_has_grown_long_is_written_anew(tmp_path: Path) -> None:
+    register = Register(tmp_path)
+    for nonce in range(LINES + 50):
+        assert register.use_nonce("0x1", nonce) is None
+    register.close()
+
+    lines = (tmp_path / "doors.jsonl").read_bytes().count(b"\n")
+    again = Register(tmp_path)
+
+    assert lines <= NONCES_KEPT + 50
+    assert again.use_nonce("0x1", LINES + 49) == "duplicate"
+    assert again.use_nonce("0x1", 0) == "expired"
+    again.close()
 
 
 async def test_time_runs_at_the_speed_asked_for() -> None:
@@ -132,6 +171,11 @@ async def test_recorded_candles_are_served_from_the_command_line(tmp_path: Path)
         (("--market", "live:http://127.0.0.1:{closed}"), "no market data"),
         (("--market", "live", "--start", "2025-01-01"), "--start: a live market begins now"),
         (("--state", "{folder}/bad.csv"), "cannot keep state here"),
+        (("--weight-limit", "lots"), "--weight-limit: 'lots' is no count"),
+        (("--weight-limit", "never"), "--weight-limit: 'never' is no count"),
+        (("--ban-after", "-1"), "--ban-after: '-1' is no count"),
+        (("--signature-refusal", "-5"), "--signature-refusal: invalid choice: -5 (choose from -1022, -1000)"),
+        (("--sped", "3"), "unrecognized arguments: --sped 3"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(

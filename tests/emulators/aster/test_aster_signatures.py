@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import json
 import time
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
+from eth_abi import encode
+from eth_account import Account as EthAccount
+from eth_account.messages import encode_defunct
 
 from emulators.aster import Venue, create_app
-from emulators.aster.auth import digest_of, domain_separator, keccak256, signer_of
+from emulators.aster.signatures import digest_of, domain_separator, keccak256, legacy_digest, signer_of
 from tests.emulators.aster.traders import T0, Trader, Wallet, flat, market_of
+from tests.emulators.aster.traders import keyed as hmac_of
 
 SIGNER = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 USER = "0x1563915e194d8cfba1943570603f7606a3115508"
@@ -85,7 +88,7 @@ def test_published_wallet_signatures_are_recognized(
 ) -> None:
     if digest is not None:
         assert digest_of(message.encode(), chain).hex() == digest
-    assert signer_of(message.encode(), signature, chain) == SIGNER
+    assert signer_of(digest_of(message.encode(), chain), signature) == SIGNER
     assert Wallet(chain=chain).signature(message) == signature
 
 
@@ -102,12 +105,12 @@ def test_published_wallet_signatures_are_recognized(
 def test_a_signature_may_be_written_in_many_ways(written: Any) -> None:
     message, chain, _, signature = VECTORS[0]
 
-    assert signer_of(message.encode(), written(signature), chain) == SIGNER
+    assert signer_of(digest_of(message.encode(), chain), written(signature)) == SIGNER
 
 
 @pytest.mark.parametrize("signature", ["", "zz", "0x1234", "00" * 65, "ff" * 64 + "1b", VECTORS[0][3][:-2] + "1d"])
 def test_a_signature_that_is_none_is_nobodys(signature: str) -> None:
-    assert signer_of(A.encode(), signature, 1666) != SIGNER
+    assert signer_of(digest_of(A.encode(), 1666), signature) != SIGNER
 
 
 async def test_a_wallet_that_signs_correctly_has_an_account_with_the_start_balance() -> None:
@@ -266,13 +269,138 @@ async def test_a_missing_part_of_a_signature_is_named(missing: str) -> None:
     assert missing in answer.json()["msg"]
 
 
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [({}, -4225), ({"duplicate_nonce": -1021}, -1021), ({"duplicate_nonce": -1000}, -1000)],
+)
+async def test_the_code_of_a_nonce_used_before_can_be_chosen(options: dict[str, int], code: int) -> None:
+    one = trader(**options)
+    signed = one.wallet.signed({}, one.nonce())
+
+    answers = [await one.http.get(f"/fapi/v3/balance?{signed}") for _ in range(2)]
+
+    assert answers[0].status_code == 200
+    assert answers[1].json() == {"code": code, "msg": "Nonce Duplicated"}
+
+
+async def test_the_window_of_nonces_and_the_code_outside_it_can_be_those_of_another_time() -> None:
+    one = trader(nonce_window_ms=10_000, expired_nonce=-1021)
+
+    late = await one.http.get(f"/fapi/v3/balance?{one.wallet.signed({}, (T0 - 10_001) * 1000)}")
+    near = await one.http.get(f"/fapi/v3/balance?{one.wallet.signed({}, (T0 - 10_000) * 1000)}")
+
+    assert late.json() == {"code": -1021, "msg": "Nonce Expired"}
+    assert near.status_code == 200
+
+
+async def test_strict_doors_take_only_what_was_sent_and_only_the_current_scheme() -> None:
+    one = trader(unencoded_signatures=False, legacy_signatures=False)
+    plain = f"newClientOrderId=a:b/c&nonce={one.nonce()}&signer={one.wallet.address}"
+    encoded = plain.replace(":", "%3A").replace("/", "%2F")
+
+    unencoded = await one.http.get(f"/fapi/v3/balance?{encoded}&signature={one.wallet.signature(plain)}")
+    legacy = await one.http.get(f"/fapi/v3/balance?{legacy_signed(one, {})}")
+
+    assert [each.json()["code"] for each in (unencoded, legacy)] == [-1022, -1022]
+
+
+async def test_a_known_wallet_may_be_the_only_one_let_in() -> None:
+    one = trader(newcomers=False)
+
+    stranger = await one.get("balance")
+    await one.http.post("/emulator/accounts", json={"address": one.wallet.address})
+
+    assert stranger == {"code": -1000, "msg": "No agent found"}
+    assert (await one.get("balance"))[0]["balance"] == "10000.00000000"
+
+
+# The wallet signatures of 2025
+
+DEMO_KEY = "4fd0a42218f3eae43a6ce26d22544e986139a01e5b34a62db53757ffca81bae1"  # public, from the documentation
+LEGACY = [
+    (
+        {
+            "positionSide": "BOTH", "price": "0.28694", "quantity": "190", "recvWindow": "50000", "side": "BUY",
+            "symbol": "SANDUSDT", "timeInForce": "GTC", "timestamp": "1749545309665", "type": "LIMIT",
+            "user": "0x63DD5aCC6b1aa0f563956C0e534DD30B6dcF7C4e",
+            "signer": "0x21cF8Ae13Bb72632562c6Fff438652Ba1a151bb0", "nonce": "1748310859508867",
+        },
+        DEMO_KEY,
+        "0337dd720a21543b80ff861cd3c26646b75b3a6a4b5d45805d4c1d6ad6fc33e6"
+        "5f0722778dd97525466560c69fbddbe6874eb4ed6f5fa7e576e486d9b5da67f31b",
+    ),
+    (
+        {
+            "price": "65000.5", "quantity": "0.010", "recvWindow": "50000", "side": "BUY", "symbol": "BTCUSDT",
+            "timeInForce": "GTC", "timestamp": "1750000000000", "type": "LIMIT",
+            "user": "0x1563915e194D8CfBA1943570603F7606A3115508",
+            "signer": "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A", "nonce": "1750000000000001",
+        },
+        "11" * 32,
+        "d5346c86e3a4f21ac4f3fbb0e6a522c173b2194e6b9ca08939991d28bf72a2b9"
+        "1e063a62ab2ab9086fb38773ece4b28ac2af6983c5606f67e30fed36ee14c9491b",
+    ),
+]  # fmt: skip
+
+
+def legacy_signed(one: Trader, parameters: dict[str, Any], *, timestamp: int = T0) -> str:
+    sent = {
+        **{name: str(value) for name, value in parameters.items()},
+        "recvWindow": "50000",
+        "timestamp": str(timestamp),
+        "nonce": str(one.nonce()),
+        "user": one.wallet.address,
+        "signer": one.wallet.address,
+    }
+    return urlencode({**sent, "signature": one.wallet.signature_of(legacy_digest(sent))})
+
+
+@pytest.mark.parametrize(("parameters", "key", "signature"), LEGACY)
+def test_published_legacy_signatures_are_recognized_and_reproduced(
+    parameters: dict[str, str], key: str, signature: str
+) -> None:
+    digest = legacy_digest({**parameters, "signature": signature})
+
+    assert signer_of(digest, signature) == parameters["signer"].lower()
+    assert Wallet(key).signature_of(digest) == signature
+
+
+def test_a_second_implementation_signs_the_same_legacy_message() -> None:
+    parameters = {**LEGACY[1][0], "newClientOrderId": "gk:ord/1", "note": "ü"}
+    names = ("user", "signer", "nonce")
+    text = json.dumps({k: v for k, v in parameters.items() if k not in names}, sort_keys=True, separators=(",", ":"))
+    values = [text, parameters["user"], parameters["signer"], int(parameters["nonce"])]
+    packed = encode(["string", "address", "address", "uint256"], values)
+
+    signed = EthAccount.sign_message(encode_defunct(keccak256(packed)), "0x" + "11" * 32)
+
+    assert Wallet().signature_of(legacy_digest(parameters)) == signed.signature.hex()
+
+
+async def test_a_legacy_signature_still_opens_the_door() -> None:
+    one = trader()
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01", "positionSide": "BOTH"}
+
+    placed = await one.http.post("/fapi/v3/order", content=legacy_signed(one, order))
+    listed = await one.http.get(f"/fapi/v3/allOrders?{legacy_signed(one, {'symbol': 'BTCUSDT'})}")
+    late = await one.http.get(f"/fapi/v3/balance?{legacy_signed(one, {}, timestamp=T0 - 50_001)}")
+
+    assert placed.status_code == 200
+    assert [row["orderId"] for row in listed.json()] == [placed.json()["orderId"]]
+    assert late.json()["code"] == -1021
+
+
+@pytest.mark.parametrize("changes", [{"user": "me"}, {"user": "0x12"}, {"price": "1"}])
+async def test_a_legacy_message_that_is_none_is_refused(changes: dict[str, str]) -> None:
+    one = trader()
+    sent = {**dict(pair.split("=") for pair in legacy_signed(one, {}).split("&")), **changes}
+
+    assert (await one.http.get(f"/fapi/v3/balance?{urlencode(sent)}")).json()["code"] == -1022
+
+
 # API keys
 
 SECRET = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
-
-
-def hmac_of(secret: str, message: str) -> str:
-    return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -353,7 +481,9 @@ async def test_a_key_opened_by_the_administration_signs_for_its_account() -> Non
         ({"timestamp": T0 - 9000, "recvWindow": 10_000}, None),
         ({"timestamp": T0 + 999}, None),
         ({"timestamp": T0 + 1000}, -1021),
+        ({"timestamp": T0 - 60_000, "recvWindow": 60_000}, None),
         ({"timestamp": T0, "recvWindow": 60_001}, -1130),
+        ({"timestamp": T0, "recvWindow": -1}, -1130),
         ({}, -1102),
         ({"timestamp": "soon"}, -1102),
     ],
@@ -365,6 +495,37 @@ async def test_a_timestamp_must_lie_in_the_window(parameters: dict[str, Any], co
     answer = (await keyed(one, parameters)).json()
 
     assert (answer["code"] if isinstance(answer, dict) else None) == code
+
+
+async def test_a_timestamp_too_old_and_one_too_new_are_told_apart() -> None:
+    one = trader()
+    one.venue.open_account("key-1", secret="shh")
+
+    old, new = [await keyed(one, {"timestamp": timestamp}) for timestamp in (T0 - 6000, T0 + 60_000)]
+
+    assert old.json() == {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
+    assert new.json() == {"code": -1021, "msg": "Timestamp for this request was 1000ms ahead of the server's time."}
+
+
+@pytest.mark.parametrize("place", ["query first", "query middle", "body", "split"])
+async def test_a_keys_signature_may_stand_anywhere(place: str) -> None:
+    one = trader()
+    one.venue.open_account("key-1", secret="shh")
+    timestamp, symbol = f"timestamp={T0}", "symbol=BTCUSDT"
+    signature = f"signature={hmac_of('shh', f'{symbol}&{timestamp}')}"
+    split = f"signature={hmac_of('shh', symbol + timestamp)}"
+    query, body = {
+        "query first": (f"{signature}&{symbol}&{timestamp}", ""),
+        "query middle": (f"{symbol}&{signature}&{timestamp}", ""),
+        "body": ("", f"{symbol}&{timestamp}&{signature}"),
+        "split": (f"{symbol}&{split}", timestamp),
+    }[place]
+
+    answer = await one.http.request(
+        "DELETE", f"/fapi/v1/allOpenOrders?{query}", content=body, headers={"X-MBX-APIKEY": "key-1"}
+    )
+
+    assert answer.status_code == 200
 
 
 async def test_a_wallet_cannot_use_the_paths_of_keys() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from emulators.aster import Market, UnusableState, Venue
 from emulators.aster.journal import CLOCK, JOURNAL
+from emulators.aster.register import Agent
 from emulators.aster.synthetic import synthetic_market
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
@@ -84,7 +85,7 @@ async def test_orders_that_rest_over_a_restart_are_matched_after_it(office: Offi
 async def test_keys_agents_and_modes_survive(tmp_path: Path) -> None:
     venue = Venue(market_of(*flat(50_000, 5)), state=tmp_path)
     account = venue.open_account("key-1", secret="shh", balance=Decimal(5))
-    venue.approve_agent(account, "0x" + "ab" * 20)
+    venue.register.approve(Agent(owner="key-1", address="0x" + "ab" * 20))
     venue.set_hedge_mode(account, True)
     venue.close()
 
@@ -92,7 +93,7 @@ async def test_keys_agents_and_modes_survive(tmp_path: Path) -> None:
 
     assert again.ledger.accounts["key-1"].secret == "shh"
     assert again.ledger.accounts["key-1"].hedge_mode is True
-    assert again.ledger.agents == {"0x" + "ab" * 20: "key-1"}
+    assert again.register.agent("0x" + "ab" * 20, "key-1") == Agent(owner="key-1", address="0x" + "ab" * 20)
     assert again.ledger.accounts["key-1"].wallet == 5
     again.close()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from decimal import Decimal
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,14 +13,21 @@ import httpx
 import numpy as np
 from coincurve import PrivateKey
 
-from emulators.aster import Candles, Venue, create_app
-from emulators.aster.auth import address_of, digest_of
+from emulators.aster import Candles, Settings, Venue, create_app
 from emulators.aster.intervals import DAY, SPANS
 from emulators.aster.recorded import RecordedMarket
+from emulators.aster.signatures import address_of, digest_of
 from emulators.aster.symbols import instrument
 
 T0 = 1_746_403_200_000  # 2025-05-05T00:00Z
 MINUTE = 60_000
+USES = count(1)
+"""Of nonces, by all traders: a venue that was opened again remembers those used before."""
+
+
+def keyed(secret: str, message: str) -> str:
+    """Return the signature of an API key's secret."""
+    return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
 class Wallet:
@@ -29,7 +39,10 @@ class Wallet:
         self.address = address_of(self._key.public_key)
 
     def signature(self, message: str) -> str:
-        raw = self._key.sign_recoverable(digest_of(message.encode(), self._chain), hasher=None)
+        return self.signature_of(digest_of(message.encode(), self._chain))
+
+    def signature_of(self, digest: bytes) -> str:
+        raw = self._key.sign_recoverable(digest, hasher=None)
         return (raw[:64] + bytes([raw[64] + 27])).hex()
 
     def signed(self, parameters: dict[str, Any], nonce: int) -> str:
@@ -40,17 +53,16 @@ class Wallet:
 class Trader:
     """A wallet that trades on a venue through its application, without a network."""
 
-    def __init__(self, venue: Venue, wallet: Wallet | None = None, **options: Any) -> None:
+    def __init__(
+        self, venue: Venue, wallet: Wallet | None = None, *, speed: float | None = None, chain: int = 1666, **doors: Any
+    ) -> None:
         self.venue = venue
         self.wallet = wallet or Wallet()
-        self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_app(venue, **options)), base_url="http://venue"
-        )
-        self._uses = 0
+        app = create_app(venue, speed=speed, chain=chain, settings=Settings(**doors))
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://venue")
 
     def nonce(self) -> int:
-        self._uses += 1
-        return self.venue.now * 1000 + self._uses
+        return self.venue.now * 1000 + next(USES)
 
     async def ask(self, method: str, path: str, **parameters: Any) -> httpx.Response:
         """Send a signed request, GET in the query, anything else in the body."""
