@@ -59,10 +59,11 @@ leases = Table(
     "leases",
     metadata,
     _account(),
+    Column("duty", CleanText, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("holder", CleanText, nullable=False),
     Column("expires_at", Moment, nullable=False),
-    PrimaryKeyConstraint("account_id"),
+    PrimaryKeyConstraint("account_id", "duty"),
 )
 
 stage_runs = Table(
