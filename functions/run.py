@@ -2,8 +2,11 @@
 One run of one stage: the law that every stage obeys, in one place.
 
 Same request, same stored result, no second effect: the result is found again by its key (account, tick, stage). Two
-copies at once: a lease with a fencing number, checked in every transaction that writes. Requests older than the
-account's patience are refused by age, and the refusal is the stored result.
+copies at once: a lease with a fencing number, checked in every transaction that writes. Whoever waits for a model holds
+one of its own, so that protection never waits for a model. Requests older than the account's patience are refused by
+age, and the refusal is the stored result.
+
+A reconciliation between two ticks obeys the lease alone: it belongs to no cycle, so it leaves no result to find again.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.account import Account
-from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
+from shared.domain.cycle import Duty, Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import DatabaseUnavailable, StaleRequest
 from shared.domain.ports import Clock, OpenWork, Work
 
@@ -32,6 +35,7 @@ class HeldLease:
 
     account_id: str
     fence: int
+    duty: Duty
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,8 +54,9 @@ class Run:
     async def finish(self, work: Work, details: Mapping[str, Any]) -> StageResult:
         """Store the result, and give the lease back, in the transaction that writes what the result tells of."""
         result = StageResult(stage=self.stage, request=self.request, details=dict(details))
-        await work.stages.finish(result, started_at=self.started_at, finished_at=self.clock.now())
-        await work.stages.release_lease(self.account.id, self.lease.fence)
+        if not self.request.between:
+            await work.stages.finish(result, started_at=self.started_at, finished_at=self.clock.now())
+        await work.stages.release_lease(self.account.id, self.lease.fence, self.lease.duty)
         self.finished = True
         return result
 
@@ -66,20 +71,21 @@ async def begin(
     UnknownAccount, and StaleRequest for a tick that is none or has not come yet.
     """
     now = clock.now()
+    duty = Duty.THINK if stage is Stage.DECIDE else Duty.ACT
     async with open_work() as work:
         account = await work.accounts.get(request.account_id)
         if request.tick > now:
             raise StaleRequest(f"tick {request.tick.isoformat()} has not come yet: it is {now.isoformat()}")
-        if tick_at(request.tick, account.interval) != request.tick:
+        if not request.between and tick_at(request.tick, account.interval) != request.tick:
             raise StaleRequest(f"{request.tick.isoformat()} is no tick of account {account.id} ({account.interval})")
         # A holder of its own for each run: two runs in one process must exclude each other too.
-        fence = await work.stages.take_lease(account.id, uuid.uuid4().hex, LEASE_SECONDS)
+        fence = await work.stages.take_lease(account.id, uuid.uuid4().hex, LEASE_SECONDS, duty)
         result = await work.stages.result(stage, request)
     run = Run(
         stage=stage,
         request=request,
         account=account,
-        lease=HeldLease(account.id, fence),
+        lease=HeldLease(account.id, fence, duty),
         started_at=now,
         clock=clock,
         result=result,
@@ -94,7 +100,7 @@ async def begin(
         renewal.cancel()
         if not run.finished:
             async with open_work() as work:
-                await work.stages.release_lease(account.id, fence)
+                await work.stages.release_lease(account.id, fence, duty)
 
 
 async def _renew(lease: HeldLease, open_work: OpenWork) -> None:
@@ -103,6 +109,6 @@ async def _renew(lease: HeldLease, open_work: OpenWork) -> None:
         await asyncio.sleep(LEASE_SECONDS / 3)
         try:
             async with open_work() as work:
-                await work.stages.renew_lease(lease.account_id, lease.fence, LEASE_SECONDS)
+                await work.stages.renew_lease(lease.account_id, lease.fence, LEASE_SECONDS, lease.duty)
         except DatabaseUnavailable as exc:  # the stage itself will find out, if it lasts
             log.warning("the lease could not be renewed", extra={"why": str(exc)})

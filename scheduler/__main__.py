@@ -5,6 +5,7 @@ import signal
 import sys
 
 from scheduler.local import LocalScheduler
+from scheduler.watch import Watcher
 from shared.complaints import one_clear_line
 from shared.logs import set_up_logging
 from shared.runtime import Runtime
@@ -33,8 +34,13 @@ async def _run(settings: Settings) -> None:
     try:
         await runtime.verify()
         scheduler = LocalScheduler(runtime)
+        watcher = Watcher(runtime, scheduler.turn) if settings.streams else None
         await scheduler.start()
+        if watcher:
+            watcher.start()
         await stop.wait()
+        if watcher:
+            await watcher.stop()
         await scheduler.stop()
     finally:
         await runtime.close()

@@ -2,23 +2,27 @@
 APScheduler runs every account at its interval, aligned to candle close plus a small delay.
 
 One job an account and never two of the same at once, so a slow cycle delays its account's next one and nobody else's.
+A cycle and a reconciliation between two ticks take turns, so that neither finds the other in its way; while a model
+thinks, it is the other's turn.
 A second scheduler does no harm: the lease lets one of the two act, and a cycle that is done answers with its result.
 """
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections import defaultdict
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from functions.invoke import invoke_cycle
+from functions.cycle import run_cycle
+from functions.invoke import invoke_stage
 from functions.run import LEASE_SECONDS
 from scheduler.plan import due, next_due
 from shared.domain.account import Account
-from shared.domain.cycle import StageRequest
+from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import DatabaseUnavailable, StageBusy, VenueError
 from shared.runtime import Runtime
 
@@ -57,6 +61,11 @@ class LocalScheduler:
         self._jobs = AsyncIOScheduler(timezone=UTC)
         self._stopping = asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def turn(self, account_id: str) -> asyncio.Lock:
+        """Return what to hold while at work on the account."""
+        return self._turns[account_id]
 
     async def start(self) -> None:
         """Begin. What was due while we were away is caught up with at once, one cycle an account."""
@@ -137,6 +146,13 @@ class LocalScheduler:
         """
         runtime = self._runtime
         await runtime.require_time()
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self.turn(account_id))
+            return await self._serve(account_id, turn)
+
+    async def _serve(self, account_id: str, turn: AsyncExitStack) -> float:
+        """Do so while *turn* is held, which is let go of while a model thinks."""
+        runtime = self._runtime
         async with runtime.open_work() as work:
             served = await work.stages.latest_tick(account_id)
         found = due(runtime.clock.now(), runtime.intervals[account_id], served)
@@ -144,8 +160,19 @@ class LocalScheduler:
             return 0
         if found.missed:
             log.warning("ticks missed", extra={"account": account_id, "missed": found.missed})
+
+        async def one(stage: Stage, request: StageRequest) -> StageResult:
+            if stage is not Stage.DECIDE:
+                return await invoke_stage(runtime, stage, request)
+            await turn.aclose()
+            try:
+                return await invoke_stage(runtime, stage, request)
+            finally:
+                await turn.enter_async_context(self.turn(account_id))
+
         try:
-            outcome = await invoke_cycle(runtime, StageRequest(account_id, found.tick))
+            request = StageRequest(account_id, found.tick)
+            outcome = await run_cycle(request, invoke=one, open_work=runtime.open_work)
         except StageBusy as exc:
             log.info("standby", extra={"account": account_id, "why": str(exc)})
             return LEASE_SECONDS

@@ -1,4 +1,8 @@
-"""A cycle as one readable line: when, who, what was decided and allowed, what was sent, and what it is all worth."""
+"""
+A cycle as one readable line: when, who, what was decided and allowed, what was sent, and what it is all worth.
+
+A reconciliation between two ticks is a line where it found something: when, who, what was heard, what was mended.
+"""
 
 import json
 from datetime import datetime
@@ -10,13 +14,15 @@ TROUBLE = {"WARNING", "ERROR", "CRITICAL"}
 
 
 def readable(line: str) -> str | None:
-    """Return what a person should see of one log line: cycles and trouble, nothing else."""
+    """Return what a person should see of one log line: cycles, what was mended between them, and trouble."""
     try:
         record = json.loads(line)
     except ValueError:
         return line
     if record.get("message") == "cycle" and "outcome" in record:
         return cycle_line(record["outcome"])
+    if record.get("message") == "reconciled between ticks":
+        return look_line(record["outcome"], record["why"])
     if record.get("level") in TROUBLE:
         why = record.get("why") or record.get("exception", "").strip().splitlines()[-1:] or ""
         who = f"{record['account']}: " if "account" in record else ""
@@ -33,6 +39,14 @@ def cycle_line(outcome: dict[str, Any]) -> str:
     parts.append(_reconciled(outcome.get("reconcile", {})))
     failed = [f"{name} failed: {part['message']}" for name, part in outcome.items() if _is_error(part)]
     return " │ ".join([part for part in parts if part] + failed)
+
+
+def look_line(outcome: dict[str, Any], why: str) -> str | None:
+    """Return the line of a reconciliation between two ticks, or None where nothing was found."""
+    if not outcome["fills"] and not outcome["discrepancies"]:
+        return None
+    moment = datetime.fromisoformat(outcome["tick"])
+    return " │ ".join([f"{moment:%Y-%m-%d %H:%M:%S}", f"{outcome['account']:<8}", why, _reconciled(outcome)])
 
 
 def _is_error(part: Any) -> bool:

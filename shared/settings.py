@@ -64,6 +64,8 @@ MODEL_URL = {
     Mode.TESTNET: "https://openrouter.ai/api/v1",
     Mode.LIVE: "https://openrouter.ai/api/v1",
 }
+STREAM_URL = {Mode.TESTNET: "wss://fstream5.asterdex-testnet.com", Mode.LIVE: "wss://fstream.asterdex.com"}
+"""An exchange on paper serves its streams where it serves everything."""
 PAPER_MODEL = "emulated/rule-follower"
 
 
@@ -78,15 +80,20 @@ def at_least_one(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return value
 
 
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    try:
-        complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # the port is no number, or too large for one
-        complete = False
-    if not complete:
-        raise ValueError("must be an address such as https://example.com:8443")
-    return value.rstrip("/")
+def _address(*schemes: str) -> AfterValidator:
+    """Return what accepts an address of one of the *schemes*, the last of which an example shows."""
+
+    def check(value: str) -> str:
+        parts = urlsplit(value)
+        try:
+            complete = parts.scheme in schemes and parts.hostname and parts.port != 0
+        except ValueError:  # the port is no number, or too large for one
+            complete = False
+        if not complete:
+            raise ValueError(f"must be an address such as {schemes[-1]}://example.com:8443")
+        return value.rstrip("/")
+
+    return AfterValidator(check)
 
 
 def _postgres_url(value: SecretStr) -> SecretStr:
@@ -103,7 +110,8 @@ Periods = Annotated[tuple[Period, ...], NoDecode, BeforeValidator(_words)]
 ThreePeriods = Annotated[tuple[Period, Period, Period], NoDecode, BeforeValidator(_words)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Timeframes = Annotated[tuple[Timeframe, ...], AfterValidator(at_least_one)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, _address("http", "https")]
+StreamUrl = Annotated[str, _address("ws", "wss")]
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 
 
@@ -138,6 +146,8 @@ class Settings(BaseSettings):
 
     asterdex_base_url: HttpUrl | None = None
     egress: str | None = None
+    asterdex_stream_url: StreamUrl | None = None
+    streams: bool = True
     asterdex_private_key: SecretStr | None = None
     asterdex_user: str | None = None
     asterdex_api_key: SecretStr | None = None
@@ -198,6 +208,12 @@ class Settings(BaseSettings):
         return f"{self.exchange_url} from {self.egress}" if self.egress else self.exchange_url
 
     @property
+    def stream_url(self) -> str:
+        """Where the exchange of this mode serves its streams."""
+        own = STREAM_URL.get(self.trading_mode) or self.exchange_url.replace("http", "ws", 1)
+        return self.asterdex_stream_url or own
+
+    @property
     def model_url(self) -> str:
         """Where the models of this mode answer."""
         return self.openrouter_base_url or MODEL_URL[self.trading_mode]
@@ -209,14 +225,17 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _whose_money(self) -> Self:
-        host = urlsplit(self.exchange_url).hostname or ""
-        real = host.rstrip(".").endswith("asterdex.com")
         if self.trading_mode is Mode.LIVE and self.live_trading_confirmed != LIVE_CONFIRMATION:
             raise ValueError(f"TRADING_MODE=live also needs LIVE_TRADING_CONFIRMED='{LIVE_CONFIRMATION}'")
-        if self.trading_mode is not Mode.LIVE and real:
-            raise ValueError(f"ASTERDEX_BASE_URL is the real exchange, but TRADING_MODE is {self.trading_mode.value}")
-        if self.trading_mode is not Mode.PAPER and urlsplit(self.exchange_url).scheme != "https":
-            raise ValueError("ASTERDEX_BASE_URL must begin with https:// outside paper trading")
+        for name, url, secure in (
+            ("ASTERDEX_BASE_URL", self.exchange_url, "https"),
+            ("ASTERDEX_STREAM_URL", self.stream_url, "wss"),
+        ):
+            host = urlsplit(url).hostname or ""
+            if self.trading_mode is not Mode.LIVE and host.rstrip(".").endswith("asterdex.com"):
+                raise ValueError(f"{name} is the real exchange, but TRADING_MODE is {self.trading_mode.value}")
+            if self.trading_mode is not Mode.PAPER and urlsplit(url).scheme != secure:
+                raise ValueError(f"{name} must begin with {secure}:// outside paper trading")
         return self
 
     @model_validator(mode="after")

@@ -7,12 +7,12 @@ was overtaken is told so by the transaction it tries to write in.
 
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.tables import leases, stage_runs
-from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.errors import LeaseLost, StageBusy
 from shared.domain.ports import Lease
 
@@ -43,9 +43,9 @@ class StageTable:
         )
         return tick
 
-    async def take_lease(self, account_id: str, holder: str, seconds: float) -> int:
+    async def take_lease(self, account_id: str, holder: str, seconds: float, duty: Duty = Duty.ACT) -> int:
         """
-        Return a fencing number larger than every earlier one.
+        Return a fencing number larger than every earlier one of that duty.
 
         The lease lasts for *seconds* of the database's time. A transaction that writes under the lease is waited for.
         Raises StageBusy while a lease runs, whoever holds it.
@@ -54,9 +54,9 @@ class StageTable:
         expires_at = now + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
         fence: int | None = await self._connection.scalar(
             insert(leases)
-            .values(account_id=account_id, fence=1, holder=holder, expires_at=expires_at)
+            .values(account_id=account_id, duty=duty, fence=1, holder=holder, expires_at=expires_at)
             .on_conflict_do_update(
-                index_elements=[leases.c.account_id],
+                index_elements=[leases.c.account_id, leases.c.duty],
                 set_={"fence": leases.c.fence + 1, "holder": holder, "expires_at": expires_at},
                 where=leases.c.expires_at <= now,
             )
@@ -66,27 +66,27 @@ class StageTable:
             raise StageBusy(f"another copy is at work on account {account_id}")
         return fence
 
-    async def renew_lease(self, account_id: str, fence: int, seconds: float) -> None:
+    async def renew_lease(self, account_id: str, fence: int, seconds: float, duty: Duty = Duty.ACT) -> None:
         """Let the lease last for *seconds* from now, if it still runs and is ours: one given back stays given back."""
         now = func.clock_timestamp()
         await self._connection.execute(
             update(leases)
-            .where(leases.c.account_id == account_id, leases.c.fence == fence, leases.c.expires_at > now)
+            .where(_is(account_id, duty), leases.c.fence == fence, leases.c.expires_at > now)
             .values(expires_at=now + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
         )
 
-    async def release_lease(self, account_id: str, fence: int) -> None:
+    async def release_lease(self, account_id: str, fence: int, duty: Duty = Duty.ACT) -> None:
         """Give the lease back if it is still ours."""
         await self._connection.execute(
             update(leases)
-            .where(leases.c.account_id == account_id, leases.c.fence == fence)
+            .where(_is(account_id, duty), leases.c.fence == fence)
             .values(expires_at=func.clock_timestamp())
         )
 
     async def hold(self, lease: Lease) -> None:
         """Let nobody take *lease* over before this transaction ends. Raises LeaseLost when somebody has already."""
         fence = await self._connection.scalar(
-            select(leases.c.fence).where(leases.c.account_id == lease.account_id).with_for_update(read=True)
+            select(leases.c.fence).where(_is(lease.account_id, lease.duty)).with_for_update(read=True)
         )
         if fence != lease.fence:
             raise LeaseLost(f"another copy took over account {lease.account_id}: fence {lease.fence} became {fence}")
@@ -108,3 +108,7 @@ class StageTable:
         )
         if stored.rowcount == 0:
             raise LeaseLost(f"another copy finished {result.stage} of {request.account_id} at {request.tick}")
+
+
+def _is(account_id: str, duty: Duty) -> ColumnElement[bool]:
+    return and_(leases.c.account_id == account_id, leases.c.duty == duty)

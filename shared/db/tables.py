@@ -60,10 +60,11 @@ leases = Table(
     "leases",
     metadata,
     _account(),
+    Column("duty", CleanText, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("holder", CleanText, nullable=False),
     Column("expires_at", Moment, nullable=False),
-    PrimaryKeyConstraint("account_id"),
+    PrimaryKeyConstraint("account_id", "duty"),
 )
 
 # Of the house, not of an account: what all that comes from one address shares, and who gives out which nonces.

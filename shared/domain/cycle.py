@@ -17,12 +17,21 @@ class Stage(StrEnum):
     RECONCILE = "reconcile"
 
 
+class Duty(StrEnum):
+    """What a lease gives the right to: a model may think for long, and protection must not wait for it."""
+
+    ACT = "act"
+    THINK = "think"
+
+
 @dataclass(frozen=True, slots=True)
 class StageRequest:
     """Names a cycle. Everything else a stage needs it reads from the database."""
 
     account_id: str
     tick: datetime
+    between: bool = False
+    """True for a reconciliation between two ticks: `tick` is the moment it is for, and names no cycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +58,11 @@ class StageResult:
 def tick_at(moment: datetime, interval: timedelta) -> datetime:
     """Return the last tick at or before *moment* on the grid that *interval* draws from midnight of 1970, UTC."""
     return moment - (moment - EPOCH) % interval
+
+
+def between_ticks(account_id: str, moment: datetime) -> StageRequest:
+    """Return the request to reconcile at *moment*, in milliseconds; never one that lies on anybody's grid of ticks."""
+    moment -= timedelta(microseconds=moment.microsecond % 1000)
+    if not moment.microsecond:
+        moment -= timedelta(milliseconds=1)
+    return StageRequest(account_id, moment, between=True)

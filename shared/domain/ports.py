@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from shared.domain.account import Account, AccountStatus
 from shared.domain.allowance import Grant, Report
-from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, CandleWindow, Quote, Series
@@ -156,15 +156,15 @@ class Stages(Protocol):
         """Return the newest tick whose cycle came to its end, which is to be reconciled."""
         ...
 
-    async def take_lease(self, account_id: str, holder: str, seconds: float) -> int:
-        """Return a fencing number larger than every earlier one. Raises StageBusy while another holder's runs."""
+    async def take_lease(self, account_id: str, holder: str, seconds: float, duty: Duty = Duty.ACT) -> int:
+        """Return a fencing number larger than every earlier one of that duty. Raises StageBusy while a lease runs."""
         ...
 
-    async def renew_lease(self, account_id: str, fence: int, seconds: float) -> None:
+    async def renew_lease(self, account_id: str, fence: int, seconds: float, duty: Duty = Duty.ACT) -> None:
         """Let the lease last for *seconds* from now, if it still runs and is ours: one given back stays given back."""
         ...
 
-    async def release_lease(self, account_id: str, fence: int) -> None:
+    async def release_lease(self, account_id: str, fence: int, duty: Duty = Duty.ACT) -> None:
         """Give the lease back if it is still ours."""
         ...
 
@@ -366,6 +366,11 @@ class Lease(Protocol):
     @property
     def fence(self) -> int:
         """The fencing number."""
+        ...
+
+    @property
+    def duty(self) -> Duty:
+        """What it gives the right to."""
         ...
 
 

@@ -26,7 +26,7 @@ class Unreadable(Exception):
     """The payload is not what the exchange's manual says. The message names what is wrong with it."""
 
 
-def parse(content: bytes) -> Any:
+def parse(content: str | bytes) -> Any:
     """Return the JSON in *content*, its fractions as exact decimals. Raises Unreadable, on NaN and Infinity too."""
     try:
         return json.loads(content, parse_float=Decimal, parse_constant=_refuse)

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account, RiskLimits
-from shared.domain.cycle import StageRequest
+from shared.domain.cycle import Duty, StageRequest
 from shared.domain.decision import Action, Condition, Decision, ExitPlan, Invalidation
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, Quote, Timeframe
@@ -28,6 +28,7 @@ PRECISE = Decimal("12345678901234567890.123456789012345678")
 class HeldLease:
     account_id: str
     fence: int
+    duty: Duty = Duty.ACT
 
 
 def an_account(name: str = "main", **changes: Any) -> Account:

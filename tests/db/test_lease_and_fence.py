@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.db.unit_of_work import Database
-from shared.domain.cycle import Stage, StageResult
+from shared.domain.cycle import Duty, Stage, StageResult
 from shared.domain.errors import LeaseLost, StageBusy, UnknownAccount
 from tests.db.samples import CYCLE, TICK, HeldLease, an_intent, open_accounts
 
@@ -40,6 +40,21 @@ async def test_leases_of_different_accounts_do_not_meet(database: Database) -> N
 
     async with database.open_work() as work:
         assert await work.stages.take_lease("other", "second", LONG) == 1
+
+
+async def test_whoever_waits_for_a_model_keeps_nobody_from_acting_but_another_who_would_ask(database: Database) -> None:
+    await open_accounts(database)
+    async with database.open_work() as work:
+        thinking = HeldLease("main", await work.stages.take_lease("main", "first", LONG, Duty.THINK), Duty.THINK)
+
+    acting = await take(database, "second")
+    with pytest.raises(StageBusy):
+        async with database.open_work() as work:
+            await work.stages.take_lease("main", "third", LONG, Duty.THINK)
+    for lease in (thinking, acting):
+        async with database.open_work(lease) as work:
+            await work.stages.renew_lease("main", lease.fence, LONG, lease.duty)
+            await work.stages.release_lease("main", lease.fence, lease.duty)
 
 
 async def test_a_lease_that_ran_out_is_taken_over_with_a_larger_fence(database: Database) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
+from shared.domain.cycle import Stage, StageRequest, StageResult, between_ticks, tick_at
+from shared.domain.market import EPOCH
 from tests.builders import TICK, an_account
 
 
@@ -54,3 +55,14 @@ def test_stages_stand_in_their_order() -> None:
 
 def test_a_tick_may_be_traded_on_for_one_interval() -> None:
     assert an_account(interval=timedelta(hours=1)).patience == timedelta(hours=1)
+
+
+@given(microseconds=st.integers(0, 10**15))
+def test_a_reconciliation_between_ticks_is_for_a_moment_just_past_that_is_on_no_grid(microseconds: int) -> None:
+    moment = EPOCH + timedelta(microseconds=microseconds)
+    request = between_ticks("main", moment)
+
+    assert request.between
+    assert timedelta(0) <= moment - request.tick < timedelta(milliseconds=2)
+    assert request.tick.microsecond % 1000 == 0
+    assert tick_at(request.tick, timedelta(seconds=1)) != request.tick

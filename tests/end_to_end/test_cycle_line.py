@@ -1,10 +1,11 @@
 """A cycle reads as one line: what was wanted, what was allowed, what was sent, what it is all worth."""
 
 import json
+from typing import Any
 
 from scripts.cycle_line import readable
 
-AN_OUTCOME = {
+AN_OUTCOME: dict[str, Any] = {
     "account": "main",
     "tick": "2025-01-01T00:05:00+00:00",
     "decide": {
@@ -54,3 +55,14 @@ def test_trouble_is_shown_and_routine_is_not() -> None:
     assert readable(json.dumps(trouble)) == "  ! main: order unresolved: no answer"
     assert readable(json.dumps({"message": "request", "level": "INFO"})) is None
     assert readable("perpetua: a line that is no JSON is shown as it is") is not None
+
+
+def test_what_was_mended_between_two_ticks_is_a_line_and_a_look_that_found_nothing_is_none() -> None:
+    outcome = AN_OUTCOME["reconcile"] | {"account": "main", "tick": "2025-01-01T00:03:17.250000+00:00", "fills": 0}
+    record = {"message": "reconciled between ticks", "level": "INFO", "why": "order pp-stop-1 in ETHUSDT is CANCELED"}
+
+    assert readable(json.dumps(record | {"outcome": outcome})) == (
+        "2025-01-01 00:03:17 │ main     │ order pp-stop-1 in ETHUSDT is CANCELED │ LONG 0.046 BTCUSDT │ "
+        "equity 10,009.44 │ mended missing_stop ETHUSDT"
+    )
+    assert readable(json.dumps(record | {"outcome": outcome | {"discrepancies": []}})) is None

@@ -156,7 +156,7 @@ def test_a_cold_container_loads_no_slow_library() -> None:
     code = "import sys, functions.handlers; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    slow = {"pandas", "polars", "boto3", "botocore", "alembic", "eth_account", "starlette", "apscheduler"}
+    slow = {"pandas", "polars", "boto3", "botocore", "alembic", "eth_account", "starlette", "apscheduler", "websockets"}
     assert slow & {*loaded.stdout.split()} == set()
 
 

@@ -88,6 +88,25 @@ def test_an_empty_value_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert read_settings() == DevelopmentSettings()
 
 
+@pytest.mark.parametrize(
+    ("switches", "address"),
+    [
+        ({}, "ws://127.0.0.1:3001"),
+        ({"ASTERDEX_BASE_URL": "https://paper.example:8443"}, "wss://paper.example:8443"),
+        ({"TRADING_MODE": "testnet"}, "wss://fstream5.asterdex-testnet.com"),
+        (LIVE, "wss://fstream.asterdex.com"),
+        (LIVE | {"ASTERDEX_BASE_URL": "https://fapi3.asterdex.com"}, "wss://fstream.asterdex.com"),
+        ({"ASTERDEX_STREAM_URL": "wss://streams.example/"}, "wss://streams.example"),
+    ],
+)
+def test_streams_are_where_the_mode_has_them_or_where_one_says(
+    monkeypatch: pytest.MonkeyPatch, switches: dict[str, str], address: str
+) -> None:
+    put(monkeypatch, **switches)
+
+    assert read_settings().stream_url == address
+
+
 def test_what_the_command_line_says_wins_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, ACCOUNTS_FILE="a.yaml", ENVIRONMENT="production")
     settings = read_settings(accounts_file=Path("b.yaml"), environment="development")
@@ -113,6 +132,8 @@ def test_what_the_command_line_says_wins_over_everything(monkeypatch: pytest.Mon
         ("LEVERAGE", "126", "LEVERAGE: Input should be less than or equal to 125"),
         ("ASTERDEX_BASE_URL", "fapi.example.com", "ASTERDEX_BASE_URL: must be an address such as https://"),
         ("ASTERDEX_BASE_URL", "http://127.0.0.1:port", "ASTERDEX_BASE_URL: must be an address such as https://"),
+        ("ASTERDEX_STREAM_URL", "https://a.example", "ASTERDEX_STREAM_URL: must be an address such as wss://"),
+        ("ASTERDEX_STREAM_URL", "wss://", "ASTERDEX_STREAM_URL: must be an address such as wss://"),
         ("OPENROUTER_BASE_URL", "https://", "OPENROUTER_BASE_URL: must be an address such as https://"),
         ("OPENROUTER_BASE_URL", "http://a:99999", "OPENROUTER_BASE_URL: must be an address such as https://"),
         ("OPENROUTER_BASE_URL", "https://[models", "OPENROUTER_BASE_URL: Invalid IPv6 URL"),
@@ -200,6 +221,14 @@ def test_a_file_that_is_no_text_is_one_clear_line() -> None:
         (
             {**LIVE, "ASTERDEX_BASE_URL": "http://fapi.asterdex.com"},
             "ASTERDEX_BASE_URL must begin with https:// outside paper trading",
+        ),
+        (
+            {"ASTERDEX_STREAM_URL": "wss://fstream.asterdex.com"},
+            "ASTERDEX_STREAM_URL is the real exchange, but TRADING_MODE is paper",
+        ),
+        (
+            {**LIVE, "ASTERDEX_STREAM_URL": "ws://fstream.asterdex.com"},
+            "ASTERDEX_STREAM_URL must begin with wss:// outside paper trading",
         ),
         ({"API_HOST": "0.0.0.0"}, "API_HOST=0.0.0.0 is reachable from outside: set API_TOKEN too"),
         ({"ENVIRONMENT": "production"}, "DATABASE_URL must be set when ENVIRONMENT=production"),
