@@ -22,7 +22,7 @@ from .brackets import maintenance_margin
 from .errors import Refusal
 from .ledger import Ledger, rounded
 from .margin import account_margin, exposure
-from .market import FUNDING_INTERVAL, Market, first_time, next_funding_time
+from .market import Market, first_time, next_funding_time
 from .orders import Order
 from .positions import ZERO
 
@@ -55,7 +55,8 @@ class Engine:
 
     def mark(self, symbol: str) -> Decimal:
         """Return the mark price of the moment."""
-        return self._market.instruments[symbol].price(self.bid(symbol))
+        self.bid(symbol)
+        return self._market.instruments[symbol].fine_price(self._market.mark(symbol, self.now))
 
     def submit(self, order: Order) -> None:
         """Take in an order that has been admitted: execute it, or let it rest."""
@@ -89,8 +90,10 @@ class Engine:
         """Return the first millisecond in (now, to] at which something happens."""
         moment, until = None, to
         exposed = [account for account in self._ledger.accounts.values() if account.open_positions()]
-        if exposed and (funding := next_funding_time(self.now)) <= until:
-            moment = until = funding
+        held = {symbol for account in exposed for symbol, _ in account.open_positions()}
+        for symbol in held:
+            if (funding := next_funding_time(self.now, self._market.funding_interval(symbol))) <= until:
+                moment = until = funding
         for symbol, book in self._books.items():
             if book and (touch := self._first_touch(symbol, book, until)) is not None:
                 moment = until = touch
@@ -112,9 +115,9 @@ class Engine:
         def possible(after: int, until: int) -> bool:
             equity, maintenance = account.wallet, ZERO
             for instrument, position in held:
-                low, high = self._market.extremes(instrument.symbol, after, until)
-                equity += position.unrealized(instrument.price(low if position.quantity > 0 else high))
-                notional = abs(position.quantity) * instrument.price(high)
+                low, high = self._market.mark_extremes(instrument.symbol, after, until)
+                equity += position.unrealized(instrument.fine_price(low if position.quantity > 0 else high))
+                notional = abs(position.quantity) * instrument.fine_price(high)
                 maintenance += maintenance_margin(instrument.symbol, notional)
             return equity < maintenance
 
@@ -122,8 +125,7 @@ class Engine:
 
     def _happen(self) -> None:
         """Let everything happen that belongs to this millisecond."""
-        if self.now % FUNDING_INTERVAL == 0:
-            self._settle_funding()
+        self._settle_funding()
         for symbol, book in self._books.items():
             if not book:
                 continue
@@ -175,6 +177,8 @@ class Engine:
     def _settle_funding(self) -> None:
         for account in self._ledger.accounts.values():
             for symbol, position in account.open_positions():
+                if self.now % self._market.funding_interval(symbol):
+                    continue
                 rate = self._market.funding_rate(symbol, self.now)
                 payment = rounded(-position.quantity * self.mark(symbol) * rate)
                 self._ledger.book(account, "FUNDING_FEE", payment, symbol=symbol, now=self.now)

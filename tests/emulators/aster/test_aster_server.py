@@ -216,7 +216,7 @@ async def test_a_live_market_that_is_gone_keeps_its_last_price_and_says_so() -> 
 
 
 def candle(opened: int, first: str, high: str, low: str, last: str) -> list[Any]:
-    return json.loads(json.dumps([opened, first, high, low, last]))
+    return json.loads(json.dumps([opened, first, high, low, last, "12.5"]))
 
 
 def test_a_high_between_two_looks_is_a_price_that_was_there() -> None:
