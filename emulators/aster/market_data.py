@@ -1,8 +1,7 @@
 """
 Open endpoints: what the market looks like. Nobody needs an account for these.
 
-The book is the venue's own endless liquidity, one tick wide around the path's price; its sizes, and the open interest,
-are made up but the same for everyone.
+The book is the liquidity orders trade with (see `liquidity`); the open interest is made up but the same for everyone.
 """
 
 from __future__ import annotations
@@ -59,17 +58,13 @@ async def depth(call: Call) -> Answer:
     levels = integer(call.parameters, "limit") or 500
     if levels not in DEPTHS:
         raise Refusal(-4021)
-    bid = call.venue.engine.bid(instrument.symbol)
-
-    def row(ticks: int) -> list[str]:
-        return [instrument.price_text(ticks), _size(instrument, ticks)]
-
+    bids, asks = call.venue.engine.depth(instrument.symbol, levels)
     return {
         "lastUpdateId": call.now,
         "E": call.now,
         "T": call.now,
-        "bids": [row(bid - offset) for offset in range(min(levels, bid - 1))],
-        "asks": [row(bid + 1 + offset) for offset in range(levels)],
+        "bids": [[instrument.price_text(ticks), plain(size)] for ticks, size in bids],
+        "asks": [[instrument.price_text(ticks), plain(size)] for ticks, size in asks],
     }
 
 
@@ -193,14 +188,14 @@ async def price_ticker(call: Call) -> Answer:
 async def book_ticker(call: Call) -> Answer:
     rows = []
     for instrument in call.instruments():
-        bid = call.venue.engine.bid(instrument.symbol)
+        ((bid, bid_size),), ((ask, ask_size),) = call.venue.engine.depth(instrument.symbol, 1)
         rows.append(
             {
                 "symbol": instrument.symbol,
                 "bidPrice": instrument.price_text(bid),
-                "bidQty": _size(instrument, bid),
-                "askPrice": instrument.price_text(bid + 1),
-                "askQty": _size(instrument, bid + 1),
+                "bidQty": plain(bid_size),
+                "askPrice": instrument.price_text(ask),
+                "askQty": plain(ask_size),
                 "time": call.now,
             }
         )
@@ -214,12 +209,6 @@ async def open_interest(call: Call) -> Answer:
     value = Decimal(round(500_000_000 * wave)) / call.venue.engine.mark(instrument.symbol)
     minute = call.now // MINUTE * MINUTE
     return {"symbol": instrument.symbol, "openInterest": f"{value:.3f}", "time": minute}
-
-
-def _size(instrument: Instrument, ticks: int) -> str:
-    """Return a plausible size for a price level."""
-    steps = 1000 + ticks * 2_654_435_761 % 9000
-    return plain(steps * instrument.step)
 
 
 def _one_or_all(call: Call, rows: list[dict[str, Any]]) -> Answer:

@@ -216,12 +216,10 @@ async def test_settings_that_are_already_so_need_no_change() -> None:
         return (await one.ask("POST", f"/fapi/v3/{name}", **parameters)).json()
 
     assert (await post("marginType", symbol="BTCUSDT", marginType="CROSSED"))["code"] == -4046
-    assert (await post("marginType", symbol="BTCUSDT", marginType="ISOLATED"))["code"] == -4084
     assert (await post("positionSide/dual", dualSidePosition="false"))["code"] == -4059
     assert await post("positionSide/dual", dualSidePosition="true") == {"code": 200, "msg": "success"}
     assert await one.get("positionSide/dual") == {"dualSidePosition": True}
     assert (await one.order("BUY", quantity="0.01"))["code"] == -4061
-    assert (await one.order("BUY", quantity="0.01", positionSide="LONG"))["code"] == -4084
     assert (await post("positionSide/dual", dualSidePosition="false"))["code"] == 200
     await one.order("BUY", quantity="0.01")
     assert (await post("positionSide/dual", dualSidePosition="true"))["code"] == -4068
@@ -319,7 +317,7 @@ def test_the_wallet_is_the_sum_of_its_income_and_income_is_what_the_trades_say(
     assert account.wallet >= 0
     assert total("REALIZED_PNL") == sum((trade.realized for trade in trades), Decimal(0))
     assert total("COMMISSION") == -sum((trade.commission for trade in trades), Decimal(0))
-    for symbol, position in account.positions.items():
+    for (symbol, _), position in account.positions.items():
         signed = [trade.quantity * (1 if trade.side == "BUY" else -1) for trade in account.trades_of[symbol]]
         assert position.quantity == sum(signed, Decimal(0))
     for order in account.orders.values():

@@ -311,7 +311,9 @@ async def test_the_books_show_everything_that_ever_happened() -> None:
     assert books["wallet"] == str(sum(Decimal(row["income"]) for row in books["income"]))
     assert [order["status"] for order in books["orders"]] == ["FILLED", "FILLED", "NEW"]
     assert [trade["qty"] for trade in books["trades"]] == ["0.020", "0.005"]
-    assert books["positions"] == [{"symbol": "BTCUSDT", "positionAmt": "0.015", "cost": "750.0015"}]
+    assert books["positions"] == [
+        {"symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": "0.015", "cost": "750.0015"}
+    ]
     assert (await one.http.get("/emulator/books?account=nobody")).status_code == 404
     assert [row["account"] for row in await fetch(one, "/emulator/accounts")] == [one.wallet.address]
 
