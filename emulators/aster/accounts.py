@@ -74,7 +74,9 @@ class Account:
         return found
 
     def open_positions(self) -> list[tuple[str, Position]]:
-        return [(symbol, position) for (symbol, _), position in self.positions.items() if position.quantity]
+        """Return what it holds, by symbol and side, whatever the order it came in."""
+        held = sorted(key for key, position in self.positions.items() if position.quantity)
+        return [(key[0], self.positions[key]) for key in held]
 
     def held(self, symbol: str) -> list[Position]:
         """Return the open positions of a symbol."""

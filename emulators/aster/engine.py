@@ -97,7 +97,7 @@ class Engine:
     def _stop_countdowns(self) -> None:
         """Cancel the orders of those who did not put their countdown off."""
         for account in self.floor.ledger.accounts.values():
-            for symbol in [symbol for symbol, deadline in account.countdowns.items() if deadline <= self.now]:
+            for symbol in sorted(symbol for symbol, deadline in account.countdowns.items() if deadline <= self.now):
                 self.floor.ledger.set_countdown(account, symbol, 0)
                 for order in list(account.open_of[symbol].values()):
                     self.matching.end(order, "CANCELED")

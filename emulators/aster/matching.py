@@ -17,7 +17,6 @@ What becomes of orders: they take, they rest, they are triggered, they end.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -58,7 +57,7 @@ class Matching:
         self._floor = floor
         self._ledger = floor.ledger
         self._market = floor.market
-        self._desks: dict[str, Desk] = defaultdict(Desk)
+        self._desks = {symbol: Desk() for symbol in floor.market.instruments}
         self.liquidity = Liquidity(floor.market, floor.ledger, floor.now)
         for account in floor.ledger.accounts.values():
             for order in account.open_orders.values():
@@ -99,7 +98,7 @@ class Matching:
         """Let active trailing stops follow the price up to a time."""
         after = self._floor.now
         for symbol, desk in self._desks.items():
-            for order in desk.following.values():
+            for order in _oldest_first(desk.following):
                 best = best_until(order, self._extremes(symbol, order.working_type), after, until)
                 if best != order.best:
                     order.best = best
@@ -127,7 +126,7 @@ class Matching:
                     self._activate(order)
                 else:
                     self._trigger(order, price)
-            for order in list(desk.following.values()):
+            for order in _oldest_first(desk.following):
                 extremes = self._extremes(symbol, order.working_type)
                 if order.id in desk.following and first_callback(order, extremes, now - 1, now) is not None:
                     del desk.following[order.id]
@@ -308,11 +307,11 @@ class Matching:
 
     def _resume(self, symbol: str, desk: Desk, price: int) -> None:
         """At a whole minute, fill further what the price is still beyond, and let rest what it is not."""
-        due = [order for order in desk.paused.values() if order.pauses_until <= self._floor.now]
+        due = [order for order in _oldest_first(desk.paused) if order.pauses_until <= self._floor.now]
         if not due:
             return
         left = self.liquidity.trickle(self._floor.instrument(symbol), self._floor.now)
-        for order in sorted(due, key=lambda order: order.id):
+        for order in due:
             if order.id not in desk.paused:
                 continue
             del desk.paused[order.id]
@@ -332,6 +331,10 @@ class Matching:
     def _closable(self, order: Order) -> Decimal:
         position = self._ledger.accounts[order.account].position(order.symbol, order.position_side)
         return position.closable(order.sign)
+
+
+def _oldest_first(orders: dict[int, Order]) -> list[Order]:
+    return [orders[number] for number in sorted(orders)]
 
 
 def _takes(order: Order, bid: int) -> bool:

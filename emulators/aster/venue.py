@@ -122,7 +122,7 @@ class Venue:
             self.engine.matching.refuse_far_market(order)
         self._refuse_taking_post_only(order)
         if not (order.only_closes or order.waits_for_trigger):
-            self._refuse_unaffordable(order, account, instrument, mark, last)
+            self._refuse_unaffordable(order, account, instrument, last)
         order.id = self.ledger.next_order_id()
         order.client_id = order.client_id or f"web_{order.id}"
         accepted = copy(order)
@@ -154,7 +154,7 @@ class Venue:
                 raise Refusal(-4164, instrument.min_notional)
             resting = account.open_of[order.symbol].pop(order.id)
             try:
-                self._refuse_unaffordable(wanted, account, instrument, mark, last)
+                self._refuse_unaffordable(wanted, account, instrument, last)
             finally:
                 account.open_of[order.symbol][order.id] = resting
         self.engine.amend(order, quantity, ticks)
@@ -323,17 +323,11 @@ class Venue:
         if post_only and self.habits.refuses_taking_post_only and self.engine.matching.would_take(order):
             raise Refusal(-5022)
 
-    def _refuse_unaffordable(
-        self, order: Order, account: Account, instrument: Instrument, mark: Decimal, last: Decimal
-    ) -> None:
+    def _refuse_unaffordable(self, order: Order, account: Account, instrument: Instrument, last: Decimal) -> None:
         ask = last + instrument.tick
         price = instrument.price(order.price) if order.type == "LIMIT" else ask if order.sign > 0 else last
-        notional = order.remaining * price
-        buying, selling = (notional, ZERO) if order.sign > 0 else (ZERO, notional)
-        after = exposure(account, instrument, mark, buying=buying, selling=selling)
-        if after > exposure(account, instrument, mark) and after > max_notional(
-            order.symbol, account.leverage(order.symbol)
-        ):
+        before, after = self.engine.floor.exposed(order, price)
+        if after > before and after > max_notional(order.symbol, account.leverage(order.symbol)):
             raise Refusal(-2027)
         if not self.engine.floor.affordable(order, price):
             raise Refusal(-2019)
