@@ -25,6 +25,8 @@ from .wire import (
     trade_row,
 )
 
+UNDOCUMENTED = frozenset({"notional", "isolatedWallet"})
+"""What real answers of `positionRisk` have beyond its documentation."""
 SUCCESS = {"code": 200, "msg": "success"}
 
 
@@ -48,7 +50,11 @@ async def positions(call: Call) -> Answer:
     for instrument in call.instruments():
         mark = call.venue.engine.mark(instrument.symbol)
         for margin in position_margins(holder, instrument, mark):
-            rows.append(position_risk(holder, instrument.symbol, margin, mark=mark, whole=whole))
+            row = position_risk(holder, instrument.symbol, margin, mark=mark, whole=whole)
+            if margin.position.quantity or call.venue.habits.flat_positions:
+                rows.append(row)
+    if call.venue.habits.documented_positions:
+        rows = [{name: value for name, value in row.items() if name not in UNDOCUMENTED} for row in rows]
     return rows
 
 
@@ -64,7 +70,11 @@ async def user_trades(call: Call) -> Answer:
     else:
         found = between(history, *period(call.parameters, now=call.now, days=7))
         found = found[:rows] if call.parameters.get("startTime") else found[-rows:]
-    return [trade_row(trade, instrument) for trade in found]
+    answer = [trade_row(trade, instrument) for trade in found]
+    if call.venue.habits.negative_commission:
+        for row, trade in zip(answer, found, strict=True):
+            row["commission"] = plain(-trade.commission)
+    return answer
 
 
 async def income(call: Call) -> Answer:

@@ -122,7 +122,7 @@ def refuse_if_unreasonable(
     if order.close_position and order.position_side == ("LONG" if order.side == "BUY" else "SHORT"):
         raise Refusal(-4020, order.type, "true")
     if order.client_id is not None and account.has_open(order.client_id):
-        raise Refusal(-4116)
+        raise Refusal(habits.duplicate_client_id)
     if order.only_closes and not order.close_position:
         closable = account.position(instrument.symbol, order.position_side).closable(order.sign)
         if not closable or (habits.refuses_too_much_reduce_only and order.quantity > closable):

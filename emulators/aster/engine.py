@@ -13,6 +13,7 @@ from itertools import islice
 
 from .floor import Floor
 from .funding import next_settlement, settle_funding
+from .habits import Habits
 from .ledger import Ledger
 from .liquidation import Liquidator
 from .market import Market
@@ -23,8 +24,8 @@ from .orders import Order
 class Engine:
     """Moves the orders and positions of a ledger along a market."""
 
-    def __init__(self, market: Market, ledger: Ledger, now: int) -> None:
-        self.floor = Floor(market, ledger, now)
+    def __init__(self, market: Market, ledger: Ledger, now: int, habits: Habits) -> None:
+        self.floor = Floor(market, ledger, now, habits)
         self.matching = Matching(self.floor)
         self.liquidator = Liquidator(self.floor, self.matching)
 

@@ -29,6 +29,7 @@ TEXTS: dict[int, str] = {
     -1128: "Combination of optional parameters invalid.",
     -1130: "Data sent for parameter '{}' is not valid.",
     -1136: "Invalid newOrderRespType.",
+    -2010: "New order rejected.",
     -2011: "Unknown order sent.",
     -2013: "Order does not exist.",
     -2014: "API-key format invalid.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from .errors import Refusal
+from .habits import Habits
 from .ledger import Ledger
 from .margin import AccountMargin, account_margin, exposure
 from .market import Market
@@ -16,8 +17,9 @@ from .symbols import Instrument
 class Floor:
     """What is where at `now`, the market time everything has happened up to."""
 
-    def __init__(self, market: Market, ledger: Ledger, now: int) -> None:
+    def __init__(self, market: Market, ledger: Ledger, now: int, habits: Habits) -> None:
         self.market = market
+        self.habits = habits
         self.ledger = ledger
         self.now = now
 

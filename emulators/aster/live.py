@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 
 from .errors import Refusal
-from .intervals import HOUR
+from .intervals import HOUR, MINUTE
 from .market import DayStatistics, Kind, Market, UnusableMarket
 from .marks import FINER
 from .symbols import Instrument, instrument_from
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 REMEMBERED_SECONDS = 1.0
 POINTS_KEPT = 100_000
+MINUTES_KEPT = 3
 TIMEOUT_SECONDS = 10.0
 
 
@@ -42,7 +43,6 @@ class _Minute:
     opened: int
     high: int
     low: int
-    volume: Decimal
 
 
 class LiveMarket(Market):
@@ -60,6 +60,8 @@ class LiveMarket(Market):
         self._times: dict[str, list[int]] = {symbol: [] for symbol in instruments}
         self._prices: dict[str, list[int]] = {symbol: [] for symbol in instruments}
         self._minutes: dict[str, _Minute] = {}
+        self._volumes: dict[str, dict[int, Decimal]] = {symbol: {} for symbol in instruments}
+        """What was traded in the latest minutes, by when they began."""
         self._funding: dict[str, Decimal] = {}
         self._mark_times: dict[str, list[int]] = {symbol: [] for symbol in instruments}
         self._marks: dict[str, list[int]] = {symbol: [] for symbol in instruments}
@@ -85,7 +87,7 @@ class LiveMarket(Market):
         return _extremes(self._mark_times[symbol], self._marks[symbol], after, until)
 
     def minute_volume(self, symbol: str, end: int) -> Decimal:
-        return self._minutes[symbol].volume
+        return self._volumes[symbol].get(end - MINUTE, Decimal(0))
 
     def funding_interval(self, symbol: str) -> int:
         return self._funding_hours[symbol] * HOUR if symbol in self._funding_hours else super().funding_interval(symbol)
@@ -178,7 +180,11 @@ class LiveMarket(Market):
             new_low = [low] if low < lowest else []
             new_high = [high] if high > highest else []
             seen = [*new_low, *new_high, last] if last >= first else [*new_high, *new_low, last]
-        self._minutes[symbol] = _Minute(opened, high, low, Decimal(row[5]))
+        self._minutes[symbol] = _Minute(opened, high, low)
+        volumes = self._volumes[symbol]
+        volumes[opened] = Decimal(row[5])
+        if len(volumes) > MINUTES_KEPT:
+            del volumes[min(volumes)]
         times, prices = self._times[symbol], self._prices[symbol]
         begin = max(now - len(seen) + 1, times[-1] + 1 if times else 0)
         times.extend(range(begin, begin + len(seen)))

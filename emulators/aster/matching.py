@@ -57,6 +57,7 @@ class Matching:
         self._floor = floor
         self._ledger = floor.ledger
         self._market = floor.market
+        self._idle_status = "CANCELED" if floor.habits.cancels_idle_closing else "EXPIRED"
         self._desks = {symbol: Desk() for symbol in floor.market.instruments}
         self.liquidity = Liquidity(floor.market, floor.ledger, floor.now)
         for account in floor.ledger.accounts.values():
@@ -206,6 +207,9 @@ class Matching:
         self._ledger.note_trigger(order, self._floor.now)
         if order.close_position:
             order.quantity = self._closable(order)
+            if not order.quantity:
+                self._ledger.finish(order, self._idle_status, self._floor.now)
+                return
         if affordable and not protected:
             self._execute(order, price)
         else:

@@ -10,9 +10,11 @@ from .calls import Answer, Call, Endpoint, with_symbol
 from .errors import Refusal
 from .intervals import DAY
 from .orders import Order
-from .parameters import Parameters, choice, integer, limit, period, text
+from .parameters import Parameters, choice, decimal, integer, limit, period, text
 from .wire import order_answer, order_row
 
+MOST_CALLBACK_IN_BATCH = 4
+"""One less than for a single order."""
 UNFILLED_KEPT = 7 * DAY
 """How long cancelled and expired orders without a fill can still be found."""
 
@@ -25,7 +27,13 @@ async def place_batch(call: Call) -> Answer:
     wanted = orders(call.parameters)
     if not 0 < len(wanted) <= MOST_PLACED:
         raise Refusal(-4082)
-    return each_answer(wanted, lambda one: _place(call, one))
+
+    def act(one: Parameters) -> dict[str, Any]:
+        if (decimal(one, "callbackRate") or 0) > MOST_CALLBACK_IN_BATCH:
+            raise Refusal(-1130, "callbackRate")
+        return _place(call, one)
+
+    return each_answer(wanted, act)
 
 
 async def amend(call: Call) -> Answer:

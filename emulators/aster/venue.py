@@ -64,7 +64,7 @@ class Venue:
         except UnusableState:
             self.close()
             raise
-        self.engine = Engine(market, self.ledger, max(self.ledger.kept_time or 0, market.start))
+        self.engine = Engine(market, self.ledger, max(self.ledger.kept_time or 0, market.start), self.habits)
 
     @property
     def now(self) -> int:

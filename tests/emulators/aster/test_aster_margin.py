@@ -9,6 +9,7 @@ import pytest
 
 from emulators.aster import Venue
 from emulators.aster.habits import Habits
+from emulators.aster.happenings import AccountChanged, Happening, ModeChanged, OrderChanged
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
 HOUR = 60 * MINUTE
@@ -309,3 +310,50 @@ async def test_money_moves_between_the_spot_and_the_futures_wallet() -> None:
     assert (await transfer("1", "FUTURE_SPOT", "fifth", "BTC"))["code"] == -1108
     assert (await transfer("250", "SPOT_FUTURE", "sixth"))["tranId"] > out["tranId"]
     assert await income(one, "TRANSFER") == await one.wallet_balance() == 9250
+
+
+# What is told of it
+
+
+async def test_margin_that_moves_is_told_with_the_position_it_belongs_to() -> None:
+    one = await isolated()
+    told: list[Happening] = []
+    one.venue.ledger.listen(lambda happened, now: told.extend(happened))
+    await one.order("BUY", quantity="0.100")
+    await post(one, "positionMargin", symbol="BTCUSDT", amount="10", type=1)
+
+    changes = [each for each in told if isinstance(each, AccountChanged)]
+
+    assert [each.reason for each in changes] == ["ORDER", "MARGIN_TRANSFER"]
+    (seen,) = changes[1].positions
+    assert (seen.margin_type, seen.isolated_wallet) == ("isolated", Decimal("260.0005"))
+    assert changes[1].wallet - changes[1].cross_wallet == seen.isolated_wallet
+
+
+async def test_margin_type_modes_amendments_and_liquidation_are_told() -> None:
+    one = trader(*FALL)
+    told: list[Happening] = []
+    one.venue.ledger.listen(lambda happened, now: told.extend(happened))
+    await post(one, "marginType", symbol="BTCUSDT", marginType="ISOLATED")
+    await post(one, "positionSide/dual", dualSidePosition="true")
+    await one.order("BUY", quantity="0.100", positionSide="LONG")
+    order = await one.order("BUY", "LIMIT", quantity="0.01", price="49100", timeInForce="GTC", positionSide="LONG")
+    await one.ask("PUT", "/fapi/v3/order", symbol="BTCUSDT", orderId=order["orderId"], quantity="0.02", price="49000.1")
+
+    one.venue.advance(T0 + MINUTE)
+
+    orders = [(each.execution, each.order.position_side) for each in told if isinstance(each, OrderChanged)]
+    assert orders == [
+        ("NEW", "LONG"),
+        ("TRADE", "LONG"),
+        ("NEW", "LONG"),
+        ("AMENDMENT", "LONG"),
+        ("TRADE", "LONG"),
+        ("NEW", "LONG"),
+        ("CALCULATED", "LONG"),
+    ]
+    changes = [each for each in told if isinstance(each, AccountChanged)]
+    assert [each.reason for each in changes][1:] == [
+        "MARGIN_TYPE_CHANGE", "ORDER", "ORDER", "ORDER", "INSURANCE_CLEAR",
+    ]  # fmt: skip
+    assert [each.hedge for each in told if isinstance(each, ModeChanged)] == [True]

@@ -399,3 +399,46 @@ async def test_the_success_code_of_cancelling_all_may_be_a_number() -> None:
 
 async def test_doing_nothing_succeeds() -> None:
     assert (await trader().ask("POST", "/fapi/v3/noop")).json() == {"code": 200, "msg": "success"}
+
+
+# What nobody knows for sure
+
+
+@pytest.mark.parametrize(("cancels", "status"), [(False, "EXPIRED"), (True, "CANCELED")])
+async def test_a_close_position_order_without_a_position_ends(cancels: bool, status: str) -> None:
+    one = trader((50_000, 50_000, 49_000, 49_000), habits=Habits(cancels_idle_closing=cancels))
+    stop = await one.order("SELL", "STOP_MARKET", stopPrice="49500", closePosition="true")
+
+    one.venue.advance(T0 + MINUTE)
+
+    assert (await one.state(stop))["status"] == status
+
+
+async def test_what_is_uncertain_about_answers_can_be_had_the_other_way() -> None:
+    habits = Habits(
+        duplicate_client_id=-2010, negative_commission=True, flat_positions=False, documented_positions=True
+    )
+    one = trader(habits=habits)
+
+    nothing = await one.get("positionRisk")
+    await one.order("BUY", quantity=QUANTITY)
+    positions, trades = await one.get("positionRisk"), await one.get("userTrades", symbol="BTCUSDT")
+    resting = [await one.order("BUY", **LIMIT, price="49100", newClientOrderId="same") for _ in range(2)]
+
+    assert nothing == []
+    assert (positions[0]["positionAmt"], "notional" in positions[0], "isolatedWallet" in positions[0]) == (
+        QUANTITY,
+        False,
+        False,
+    )
+    assert trades[0]["commission"] == "-0.17500035"
+    assert resting[1]["code"] == -2010
+
+
+async def test_a_batch_takes_callback_rates_up_to_four() -> None:
+    stop = {"symbol": "BTCUSDT", "side": "SELL", "type": "TRAILING_STOP_MARKET", "quantity": QUANTITY}
+    wanted = json.dumps([{**stop, "callbackRate": "4"}, {**stop, "callbackRate": "5"}])
+
+    rows = (await trader().ask("POST", "/fapi/v3/batchOrders", batchOrders=wanted)).json()
+
+    assert (rows[0]["status"], rows[1]["code"]) == ("NEW", -1130)

@@ -231,3 +231,5 @@ def test_a_high_between_two_looks_is_a_price_that_was_there() -> None:
     assert market.extremes("BTCUSDT", T0 + 10_000, T0 + 11_000) == (1005, 1030)
     assert market.extremes("BTCUSDT", T0 + 11_000, T0 + 61_000) == (950, 1012)
     assert market.price("BTCUSDT", T0 + 70_000) == 1000
+    assert market.minute_volume("BTCUSDT", T0 + 60_000) == Decimal("12.5")
+    assert market.minute_volume("BTCUSDT", T0) == 0
