@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candles import Candles, whole
-from .intervals import DAY, MINUTE, SPANS
+from .intervals import DAY, HOUR, MINUTE, SPANS
 from .klines import VOLUME_DECIMALS
 from .market import CandleMarket, UnusableMarket
 from .symbols import Instrument, instrument_for
@@ -99,8 +99,9 @@ def recorded_market(
 
 
 def _interval(rates: dict[int, Decimal]) -> int:
-    """Return the time between two recorded settlements in milliseconds."""
-    return min(later - earlier for earlier, later in pairwise(sorted(rates))) * MINUTE
+    """Return the time between two recorded settlements in milliseconds, in whole hours."""
+    shortest = min(later - earlier for earlier, later in pairwise(sorted(rates))) * MINUTE
+    return max(1, round(shortest / HOUR)) * HOUR
 
 
 def _timeframe(table: Table) -> str:
