@@ -85,7 +85,7 @@ WEIGHTS: dict[str, list[tuple[dict[str, str], int]]] = {
 
 
 @pytest.mark.parametrize(
-    "endpoint", {each for _, each in ENDPOINTS.values()}, ids=lambda each: f"{each.method} {each.name}"
+    "endpoint", dict.fromkeys(each for _, each in ENDPOINTS.values()), ids=lambda each: f"{each.method} {each.name}"
 )
 def test_every_request_weighs_what_the_exchanges_table_says(endpoint: Endpoint) -> None:
     for parameters, weight in WEIGHTS[f"{endpoint.method} {endpoint.name}"]:
