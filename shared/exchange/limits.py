@@ -100,11 +100,11 @@ class Budget:
         All who share the limit are told: at once, or with the next share that is drawn.
         """
         now = clock.now()
-        self._give_back()
-        self._closed_until = max(now + timedelta(seconds=seconds), self._closed_until or now)
-        self._others_know = False
+        self._shut_for(seconds, now)
         log.warning("refused by the exchange", extra={"limit": self._name, "closed_seconds": seconds})
         async with self._drawing:
+            self._give_back()
+            self._others_know = False
             await self._settle(Report(now=now, limit=self.limit), is_set=clock.is_set)
 
     async def _take(self, weight: int, clock: Clock, *, urgent: bool) -> float:
@@ -119,10 +119,17 @@ class Budget:
 
     def _shut(self, weight: int, now: datetime, *, urgent: bool) -> float:
         """Return for how many seconds nothing may be sent, as far as that is known without asking."""
+        return self._closed_for(now) or (self._used_up(weight, now, self.limit) if urgent else 0.0)
+
+    def _closed_for(self, now: datetime) -> float:
         # An end further ahead than any was noted by a clock since put right.
         if self._closed_until is not None and now < self._closed_until <= now + LONGEST_BAN:
             return (self._closed_until - now).total_seconds()
-        return self._used_up(weight, now, self.limit) if urgent else 0.0
+        return 0.0
+
+    def _shut_for(self, seconds: float, now: datetime) -> None:
+        if seconds > self._closed_for(now):
+            self._closed_until = now + timedelta(seconds=seconds)
 
     def _used_up(self, weight: int, now: datetime, room: int) -> float:
         """Return how long the present minute lasts if the exchange said that *weight* exceeds *room* in it."""
@@ -152,8 +159,8 @@ class Budget:
             told=told if minute == _minute_of(now) else 0,
         )
         grant = await self._settle(report, is_set=clock.is_set)
-        if grant.closed_for and clock.is_set:
-            self._closed_until = now + timedelta(seconds=grant.closed_for)
+        if clock.is_set:
+            self._shut_for(grant.closed_for, now)
         self._slice, self._left = slice_of(now), grant.amount
         if grant.wait and not urgent:
             self._full = (self._slice, weight, now + timedelta(seconds=grant.wait))
@@ -163,9 +170,8 @@ class Budget:
         """Settle with whoever keeps the account, and make do with a small part of the limit when nobody answers."""
         now = report.now
         assert now is not None  # noqa: S101 - every report of ours says when it was
-        closed_for = (self._closed_until - now).total_seconds() if self._closed_until else 0.0
         if not self._others_know:
-            report = replace(report, closed_for=closed_for, careful=True)
+            report = replace(report, closed_for=self._closed_for(now), careful=True)
         if self._shared is None:
             self._others_know = True
             unused, self._unused = self._unused, {}

@@ -396,3 +396,14 @@ async def test_an_order_is_refused_at_once_though_reads_wait_for_the_limit(venue
     for read in reads:
         read.cancel()
     await asyncio.gather(*reads, return_exceptions=True)
+
+
+async def test_a_refusal_that_comes_while_a_share_is_drawn_is_told_too(
+    shared: Shared, process: Process, clock: SteppedClock
+) -> None:
+    drawing = asyncio.create_task(process.use(1))
+    await asyncio.sleep(0)  # the share is on its way
+
+    await asyncio.gather(process.budget.close(120, clock=clock), drawing)
+
+    assert shared.account.closed_until == NOW + timedelta(seconds=120)
