@@ -29,6 +29,7 @@ from .live import live_market
 from .market import Market, UnusableMarket
 from .recorded import recorded_market
 from .settings import Settings
+from .streams import keepalive
 from .symbols import known_symbols
 from .synthetic import START, SYMBOLS, synthetic_market
 from .venue import MAKER_FEE, START_BALANCE, TAKER_FEE, Venue
@@ -141,7 +142,8 @@ def serve(options: argparse.Namespace) -> None:
         host, port = listener.getsockname()[:2]
         now = datetime.fromtimestamp(venue.now / 1000, UTC).isoformat(timespec="seconds")
         line = f"aster emulator ready on http://{host}:{port} with {','.join(market.instruments)}, market time {now}"
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        sockets = keepalive(speed, settings.ping_ms)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, **sockets)
         # uvicorn has closed everything by the time it hands the signal on.
         with suppress(KeyboardInterrupt):
             asyncio.run(AnnouncingServer(config, line).serve(sockets=[listener]))

@@ -92,7 +92,7 @@ class Office:
         return {"now": self._venue.now, "speed": self._clock.speed, "ended": self._venue.ended}
 
     async def advance(self, request: Request) -> dict[str, Any]:
-        to = (await _fields(request)).get("to")
+        to = (await fields_of(request)).get("to")
         if not isinstance(self._clock, SteppedClock):
             raise BadAdmin("this market runs by itself: start the emulator with --stepped to advance it", 409)
         if not isinstance(to, int):
@@ -108,7 +108,7 @@ class Office:
         ]
 
     async def open_account(self, request: Request) -> dict[str, str]:
-        fields = await _fields(request)
+        fields = await fields_of(request)
         key, secret, address = fields.get("apiKey"), fields.get("secret"), str(fields.get("address", "")).lower()
         balance = _amount(fields.get("balance", self._venue.balance), "balance")
         if (not key or not secret) and not ADDRESS.fullmatch(address):
@@ -157,7 +157,7 @@ class Office:
         return list(KINDS)
 
     async def add_fault(self, request: Request) -> list[dict[str, Any]]:
-        fields = await _fields(request)
+        fields = await fields_of(request)
         unknown = sorted(fields.keys() - {"kind", "method", "path", "count", "probability", "seed", "lasts_ms"})
         if unknown:
             raise BadAdmin(f"a fault has no {unknown[0]!r}")
@@ -195,7 +195,7 @@ class Office:
         return [_rules(each) for each in self._venue.market.instruments.values()]
 
     async def change_symbol(self, request: Request) -> dict[str, Any]:
-        fields = await _fields(request)
+        fields = await fields_of(request)
         symbol, status = fields.pop("symbol", None), fields.pop("status", None)
         instruments = self._venue.market.instruments
         if symbol not in instruments:
@@ -222,7 +222,8 @@ def _rules(instrument: Instrument) -> dict[str, Any]:
     return {name: instrument.entry[name] for name in ("symbol", "status", "filters")}
 
 
-async def _fields(request: Request) -> dict[str, Any]:
+async def fields_of(request: Request) -> dict[str, Any]:
+    """Return the JSON object a request brings."""
     try:
         fields = await request.json()
     except ValueError:

@@ -18,10 +18,10 @@ from http import HTTPStatus
 
 import httpx
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from . import account_data, management, market_data, trading
+from . import account_data, management, market_data, stream_access, trading
 from .administration import administration
 from .auth import MAINNET, Doorkeeper, Letter
 from .calls import Answer, Call, Endpoint
@@ -35,6 +35,8 @@ from .reading import Asked, TooLarge, asked
 from .recollection import Answered, Recollection
 from .settings import Settings
 from .spoiling import spoiled
+from .stream_administration import stream_administration
+from .streams import Streams
 from .venue import Venue
 
 TICK_SECONDS = 0.1
@@ -45,6 +47,7 @@ ENDPOINTS = {
         *trading.ENDPOINTS,
         *account_data.ENDPOINTS,
         *management.ENDPOINTS,
+        *stream_access.ENDPOINTS,
     )
     for version in endpoint.versions
 } | {("GET", "/api/v3/exchangeInfo"): ("v3", market_data.SPOT_EXCHANGE_INFO)}
@@ -217,19 +220,23 @@ def create_app(
     wallets must sign for; *settings* say how the doors behave.
     """
     clock = clock_for(venue.market, venue.now, speed)
+    settings = settings or Settings()
     faults = Faults()
+    streams = Streams(venue, clock, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(venue.market.follow()), asyncio.create_task(_keep_time(venue, clock))]
+        work = (venue.market.follow(), _keep_time(venue, clock), streams.publish())
+        tasks = [asyncio.create_task(each) for each in work]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    exchange = Exchange(venue, clock, chain=chain, settings=settings or Settings(), faults=faults)
-    admin = administration(venue, clock, faults)
-    return Starlette(routes=[*admin, Mount("/", app=exchange)], lifespan=lifespan)
+    exchange = Exchange(venue, clock, chain=chain, settings=settings, faults=faults)
+    admin = [*administration(venue, clock, faults), *stream_administration(streams)]
+    routes = [*admin, WebSocketRoute("/{path:path}", streams), Mount("/", app=exchange)]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 async def _keep_time(venue: Venue, clock: Clock) -> None:

@@ -75,18 +75,20 @@ class Doorkeeper:
             return self._by_wallet(letter, skew)
         if letter.api_key is None:
             raise Refusal(-2014)
-        return self._by_key(letter, letter.api_key, skew)
-
-    def _by_key(self, letter: Letter, api_key: str, skew: int) -> Account:
-        account = self._venue.ledger.accounts.get(api_key)
+        account = self._venue.ledger.accounts.get(letter.api_key)
         if account is None or account.secret is None:
             raise Refusal(-2015)
+        if not letter.endpoint.by_key:
+            self._refuse_unsigned(letter, account.secret, skew)
+        return account
+
+    def _refuse_unsigned(self, letter: Letter, secret: str, skew: int) -> None:
+        """Refuse what is not signed with a key's secret, or not in time."""
         signed = without_signature(letter.query) + without_signature(letter.body)
-        expected = hmac.new(account.secret.encode(), signed, hashlib.sha256).hexdigest()
+        expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(expected.encode(), text(letter.parameters, "signature").lower().encode()):
             raise Refusal(-1022)
         self._refuse_out_of_time(letter.parameters, skew)
-        return account
 
     def _refuse_out_of_time(self, parameters: Parameters, skew: int) -> None:
         timestamp, window = integer(parameters, "timestamp"), integer(parameters, "recvWindow")

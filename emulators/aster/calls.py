@@ -77,6 +77,8 @@ class Endpoint:
     versions: tuple[str, ...] = BOTH
     weight: int | Weigh = 1
     signed: bool = False
+    by_key: bool = False
+    """Takes the API key alone for a signature, in the first generation."""
     is_order: bool = False
     """Counts against the account's limit of orders, a batch once for each of its orders."""
     message: str = ""

@@ -29,6 +29,7 @@ TEXTS: dict[int, str] = {
     -1120: "Invalid interval.",
     -1121: "Invalid symbol.",
     -1127: "Lookup interval is too big.",
+    -1125: "This listenKey does not exist.",
     -1128: "Combination of optional parameters invalid.",
     -1130: "Data sent for parameter '{}' is not valid.",
     -1136: "Invalid newOrderRespType.",

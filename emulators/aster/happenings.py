@@ -42,6 +42,10 @@ class OrderChanged:
     order: Order
     trade: Trade | None = None
 
+    @property
+    def account(self) -> str:
+        return self.order.account
+
 
 @dataclass(frozen=True, slots=True)
 class AccountChanged:

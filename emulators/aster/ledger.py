@@ -57,8 +57,15 @@ class Ledger:
             self._restore(journal)
 
     def listen(self, listener: Listener) -> None:
-        """Have everything told that is committed from now on."""
+        """Have every commit told from now on, also one that only moves the time."""
         self._listeners.append(listener)
+
+    @property
+    def has_listeners(self) -> bool:
+        return bool(self._listeners)
+
+    def stop_listening(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
 
     def open_account(self, name: str, *, secret: str | None, balance: Decimal, now: int) -> Account:
         """Open an account with some money in it. The name must be free."""
@@ -246,10 +253,9 @@ class Ledger:
             self._journal.time = now
         self._changed_orders.clear()
         self._changes.clear()
-        if self._happened:
-            happened, self._happened = self._happened, []
-            for listener in self._listeners:
-                listener(happened, now)
+        happened, self._happened = self._happened, []
+        for listener in self._listeners:
+            listener(happened, now)
 
     def _tell_order(self, order: Order, execution: str, now: int, trade: Trade | None = None) -> None:
         if self._listeners:

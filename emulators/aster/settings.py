@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .intervals import DAY
+
 NONCE_WINDOW = 60_000
 
 
@@ -33,5 +35,8 @@ class Settings:
     nonce_window_ms: int = _choice(NONCE_WINDOW, "how far a nonce may lie from the venue's time; 10000 until July 2026")
     legacy_signatures: bool = _choice(True, "take the wallet signatures of 2025 too (ABI and personal sign)")
     unencoded_signatures: bool = _choice(True, "take signatures of parameter strings made before percent-encoding too")
+    trigger_expires: bool = _choice(False, "tell a user's stream of a triggered order that it expired and is new again")
+    socket_lifetime_ms: int = _choice(DAY, "market time after which a WebSocket is closed")
+    ping_ms: int = _choice(300_000, "market time between pings on a WebSocket, but at most one a second")
     newcomers: bool = _choice(True, "open an account for any wallet that signs; otherwise it is an unknown agent")
     open_interest: bool = _choice(True, "serve openInterest, which the documentation does not know")

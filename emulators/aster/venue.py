@@ -22,6 +22,7 @@ from .habits import Habits
 from .intervals import DAY
 from .journal import Journal, UnusableState
 from .ledger import Ledger
+from .listen_keys import ListenKeys
 from .margin import AccountMargin, account_margin, exposure, position_margins
 from .market import Market
 from .marks import FINER
@@ -59,6 +60,7 @@ class Venue:
         journal = None if state is None else Journal(state, f"{market.identity} fees={maker_fee}/{taker_fee}")
         self.market = market
         self.balance = balance
+        self.listen_keys = ListenKeys(market.identity)
         self.habits = habits or Habits()
         self._open = ExitStack()
         if journal is not None:
