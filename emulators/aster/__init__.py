@@ -10,6 +10,7 @@ It knows nothing of the programs that trade on it: it is an independent reading 
 
 from .app import create_app
 from .candles import Candles
+from .habits import Habits
 from .journal import UnusableState
 from .live import LiveMarket, live_market
 from .market import CandleMarket, Market, UnusableMarket
@@ -22,6 +23,7 @@ __all__ = [
     "SYMBOLS",
     "CandleMarket",
     "Candles",
+    "Habits",
     "LiveMarket",
     "Market",
     "RecordedMarket",

@@ -139,7 +139,12 @@ class Office:
             "trades": [trade_row(each, instruments[each.symbol]) for each in sorted(trades, key=lambda each: each.id)],
             "income": [income_row(each) for each in account.income],
             "positions": [
-                {"symbol": symbol, "positionAmt": plain(position.quantity), "cost": plain(position.cost)}
+                {
+                    "symbol": symbol,
+                    "positionSide": position.side,
+                    "positionAmt": plain(position.quantity),
+                    "cost": plain(position.cost),
+                }
                 for symbol, position in account.open_positions()
             ],
         }

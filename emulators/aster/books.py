@@ -1,29 +1,32 @@
 """
-Resting orders of one symbol, sorted by the price at which something happens to them.
+Orders of one symbol that wait for a price, sorted by the price at which something happens to them.
 
-The venue's own liquidity is endless and one tick wide: the best bid is the path's price, the best ask one tick above.
-So a resting buy is filled when the path falls below its price, for then the ask has come down to it, and a resting
-sell when the path reaches its price. A conditional order waits for the path itself to reach its stop price.
+A resting buy is filled when the path falls below its price, for the ask is one tick above the path; a resting sell
+when the path reaches its price. A conditional order waits for the path itself to reach its stop price, a trailing stop
+that is not active yet for its activation price. What waits for the mark price has a book of its own, in tenths of a
+tick.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from .orders import STOPS, Order
+from .marks import FINER
+from .orders import STOPS, TRAILING, Order
 
 
 def level_of(order: Order) -> tuple[bool, int]:
     """Return whether an order waits for a rise (else for a fall) of the price, and the price it waits for."""
-    if order.waits_for_trigger:
-        return (order.type in STOPS) == (order.side == "BUY"), order.stop_price
-    if order.side == "BUY":
-        return False, order.price - 1
-    return True, order.price
+    if not order.waits_for_trigger:
+        return (False, order.price - 1) if order.side == "BUY" else (True, order.price)
+    finer = FINER if order.working_type == "MARK_PRICE" else 1
+    if order.type == TRAILING:
+        return order.side == "SELL", order.activation * finer
+    return (order.type in STOPS) == (order.side == "BUY"), order.stop_price * finer
 
 
 class Book:
-    """The resting orders of one symbol."""
+    """Orders of one symbol that wait for one of its prices."""
 
     def __init__(self) -> None:
         self._orders: dict[int, Order] = {}
@@ -32,6 +35,9 @@ class Book:
 
     def __len__(self) -> int:
         return len(self._orders)
+
+    def __contains__(self, order: Order) -> bool:
+        return order.id in self._orders
 
     def add(self, order: Order) -> None:
         rises, level = level_of(order)

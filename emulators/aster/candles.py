@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import SPANS, Times, bar_starts
+from .intervals import MINUTE, SPANS, Times, bar_starts
 
 Ticks = NDArray[np.int64]
 
@@ -46,11 +46,15 @@ class Candles:
         """Return the candle that rules the price at *at*: the last one opened by then, -1 before the first."""
         return int(self.time.searchsorted(at, "right")) - 1
 
+    def rises(self, index: int) -> bool:
+        """Tell whether a candle visits its low before its high."""
+        return bool(self.close[index] >= self.open[index])
+
     def points(self, index: int) -> tuple[tuple[int, int], ...]:
         """Return the four (time, price) corners of the path inside one candle."""
         start, opened, closed = int(self.time[index]), int(self.open[index]), int(self.close[index])
         high, low = int(self.high[index]), int(self.low[index])
-        first, second = (low, high) if closed >= opened else (high, low)
+        first, second = (low, high) if self.rises(index) else (high, low)
         return (
             (start, opened),
             (start + self.span * 3 // 10, first),
@@ -82,6 +86,13 @@ class Candles:
         prices = [_price_on(points, begin), _price_on(points, end)]
         prices.extend(price for time, price in points if begin < time < end)
         return min(prices), max(prices)
+
+    def minute_volume(self, end: int) -> int:
+        """Return the steps traded in the minute before a time; a longer candle trades evenly."""
+        index = self.index(end - 1)
+        if index < 0 or end - int(self.time[index]) > self.span:
+            return 0
+        return int(self.volume[index]) * min(MINUTE, self.span) // self.span
 
     def joined(self, later: Sequence[Candles]) -> Candles:
         """Return these candles followed by later ones of the same timeframe."""

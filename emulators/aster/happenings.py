@@ -33,8 +33,8 @@ class OrderChanged:
     """
     Something happened to an order.
 
-    The execution is NEW, TRIGGERED, CANCELED, EXPIRED, or, with the trade, TRADE; CALCULATED when the venue itself
-    traded to liquidate.
+    The execution is NEW, TRIGGERED, AMENDMENT, CANCELED, EXPIRED, or, with the trade, TRADE; CALCULATED when the
+    venue itself traded to liquidate.
     """
 
     time: int

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 JOURNAL, CLOCK = "journal.jsonl", "clock"
-FORMAT = 1
+FORMAT = 2
 
 
 class UnusableState(Exception):
@@ -63,6 +63,8 @@ class Journal:
                 raise UnusableState(f"{self._folder / JOURNAL}, line {number}: damaged: {exc}") from exc
             if number > 1:
                 yield record
+            elif record.get("format") != FORMAT:
+                raise UnusableState(f"{self._folder}: these books are of another version: use another folder")
             elif record != header:
                 raise UnusableState(
                     f"{self._folder}: these books were kept on another market ({record.get('market')}); "

@@ -25,21 +25,17 @@ from .happenings import (
     PositionSeen,
 )
 from .journal import Journal
-from .orders import Income, Order, Trade
-from .positions import ZERO, Position
+from .orders import LIQUIDATION, Income, MarginChange, Order, Trade, Transfer
+from .positions import ZERO, Position, rounded
 from .symbols import Instrument
-
-CENT_OF_A_CENT = Decimal("0.00000001")
 
 ORDER_FIELDS = tuple(Order.__dataclass_fields__)
 TRADE_FIELDS = tuple(Trade.__dataclass_fields__)
 INCOME_FIELDS = tuple(Income.__dataclass_fields__)
+MARGIN_FIELDS = tuple(MarginChange.__dataclass_fields__)
+TRANSFER_FIELDS = tuple(Transfer.__dataclass_fields__)
 ORDER_ROW, TRADE_ROW, INCOME_ROW = attrgetter(*ORDER_FIELDS), attrgetter(*TRADE_FIELDS), attrgetter(*INCOME_FIELDS)
-
-
-def rounded(amount: Decimal) -> Decimal:
-    """Return an amount as a wallet can book it: eight decimals, half to even."""
-    return amount.quantize(CENT_OF_A_CENT)
+MARGIN_ROW, TRANSFER_ROW = attrgetter(*MARGIN_FIELDS), attrgetter(*TRANSFER_FIELDS)
 
 
 class Ledger:
@@ -81,7 +77,49 @@ class Ledger:
         account.hedge_mode = wanted
         self._changes["hedge_modes"].append([account.id, wanted])
         if self._listeners:
-            self._happened.append(ModeChanged(account.id, hedge=wanted, multi_assets=False))
+            self._happened.append(ModeChanged(account.id, hedge=wanted, multi_assets=account.multi_assets))
+
+    def set_multi_assets(self, account: Account, wanted: bool) -> None:
+        account.multi_assets = wanted
+        self._changes["multi_assets"].append([account.id, wanted])
+        if self._listeners:
+            self._happened.append(ModeChanged(account.id, hedge=account.hedge_mode, multi_assets=wanted))
+
+    def set_self_trade(self, account: Account, mode: str) -> None:
+        account.self_trade = mode
+        self._changes["self_trades"].append([account.id, mode])
+
+    def set_isolated(self, account: Account, symbol: str, wanted: bool, now: int) -> None:
+        (account.isolated.add if wanted else account.isolated.discard)(symbol)
+        self._changes["isolated"].append([account.id, symbol, wanted])
+        seen = [(symbol, account.position(symbol, side)) for side in account.sides]
+        self._tell_account(account, "MARGIN_TYPE_CHANGE", now, *seen)
+
+    def set_countdown(self, account: Account, symbol: str, deadline: int) -> None:
+        """Have all orders of a symbol cancelled at a time, or never with 0."""
+        if deadline:
+            account.countdowns[symbol] = deadline
+        else:
+            account.countdowns.pop(symbol, None)
+        self._changes["countdowns"].append([account.id, symbol, deadline])
+
+    def move_margin(self, account: Account, symbol: str, position: Position, amount: Decimal, now: int) -> None:
+        """Move margin into an isolated position, or out of it with a negative amount."""
+        position.isolated += amount
+        change = MarginChange(account=account.id, symbol=symbol, position_side=position.side, amount=amount, time=now)
+        account.margin_changes.append(change)
+        self._changes["margin_changes"].append(MARGIN_ROW(change))
+        self._note_position(account, symbol, position, now)
+        self._tell_account(account, "MARGIN_TRANSFER", now, (symbol, position))
+
+    def transfer(self, account: Account, amount: Decimal, client_id: str, now: int) -> Transfer:
+        """Move money from the spot wallet into the futures wallet, or back with a negative amount."""
+        self.book(account, "TRANSFER", amount, now=now)
+        account.spot -= amount
+        done = Transfer(id=self._last_income, account=account.id, client_id=client_id, amount=amount, time=now)
+        account.transfers[client_id] = done
+        self._changes["transfers"].append(TRANSFER_ROW(done))
+        return done
 
     def next_order_id(self) -> int:
         self._last_order += 1
@@ -92,6 +130,17 @@ class Ledger:
         self.accounts[order.account].keep(order)
         self._changed_orders[order.id] = order
         self._tell_order(order, "NEW", order.time)
+
+    def note(self, order: Order) -> None:
+        """Keep what was changed about an open order."""
+        self._changed_orders[order.id] = order
+
+    def amend(self, order: Order, quantity: Decimal, price: int, now: int) -> None:
+        """Change quantity and price of an open order."""
+        order.quantity, order.price, order.update_time, order.pauses_until = quantity, price, now, 0
+        order.amendments += 1
+        self._note(order)
+        self._tell_order(order, "AMENDMENT", now)
 
     def finish(self, order: Order, status: str, now: int) -> None:
         """End an order without a trade: CANCELED or EXPIRED."""
@@ -107,23 +156,33 @@ class Ledger:
         self._tell_order(order, "TRIGGERED", now)
 
     def fill(
-        self, order: Order, instrument: Instrument, ticks: int, quantity: Decimal, *, maker: bool, now: int
-    ) -> None:
-        """Trade part or all of an order at a price and book what follows from it."""
+        self,
+        order: Order,
+        instrument: Instrument,
+        ticks: int,
+        quantity: Decimal,
+        *,
+        maker: bool,
+        now: int,
+        fee: Decimal | None = None,
+    ) -> Trade:
+        """Trade part or all of an order at a price and book what follows from it; *fee* is for a rate of its own."""
         account = self.accounts[order.account]
-        position = account.positions[order.symbol]
+        position = account.position(order.symbol, order.position_side)
         price = instrument.price(ticks)
-        realized = rounded(position.fill(order.sign * quantity, price))
-        position.update_time = now
-        commission = rounded(quantity * price * (self.maker_fee if maker else self.taker_fee))
+        leverage = account.leverage(order.symbol) if order.symbol in account.isolated else None
+        realized = rounded(position.fill(order.sign * quantity, price, leverage=leverage))
+        rate = fee if fee is not None else self.maker_fee if maker else self.taker_fee
+        commission = rounded(quantity * price * rate)
         self._last_trade += 1
         trade = Trade(
             id=self._last_trade, order_id=order.id, account=account.id, symbol=order.symbol, side=order.side,
-            price=ticks, quantity=quantity, realized=realized, commission=commission, maker=maker, time=now,
+            position_side=order.position_side, price=ticks, quantity=quantity, realized=realized,
+            commission=commission, maker=maker, time=now,
         )  # fmt: skip
         account.trades_of[order.symbol].append(trade)
         self._changes["trades"].append(TRADE_ROW(trade))
-        self._changes["positions"].append([account.id, order.symbol, position.quantity, position.cost, now])
+        self._note_position(account, order.symbol, position, now)
 
         order.executed += quantity
         order.quote += quantity * price
@@ -132,12 +191,29 @@ class Ledger:
         self._note(order)
         self.book(account, "REALIZED_PNL", realized, symbol=order.symbol, trade_id=trade.id, now=now)
         self.book(account, "COMMISSION", -commission, symbol=order.symbol, trade_id=trade.id, now=now)
-        self._tell_account(account, "ORDER", order.symbol, now)
-        liquidates = order.client_id.startswith("autoclose-")
+        self._tell_account(account, "ORDER", now, (order.symbol, position))
+        liquidates = order.client_id.startswith(LIQUIDATION)
         self._tell_order(order, "CALCULATED" if liquidates else "TRADE", now, trade)
+        return trade
+
+    def fund(self, account: Account, symbol: str, position: Position, amount: Decimal, now: int) -> None:
+        """Settle funding of a position; an isolated one pays and receives from its own wallet."""
+        isolated = symbol in account.isolated
+        if isolated:
+            position.isolated += amount
+            self._note_position(account, symbol, position, now)
+        self.book(account, "FUNDING_FEE", amount, symbol=symbol, now=now, position=position if isolated else None)
 
     def book(
-        self, account: Account, kind: str, amount: Decimal, *, now: int, symbol: str = "", trade_id: int = 0
+        self,
+        account: Account,
+        kind: str,
+        amount: Decimal,
+        *,
+        now: int,
+        symbol: str = "",
+        trade_id: int = 0,
+        position: Position | None = None,
     ) -> None:
         """Change a wallet by an amount of at most eight decimals; nothing is booked for nothing."""
         if not amount:
@@ -157,7 +233,8 @@ class Ledger:
         self._changes["income"].append(INCOME_ROW(income))
         if not trade_id:
             transfer = "DEPOSIT" if amount > 0 else "WITHDRAW"
-            self._tell_account(account, transfer if kind == "TRANSFER" else kind, "", now, amount)
+            seen = () if position is None else ((symbol, position),)
+            self._tell_account(account, transfer if kind == "TRANSFER" else kind, now, *seen, change=amount)
 
     def commit(self, now: int) -> None:
         """Make everything since the last commit survive the process, then tell it."""
@@ -178,20 +255,35 @@ class Ledger:
         if self._listeners:
             self._happened.append(OrderChanged(now, execution, copy(order), trade))
 
-    def _tell_account(self, account: Account, reason: str, symbol: str, now: int, change: Decimal = ZERO) -> None:
-        """Tell what became of the wallet and, with a symbol, of the position in it."""
+    def _tell_account(
+        self, account: Account, reason: str, now: int, *positions: tuple[str, Position], change: Decimal = ZERO
+    ) -> None:
+        """Tell what became of the wallet and of some positions."""
         if not self._listeners:
             return
-        seen: tuple[PositionSeen, ...] = ()
-        if symbol:
-            position = account.positions[symbol]
-            seen = (PositionSeen(symbol, "BOTH", position.quantity, position.entry_price, "cross", ZERO),)
-        self._happened.append(AccountChanged(now, account.id, reason, account.wallet, account.wallet, change, seen))
+        seen = tuple(
+            PositionSeen(
+                symbol,
+                position.side,
+                position.quantity,
+                position.entry_price,
+                "isolated" if symbol in account.isolated else "cross",
+                position.isolated,
+            )
+            for symbol, position in positions
+        )
+        wallet, cross = account.wallet, account.cross_wallet
+        self._happened.append(AccountChanged(now, account.id, reason, wallet, cross, change, seen))
+
+    def _note_position(self, account: Account, symbol: str, position: Position, now: int) -> None:
+        position.update_time = now
+        row = [account.id, symbol, position.side, position.quantity, position.cost, position.isolated, now]
+        self._changes["positions"].append(row)
 
     def _note(self, order: Order) -> None:
         self._changed_orders[order.id] = order
         if not order.is_open:
-            self.accounts[order.account].open_orders.pop(order.id, None)
+            self.accounts[order.account].put_away(order)
 
     def _restore(self, journal: Journal) -> None:
         """Take in everything an earlier process wrote."""
@@ -199,23 +291,27 @@ class Ledger:
         for record in journal.read():
             # A line is written before the clock: after a crash in between, the line knows better.
             self.kept_time = max(self.kept_time or 0, record["t"])
-            for name, secret in record.get("accounts", ()):
-                self.accounts[name] = Account(name, secret)
-            for name, symbol, leverage in record.get("leverages", ()):
-                self.accounts[name].leverages[symbol] = leverage
-            for name, wanted in record.get("hedge_modes", ()):
-                self.accounts[name].hedge_mode = wanted
+            self._restore_settings(record)
+            for row in record.get("margin_changes", ()):
+                change = MarginChange(**_decimals(MARGIN_FIELDS, row, "amount"))
+                self.accounts[change.account].margin_changes.append(change)
+            for row in record.get("transfers", ()):
+                moved = Transfer(**_decimals(TRANSFER_FIELDS, row, "amount"))
+                self.accounts[moved.account].transfers[moved.client_id] = moved
+                self.accounts[moved.account].spot -= moved.amount
             for row in record.get("orders", ()):
-                order = _order(row)
+                order = Order(**_decimals(ORDER_FIELDS, row, "quantity", "executed", "quote", "callback_rate"))
                 orders[order.id] = order
             for row in record.get("trades", ()):
-                trade = _trade(row)
+                trade = Trade(**_decimals(TRADE_FIELDS, row, "quantity", "realized", "commission"))
                 self.accounts[trade.account].trades_of[trade.symbol].append(trade)
                 self._last_trade = trade.id
-            for name, symbol, quantity, cost, time in record.get("positions", ()):
-                self.accounts[name].positions[symbol] = Position(Decimal(quantity), Decimal(cost), time)
+            for name, symbol, side, *amounts, time in record.get("positions", ()):
+                quantity, cost, isolated = (Decimal(amount) for amount in amounts)
+                position = Position(side, quantity, cost, isolated, time)
+                self.accounts[name].positions[symbol, side] = position
             for row in record.get("income", ()):
-                income = _income(row)
+                income = Income(**_decimals(INCOME_FIELDS, row, "amount"))
                 self.accounts[income.account].income.append(income)
                 self._last_income = income.id
         for order in orders.values():
@@ -223,23 +319,29 @@ class Ledger:
         self._last_order = max(orders, default=self._last_order)
         for account in self.accounts.values():
             account.wallet = sum((income.amount for income in account.income), ZERO)
+            account.countdowns = {symbol: deadline for symbol, deadline in account.countdowns.items() if deadline}
+
+    def _restore_settings(self, record: dict[str, Any]) -> None:
+        for name, secret in record.get("accounts", ()):
+            self.accounts[name] = Account(name, secret)
+        for name, symbol, leverage in record.get("leverages", ()):
+            self.accounts[name].leverages[symbol] = leverage
+        for name, wanted in record.get("hedge_modes", ()):
+            self.accounts[name].hedge_mode = wanted
+        for name, wanted in record.get("multi_assets", ()):
+            self.accounts[name].multi_assets = wanted
+        for name, mode in record.get("self_trades", ()):
+            self.accounts[name].self_trade = mode
+        for name, symbol, wanted in record.get("isolated", ()):
+            isolated = self.accounts[name].isolated
+            (isolated.add if wanted else isolated.discard)(symbol)
+        for name, symbol, deadline in record.get("countdowns", ()):
+            self.accounts[name].countdowns[symbol] = deadline
 
 
-def _order(row: list[Any]) -> Order:
-    fields = dict(zip(ORDER_FIELDS, row, strict=True))
-    for name in ("quantity", "executed", "quote"):
+def _decimals(names: tuple[str, ...], row: list[Any], *decimals: str) -> dict[str, Any]:
+    """Return a row as fields, some of which are decimals."""
+    fields = dict(zip(names, row, strict=True))
+    for name in decimals:
         fields[name] = Decimal(fields[name])
-    return Order(**fields)
-
-
-def _trade(row: list[Any]) -> Trade:
-    fields = dict(zip(TRADE_FIELDS, row, strict=True))
-    for name in ("quantity", "realized", "commission"):
-        fields[name] = Decimal(fields[name])
-    return Trade(**fields)
-
-
-def _income(row: list[Any]) -> Income:
-    fields = dict(zip(INCOME_FIELDS, row, strict=True))
-    fields["amount"] = Decimal(fields["amount"])
-    return Income(**fields)
+    return fields

@@ -1,10 +1,11 @@
 """
 The market of this moment: another venue's public prices, traded against with paper money.
 
-Every second the candles of the running minute and the funding rates are asked for. The price is the last one seen and
-moves in jumps; when a minute's high or low has gone beyond what was seen before, the price is taken to have been there
-just before, so that an order between two looks is not missed. Candles and day statistics are passed on from the
-other venue, remembered for a second. When it cannot be reached prices stand still until it can.
+Every second the candles of the running minute, mark and index prices and funding rates are asked for. The price is
+the last one seen and moves in jumps; mark and index prices are the other venue's own. When a minute's high or low has
+gone beyond what was seen before, the price is taken to have been there just before, so that an order between two looks
+is not missed. Candles and day statistics are passed on from the other venue, remembered for a second. When it cannot
+be reached prices stand still until it can.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from typing import Any
 import httpx
 
 from .errors import Refusal
-from .market import DayStatistics, Market, UnusableMarket
+from .intervals import HOUR, MINUTE
+from .market import DayStatistics, Kind, Market, UnusableMarket
+from .marks import FINER
 from .symbols import Instrument, instrument_from
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 REMEMBERED_SECONDS = 1.0
 POINTS_KEPT = 100_000
+MINUTES_KEPT = 3
 TIMEOUT_SECONDS = 10.0
 
 
@@ -56,7 +60,13 @@ class LiveMarket(Market):
         self._times: dict[str, list[int]] = {symbol: [] for symbol in instruments}
         self._prices: dict[str, list[int]] = {symbol: [] for symbol in instruments}
         self._minutes: dict[str, _Minute] = {}
+        self._volumes: dict[str, dict[int, Decimal]] = {symbol: {} for symbol in instruments}
+        """What was traded in the latest minutes, by when they began."""
         self._funding: dict[str, Decimal] = {}
+        self._mark_times: dict[str, list[int]] = {symbol: [] for symbol in instruments}
+        self._marks: dict[str, list[int]] = {symbol: [] for symbol in instruments}
+        self._indexes: dict[str, list[int]] = {symbol: [] for symbol in instruments}
+        self._funding_hours: dict[str, int] = {}
         self._answers: dict[str, tuple[float, bytes]] = {}
         self._http: httpx.AsyncClient | None = None
 
@@ -65,10 +75,22 @@ class LiveMarket(Market):
         return self._prices[symbol][index] if index >= 0 else None
 
     def extremes(self, symbol: str, after: int, until: int) -> tuple[int, int]:
-        times = self._times[symbol]
-        first = max(0, bisect_right(times, after + 1) - 1)
-        seen = self._prices[symbol][first : max(first + 1, bisect_right(times, until))]
-        return min(seen), max(seen)
+        return _extremes(self._times[symbol], self._prices[symbol], after, until)
+
+    def mark(self, symbol: str, at: int) -> int:
+        return self._marks[symbol][max(0, bisect_right(self._mark_times[symbol], at) - 1)]
+
+    def index(self, symbol: str, at: int) -> int:
+        return self._indexes[symbol][max(0, bisect_right(self._mark_times[symbol], at) - 1)]
+
+    def mark_extremes(self, symbol: str, after: int, until: int) -> tuple[int, int]:
+        return _extremes(self._mark_times[symbol], self._marks[symbol], after, until)
+
+    def minute_volume(self, symbol: str, end: int) -> Decimal:
+        return self._volumes[symbol].get(end - MINUTE, Decimal(0))
+
+    def funding_interval(self, symbol: str) -> int:
+        return self._funding_hours[symbol] * HOUR if symbol in self._funding_hours else super().funding_interval(symbol)
 
     def jumps_at(self, symbol: str, at: int) -> bool:
         return True
@@ -82,11 +104,12 @@ class LiveMarket(Market):
         return [(row["fundingTime"], Decimal(row["fundingRate"])) for row in rows]
 
     async def klines(
-        self, symbol: str, interval: str, *, now: int, start: int | None, end: int | None, limit: int, traded: bool
+        self, symbol: str, interval: str, *, now: int, start: int | None, end: int | None, limit: int, kind: Kind
     ) -> bytes:
-        query = {"symbol": symbol, "interval": interval, "startTime": start, "endTime": end, "limit": limit}
+        named = "pair" if kind == "index" else "symbol"
+        query = {named: symbol, "interval": interval, "startTime": start, "endTime": end, "limit": limit}
         sent = {name: value for name, value in query.items() if value is not None}
-        return await self._ask("klines" if traded else "markPriceKlines", sent)
+        return await self._ask("klines" if kind == "last" else f"{kind}PriceKlines", sent)
 
     async def day(self, symbol: str, now: int) -> DayStatistics:
         day = json.loads(await self._ask("ticker/24hr", {"symbol": symbol}))
@@ -122,13 +145,27 @@ class LiveMarket(Market):
             http.get("/fapi/v1/klines", params={"symbol": symbol, "interval": "1m", "limit": 1}) for symbol in symbols
         ]
         funding, *answers = await asyncio.gather(http.get("/fapi/v1/premiumIndex"), *looks)
-        self.take_funding(funding.raise_for_status().json())
+        self.take_premiums(funding.raise_for_status().json(), time.time_ns() // 1_000_000)
         for symbol, answer in zip(symbols, answers, strict=True):
             self.take_candle(symbol, answer.raise_for_status().json()[-1], time.time_ns() // 1_000_000)
 
-    def take_funding(self, rows: list[dict[str, Any]]) -> None:
-        """Take in an answer of `premiumIndex` for all symbols."""
-        self._funding.update({row["symbol"]: Decimal(row["lastFundingRate"]) for row in rows})
+    def take_premiums(self, rows: list[dict[str, Any]], now: int) -> None:
+        """Take in an answer of `premiumIndex` for all symbols as it was seen at a time."""
+        for row in rows:
+            symbol = row["symbol"]
+            if symbol not in self.instruments:
+                continue
+            self._funding[symbol] = Decimal(row["lastFundingRate"])
+            ticks = self.instruments[symbol].ticks
+            times, marks, indexes = self._mark_times[symbol], self._marks[symbol], self._indexes[symbol]
+            times.append(max(now, times[-1] + 1 if times else 0))
+            marks.append(ticks(Decimal(row["markPrice"]) * FINER))
+            indexes.append(ticks(Decimal(row["indexPrice"]) * FINER))
+            del times[:-POINTS_KEPT], marks[:-POINTS_KEPT], indexes[:-POINTS_KEPT]
+
+    def take_funding_info(self, rows: list[dict[str, Any]]) -> None:
+        """Take in an answer of `fundingInfo` for all symbols."""
+        self._funding_hours.update({row["symbol"]: int(row["fundingIntervalHours"]) for row in rows})
 
     def take_candle(self, symbol: str, row: list[Any], now: int) -> None:
         """Take in the running one-minute candle as it was seen at a time."""
@@ -144,6 +181,10 @@ class LiveMarket(Market):
             new_high = [high] if high > highest else []
             seen = [*new_low, *new_high, last] if last >= first else [*new_high, *new_low, last]
         self._minutes[symbol] = _Minute(opened, high, low)
+        volumes = self._volumes[symbol]
+        volumes[opened] = Decimal(row[5])
+        if len(volumes) > MINUTES_KEPT:
+            del volumes[min(volumes)]
         times, prices = self._times[symbol], self._prices[symbol]
         begin = max(now - len(seen) + 1, times[-1] + 1 if times else 0)
         times.extend(range(begin, begin + len(seen)))
@@ -174,6 +215,13 @@ class LiveMarket(Market):
         return self._http
 
 
+def _extremes(times: list[int], prices: list[int], after: int, until: int) -> tuple[int, int]:
+    """Return the lowest and highest of prices that hold from their time to the next one, in (after, until]."""
+    first = max(0, bisect_right(times, after + 1) - 1)
+    seen = prices[first : max(first + 1, bisect_right(times, until))]
+    return min(seen), max(seen)
+
+
 def live_market(base_url: str, symbols: tuple[str, ...]) -> LiveMarket:
     """Ask a venue for some of its symbols and their prices; raises UnusableMarket."""
     try:
@@ -184,7 +232,8 @@ def live_market(base_url: str, symbols: tuple[str, ...]) -> LiveMarket:
             if missing:
                 raise UnusableMarket(f"{base_url}: {missing[0]} is not traded there")
             market = LiveMarket(base_url, {symbol: instrument_from(entries[symbol]) for symbol in symbols})
-            market.take_funding(http.get("/fapi/v1/premiumIndex").raise_for_status().json())
+            market.take_premiums(http.get("/fapi/v1/premiumIndex").raise_for_status().json(), market.start)
+            market.take_funding_info(http.get("/fapi/v1/fundingInfo").raise_for_status().json())
             for symbol in symbols:
                 look = http.get("/fapi/v1/klines", params={"symbol": symbol, "interval": "1m", "limit": 1})
                 candle = look.raise_for_status().json()[-1]

@@ -2,22 +2,28 @@
 Where prices come from: what the venue asks of a market, and the market that is made of candles.
 
 The venue only ever asks about the past and the present; a market of candles may know the future and must not show it.
-Prices are whole ticks of the symbol's instrument, times are milliseconds since the epoch, UTC.
+Last prices are whole ticks of the symbol's instrument, mark and index prices whole tenths of one; times are
+milliseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from .candles import Candles
 from .intervals import DAY, HOUR, bar_of
-from .klines import Klines
+from .klines import VOLUME_DECIMALS, Klines
+from .marks import Followers, index_candles, mark_candles
 from .symbols import Instrument
 
 FUNDING_INTERVAL = 8 * HOUR
+"""The usual time between two settlements."""
+Kind = Literal["last", "mark", "index"]
+"""Which of a symbol's prices."""
 
 
 class UnusableMarket(Exception):
@@ -64,8 +70,28 @@ class Market(ABC):
         """Return the lowest and the highest price in (after, until] of a listed symbol."""
 
     @abstractmethod
+    def mark(self, symbol: str, at: int) -> int:
+        """Return the mark price of a listed symbol in tenths of a tick."""
+
+    @abstractmethod
+    def index(self, symbol: str, at: int) -> int:
+        """Return the index price of a listed symbol in tenths of a tick."""
+
+    @abstractmethod
+    def mark_extremes(self, symbol: str, after: int, until: int) -> tuple[int, int]:
+        """Return the lowest and the highest mark price in (after, until] of a listed symbol."""
+
+    @abstractmethod
+    def minute_volume(self, symbol: str, end: int) -> Decimal:
+        """Return how much of the base asset was traded in the minute before a time."""
+
+    @abstractmethod
     def jumps_at(self, symbol: str, at: int) -> bool:
         """Tell whether the price may jump at this millisecond instead of moving tick by tick."""
+
+    def funding_interval(self, symbol: str) -> int:
+        """Return the time between two settlements of a symbol, in milliseconds."""
+        return self.instruments[symbol].funding_hours * HOUR
 
     @abstractmethod
     def funding_rate(self, symbol: str, at: int) -> Decimal:
@@ -77,13 +103,13 @@ class Market(ABC):
 
     @abstractmethod
     async def klines(
-        self, symbol: str, interval: str, *, now: int, start: int | None, end: int | None, limit: int, traded: bool
+        self, symbol: str, interval: str, *, now: int, start: int | None, end: int | None, limit: int, kind: Kind
     ) -> bytes:
         """
         Return candles as the exchange writes them, a JSON array of arrays of twelve.
 
-        With a *start* the first ones from there, else the last ones up to *end* or *now*. Without *traded* the
-        volumes are zero, as in the candles of index and mark price.
+        With a *start* the first ones from there, else the last ones up to *end* or *now*. Candles of mark and index
+        prices have no volumes.
         """
 
     @abstractmethod
@@ -91,14 +117,14 @@ class Market(ABC):
         """Return the statistics of the 24 hours before *now* of a listed symbol."""
 
 
-def funding_times(start: int, end: int) -> range:
-    """Return the settlement times in [start, end]: every eight hours from midnight UTC."""
-    return range(-(-start // FUNDING_INTERVAL) * FUNDING_INTERVAL, end + 1, FUNDING_INTERVAL)
+def funding_times(start: int, end: int, interval: int) -> range:
+    """Return the settlement times in [start, end]: every *interval* from midnight UTC."""
+    return range(-(-start // interval) * interval, end + 1, interval)
 
 
-def next_funding_time(now: int) -> int:
+def next_funding_time(now: int, interval: int) -> int:
     """Return the first settlement after *now*."""
-    return (now // FUNDING_INTERVAL + 1) * FUNDING_INTERVAL
+    return (now // interval + 1) * interval
 
 
 def first_time(possible: Callable[[int, int], bool], after: int, until: int) -> int | None:
@@ -125,6 +151,12 @@ class CandleMarket(Market):
         self.instruments = instruments
         self.base = base
         self._klines = {symbol: Klines(instrument, base) for symbol, instrument in instruments.items()}
+        self._fine_klines = {
+            (symbol, kind): Klines(replace(instrument, price_decimals=instrument.price_decimals + 1), base)
+            for symbol, instrument in instruments.items()
+            for kind in ("mark", "index")
+        }
+        self._followers: dict[str, tuple[Candles, Followers, Followers]] = {}
 
     @abstractmethod
     def candles(self, symbol: str, until: int) -> Candles:
@@ -137,21 +169,44 @@ class CandleMarket(Market):
     def extremes(self, symbol: str, after: int, until: int) -> tuple[int, int]:
         return self.candles(symbol, until).extremes(after, until)
 
+    def mark(self, symbol: str, at: int) -> int:
+        return self._following(symbol, at)[1].price(at)
+
+    def index(self, symbol: str, at: int) -> int:
+        return self._following(symbol, at)[2].price(at)
+
+    def mark_extremes(self, symbol: str, after: int, until: int) -> tuple[int, int]:
+        return self._following(symbol, until)[1].extremes(after, until)
+
+    def minute_volume(self, symbol: str, end: int) -> Decimal:
+        return Decimal(self.candles(symbol, end).minute_volume(end)).scaleb(-VOLUME_DECIMALS)
+
+    def _following(self, symbol: str, until: int) -> tuple[Candles, Followers, Followers]:
+        """Return the candles of a symbol with those of its mark and its index price."""
+        candles = self.candles(symbol, until)
+        known = self._followers.get(symbol)
+        if known is None or known[0] is not candles:
+            known = self._followers[symbol] = (candles, mark_candles(candles), index_candles(candles))
+        return known
+
     def jumps_at(self, symbol: str, at: int) -> bool:
         candles = self.candles(symbol, at)
         return int(candles.time[candles.index(at)]) == at
 
     async def funding_history(self, symbol: str, start: int, end: int, limit: int) -> list[tuple[int, Decimal]]:
         listed = int(self.candles(symbol, end).time[0])
-        times = funding_times(max(start, listed), end)[:limit]
+        times = funding_times(max(start, listed), end, self.funding_interval(symbol))[:limit]
         return [(time, self.funding_rate(symbol, time)) for time in times]
 
     async def klines(
-        self, symbol: str, interval: str, *, now: int, start: int | None, end: int | None, limit: int, traded: bool
+        self, symbol: str, interval: str, *, now: int, start: int | None, end: int | None, limit: int, kind: Kind
     ) -> bytes:
-        candles = self.candles(symbol, now)
-        rows = self._klines[symbol]
-        return rows.answer(candles, interval, now=now, start=start, end=end, limit=limit, traded=traded)
+        candles, mark, index = self._following(symbol, now)
+        if kind == "last":
+            rows = self._klines[symbol]
+        else:
+            rows, candles = self._fine_klines[symbol, kind], mark if kind == "mark" else index
+        return rows.answer(candles, interval, now=now, start=start, end=end, limit=limit, traded=kind == "last")
 
     async def day(self, symbol: str, now: int) -> DayStatistics:
         candles = self.candles(symbol, now)

@@ -1,8 +1,7 @@
 """
 Open endpoints: what the market looks like. Nobody needs an account for these.
 
-The book is the venue's own endless liquidity, one tick wide around the path's price; its sizes, and the open interest,
-are made up but the same for everyone.
+The book is the liquidity orders trade with (see `liquidity`); the open interest is made up but the same for everyone.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .calls import Answer, Call, Endpoint, with_symbol
 from .errors import Refusal
 from .intervals import HOUR, MINUTE
 from .limits import depth_weight, kline_weight
-from .market import FUNDING_INTERVAL, next_funding_time
+from .market import Kind, next_funding_time
 from .parameters import Parameters, integer, interval, limit, text
 from .public_trades import SECOND, PublicTrade, trades_between
 from .symbols import QUOTE, Instrument
@@ -73,56 +72,51 @@ async def depth(call: Call) -> Answer:
     levels = integer(call.parameters, "limit") or 500
     if levels not in DEPTHS:
         raise Refusal(-4021)
-    bid = call.venue.engine.bid(instrument.symbol)
-
-    def row(ticks: int) -> list[str]:
-        return [instrument.price_text(ticks), _size(instrument, ticks)]
-
+    bids, asks = call.venue.engine.depth(instrument.symbol, levels)
     return {
         "lastUpdateId": call.now,
         "E": call.now,
         "T": call.now,
-        "bids": [row(bid - offset) for offset in range(min(levels, bid - 1))],
-        "asks": [row(bid + 1 + offset) for offset in range(levels)],
+        "bids": [[instrument.price_text(ticks), plain(size)] for ticks, size in bids],
+        "asks": [[instrument.price_text(ticks), plain(size)] for ticks, size in asks],
     }
 
 
 async def klines(call: Call) -> Answer:
-    return await _klines(call, text(call.parameters, "symbol"), traded=True)
+    return await _klines(call, text(call.parameters, "symbol"), "last")
 
 
 async def mark_price_klines(call: Call) -> Answer:
-    return await _klines(call, text(call.parameters, "symbol"), traded=False)
+    return await _klines(call, text(call.parameters, "symbol"), "mark")
 
 
 async def index_price_klines(call: Call) -> Answer:
-    return await _klines(call, text(call.parameters, "pair"), traded=False)
+    return await _klines(call, text(call.parameters, "pair"), "index")
 
 
-async def _klines(call: Call, symbol: str, *, traded: bool) -> Answer:
+async def _klines(call: Call, symbol: str, kind: Kind) -> Answer:
     call.venue.instrument(symbol)
     start, end = integer(call.parameters, "startTime"), integer(call.parameters, "endTime")
     if start is not None and end is not None and start > end:
         raise Refusal(-1023)
     rows = limit(call.parameters, default=500, most=1500)
     timeframe = interval(call.parameters)
-    return await call.venue.market.klines(
-        symbol, timeframe, now=call.now, start=start, end=end, limit=rows, traded=traded
-    )
+    return await call.venue.market.klines(symbol, timeframe, now=call.now, start=start, end=end, limit=rows, kind=kind)
 
 
 async def premium_index(call: Call) -> Answer:
     def row(instrument: Instrument) -> dict[str, Any]:
-        mark = eight(call.venue.engine.mark(instrument.symbol))
-        settled = call.now // FUNDING_INTERVAL * FUNDING_INTERVAL
+        market = call.venue.market
+        every = market.funding_interval(instrument.symbol)
+        index = eight(instrument.fine_price(market.index(instrument.symbol, call.now)))
         return {
             "symbol": instrument.symbol,
-            "markPrice": mark,
-            "indexPrice": mark,
-            "estimatedSettlePrice": mark,
-            "lastFundingRate": eight(call.venue.market.funding_rate(instrument.symbol, settled)),
+            "markPrice": eight(call.venue.engine.mark(instrument.symbol)),
+            "indexPrice": index,
+            "estimatedSettlePrice": index,
+            "lastFundingRate": eight(market.funding_rate(instrument.symbol, call.now // every * every)),
             "interestRate": INTEREST_RATE,
-            "nextFundingTime": next_funding_time(call.now),
+            "nextFundingTime": next_funding_time(call.now, every),
             "time": call.now,
         }
 
@@ -135,13 +129,13 @@ async def funding_rate(call: Call) -> Answer:
     if start is not None and end is not None and start > end:
         raise Refusal(-1023)
     until = call.now if end is None else min(end, call.now)
-    if start is None:
-        start = until // FUNDING_INTERVAL * FUNDING_INTERVAL - (rows - 1) * FUNDING_INTERVAL
-    settlements = [
-        (time, instrument.symbol, rate)
-        for instrument in call.instruments()
-        for time, rate in await call.venue.market.funding_history(instrument.symbol, start, until, rows)
-    ]
+    market = call.venue.market
+    settlements: list[tuple[int, str, Decimal]] = []
+    for instrument in call.instruments():
+        every = market.funding_interval(instrument.symbol)
+        begin = until // every * every - (rows - 1) * every if start is None else start
+        history = await market.funding_history(instrument.symbol, begin, until, rows)
+        settlements.extend((time, instrument.symbol, rate) for time, rate in history)
     return [
         {"symbol": symbol, "fundingRate": eight(rate), "fundingTime": time}
         for time, symbol, rate in sorted(settlements)[:rows]
@@ -149,17 +143,18 @@ async def funding_rate(call: Call) -> Answer:
 
 
 async def funding_info(call: Call) -> Answer:
-    return [
-        {
+    def row(instrument: Instrument) -> dict[str, Any]:
+        every = call.venue.market.funding_interval(instrument.symbol)
+        return {
             "symbol": instrument.symbol,
             "interestRate": INTEREST_RATE,
-            "time": call.now // FUNDING_INTERVAL * FUNDING_INTERVAL,
-            "fundingIntervalHours": FUNDING_INTERVAL // HOUR,
+            "time": call.now // every * every,
+            "fundingIntervalHours": every // HOUR,
             "fundingFeeCap": 0.03,
             "fundingFeeFloor": -0.03,
         }
-        for instrument in call.instruments()
-    ]
+
+    return [row(each) for each in call.instruments()]
 
 
 async def day_ticker(call: Call) -> Answer:
@@ -207,14 +202,14 @@ async def price_ticker(call: Call) -> Answer:
 async def book_ticker(call: Call) -> Answer:
     rows = []
     for instrument in call.instruments():
-        bid = call.venue.engine.bid(instrument.symbol)
+        ((bid, bid_size),), ((ask, ask_size),) = call.venue.engine.depth(instrument.symbol, 1)
         rows.append(
             {
                 "symbol": instrument.symbol,
                 "bidPrice": instrument.price_text(bid),
-                "bidQty": _size(instrument, bid),
-                "askPrice": instrument.price_text(bid + 1),
-                "askQty": _size(instrument, bid + 1),
+                "bidQty": plain(bid_size),
+                "askPrice": instrument.price_text(ask),
+                "askQty": plain(ask_size),
                 "time": call.now,
             }
         )
@@ -302,12 +297,6 @@ def _trade_row(call: Call, trade: PublicTrade) -> dict[str, Any]:
         "time": trade.time,
         "isBuyerMaker": trade.buyer_made,
     }
-
-
-def _size(instrument: Instrument, ticks: int) -> str:
-    """Return a plausible size for a price level."""
-    steps = 1000 + ticks * 2_654_435_761 % 9000
-    return plain(steps * instrument.step)
 
 
 def _one_or_all(call: Call, rows: list[dict[str, Any]]) -> Answer:

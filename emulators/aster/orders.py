@@ -10,9 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-CONDITIONAL = frozenset({"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"})
+TRAILING = "TRAILING_STOP_MARKET"
+CONDITIONAL = frozenset({"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", TRAILING})
 STOPS = frozenset({"STOP", "STOP_MARKET"})
 OPEN = frozenset({"NEW", "PARTIALLY_FILLED"})
+LIQUIDATION, DELEVERAGING = "autoclose-", "adl_autoclose"
+"""How the client order ids of the venue's own orders begin."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +27,7 @@ class Order:
     symbol: str
     client_id: str
     side: str
+    position_side: str = "BOTH"
     type: str
     """LIMIT or MARKET once a conditional order has been triggered."""
     original_type: str
@@ -36,9 +40,21 @@ class Order:
     close_position: bool
     working_type: str
     price_protect: bool
-    status: str
-    executed: Decimal
-    quote: Decimal
+    self_trade: str = "EXPIRE_TAKER"
+    """What happens when it meets an order of its own account."""
+    activation: int = 0
+    """The price at which a trailing stop begins to follow."""
+    callback_rate: Decimal = Decimal(0)
+    """How far the price may come back from its best, in per cent."""
+    best: int = 0
+    """The best price a trailing stop has followed to, in tenths of a tick; 0 until it is active."""
+    pauses_until: int = 0
+    """When a resting order that was filled in part may be filled further."""
+    amendments: int = 0
+    """How often price and quantity were changed."""
+    status: str = "NEW"
+    executed: Decimal = Decimal(0)
+    quote: Decimal = Decimal(0)
     """What the executed quantity was worth, in the quote asset."""
     time: int
     update_time: int
@@ -53,7 +69,14 @@ class Order:
 
     @property
     def only_closes(self) -> bool:
-        return self.reduce_only or self.close_position
+        """Whether it may only make a position smaller, as every order against its position side does."""
+        against = self.position_side == ("LONG" if self.side == "SELL" else "SHORT")
+        return self.reduce_only or self.close_position or against
+
+    @property
+    def forced(self) -> bool:
+        """Whether the venue itself placed it, to liquidate or to deleverage."""
+        return self.client_id.startswith((LIQUIDATION, DELEVERAGING))
 
     @property
     def remaining(self) -> Decimal:
@@ -73,6 +96,7 @@ class Trade:
     account: str
     symbol: str
     side: str
+    position_side: str
     price: int
     quantity: Decimal
     realized: Decimal
@@ -95,4 +119,28 @@ class Income:
     """Empty for transfers."""
     trade_id: int
     """0 when no trade caused it."""
+    time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginChange:
+    """Margin somebody added to an isolated position, or took out of it."""
+
+    account: str
+    symbol: str
+    position_side: str
+    amount: Decimal
+    """Negative when it was taken out."""
+    time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Money moved between the spot and the futures wallet."""
+
+    id: int
+    account: str
+    client_id: str
+    amount: Decimal
+    """Positive into the futures wallet."""
     time: int

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candles import Candles, whole
-from .intervals import DAY, MINUTE, SPANS
+from .intervals import DAY, HOUR, MINUTE, SPANS
 from .klines import VOLUME_DECIMALS
 from .market import CandleMarket, UnusableMarket
 from .symbols import Instrument, instrument_for
@@ -48,6 +48,7 @@ class RecordedMarket(CandleMarket):
         super().__init__(instruments, base=base)
         self._candles = candles
         self._funding = funding
+        self._intervals = {symbol: _interval(rates) for symbol, rates in funding.items() if len(rates) > 1}
         first = min(int(each.time[0]) for each in candles.values())
         self.end = max(int(each.time[-1]) + each.span for each in candles.values())
         self.start = min(first + 2 * DAY, self.end) if start is None else start
@@ -58,6 +59,9 @@ class RecordedMarket(CandleMarket):
 
     def candles(self, symbol: str, until: int) -> Candles:
         return self._candles[symbol]
+
+    def funding_interval(self, symbol: str) -> int:
+        return self._intervals.get(symbol) or super().funding_interval(symbol)
 
     def funding_rate(self, symbol: str, at: int) -> Decimal:
         rates = self._funding.get(symbol, {})
@@ -92,6 +96,12 @@ def recorded_market(
             raise UnusableMarket(f"{path}: {symbol} has no {base} candles, but other symbols have")
         instruments[symbol], candles[symbol] = _series(parts, base)
     return RecordedMarket(instruments, candles, funding, base=base, start=start)
+
+
+def _interval(rates: dict[int, Decimal]) -> int:
+    """Return the time between two recorded settlements in milliseconds, in whole hours."""
+    shortest = min(later - earlier for earlier, later in pairwise(sorted(rates))) * MINUTE
+    return max(1, round(shortest / HOUR)) * HOUR
 
 
 def _timeframe(table: Table) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 ENTRIES = Path(__file__).with_name("symbols.json")
 QUOTE = "USDT"
+FUNDING_HOURS = {"ASTERUSDT": 4, "DOGEUSDT": 4, "LINKUSDT": 1}
+"""Symbols that settle funding more often than every eight hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +46,20 @@ class Instrument:
     percent_up: Decimal
     percent_down: Decimal
     liquidation_fee: Decimal
+    funding_hours: int
+    """Hours between two settlements of funding."""
+    trigger_protect: Decimal
+    """How far mark and last price may be apart for a protected order to be triggered."""
+    market_take_bound: Decimal
+    """How far from the mark price a market order may trade."""
 
     def price(self, ticks: int) -> Decimal:
         """Return ticks as a price."""
         return Decimal(ticks).scaleb(-self.price_decimals)
+
+    def fine_price(self, tenths: int) -> Decimal:
+        """Return tenths of a tick as a price."""
+        return Decimal(tenths).scaleb(-self.price_decimals - 1)
 
     def ticks(self, price: Decimal) -> int:
         """Return a price as ticks, to the nearest."""
@@ -87,6 +99,9 @@ def instrument_from(entry: dict[str, Any]) -> Instrument:
         percent_up=Decimal(str(filters["PERCENT_PRICE"]["multiplierUp"])),
         percent_down=Decimal(str(filters["PERCENT_PRICE"]["multiplierDown"])),
         liquidation_fee=Decimal(str(entry["liquidationFee"])),
+        funding_hours=FUNDING_HOURS.get(entry["symbol"], 8),
+        trigger_protect=Decimal(str(entry["triggerProtect"])),
+        market_take_bound=Decimal(str(entry["marketTakeBound"])),
     )
 
 

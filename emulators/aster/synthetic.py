@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .candles import Candles, Ticks, whole
 from .intervals import DAY, MINUTE, SPANS
 from .klines import VOLUME_DECIMALS
-from .market import FUNDING_INTERVAL, CandleMarket
+from .market import CandleMarket
 from .symbols import Instrument, instrument
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,7 @@ class SyntheticMarket(CandleMarket):
         return candles
 
     def funding_rate(self, symbol: str, at: int) -> Decimal:
-        settlement = -(-at // FUNDING_INTERVAL)
+        settlement = -(-at // self.funding_interval(symbol))
         noise = self._dice(symbol, "funding", settlement).standard_normal()
         return Decimal(round((USUAL_FUNDING + 0.00004 * noise) * 10**8)).scaleb(-8)
 

@@ -14,22 +14,27 @@ from decimal import Decimal
 from pathlib import Path
 
 from .accounts import Account
-from .admission import NewOrder, read_order, refuse_if_unreasonable
+from .admission import NewOrder, read_amendment, read_order, refuse_if_unreasonable
 from .brackets import max_leverage, max_notional
 from .engine import Engine
 from .errors import Refusal
+from .habits import Habits
+from .intervals import DAY
 from .journal import Journal, UnusableState
-from .ledger import Ledger, rounded
-from .margin import AccountMargin, account_margin, exposure
+from .ledger import Ledger
+from .margin import AccountMargin, account_margin, exposure, position_margins
 from .market import Market
-from .orders import Order
+from .marks import FINER
+from .orders import TRAILING, Order, Transfer
 from .parameters import Parameters, text
-from .positions import ZERO
+from .positions import ZERO, Position, rounded
 from .register import Register
 from .symbols import Instrument
 
 MAKER_FEE, TAKER_FEE = Decimal("0.0001"), Decimal("0.00035")
 START_BALANCE = Decimal(10_000)
+MOST_AMENDMENTS = 10_000
+TRANSFER_REMEMBERED = 7 * DAY
 
 
 class Venue:
@@ -42,6 +47,7 @@ class Venue:
         balance: Decimal = START_BALANCE,
         maker_fee: Decimal = MAKER_FEE,
         taker_fee: Decimal = TAKER_FEE,
+        habits: Habits | None = None,
         state: Path | None = None,
     ) -> None:
         """
@@ -53,6 +59,7 @@ class Venue:
         journal = None if state is None else Journal(state, f"{market.identity} fees={maker_fee}/{taker_fee}")
         self.market = market
         self.balance = balance
+        self.habits = habits or Habits()
         self._open = ExitStack()
         if journal is not None:
             self._open.callback(journal.close)
@@ -63,7 +70,7 @@ class Venue:
         except UnusableState:
             self.close()
             raise
-        self.engine = Engine(market, self.ledger, max(self.ledger.kept_time or 0, market.start))
+        self.engine = Engine(market, self.ledger, max(self.ledger.kept_time or 0, market.start), self.habits)
 
     @property
     def now(self) -> int:
@@ -108,27 +115,68 @@ class Venue:
         """Place an order and return it as it was accepted, and as it stands after what it did at once."""
         instrument = self.instrument(text(parameters, "symbol"))
         new = read_order(parameters, instrument)
-        mark = self.engine.mark(instrument.symbol)
-        refuse_if_unreasonable(new, account, instrument, mark=mark)
+        mark, last = self.engine.mark(instrument.symbol), instrument.price(self.engine.bid(instrument.symbol))
+        refuse_if_unreasonable(new, account, instrument, mark=mark, last=last, habits=self.habits)
         order = self._enter(new, account, instrument)
+        if order.type == "MARKET":
+            self.engine.matching.refuse_far_market(order)
+        self._refuse_taking_post_only(order)
         if not (order.only_closes or order.waits_for_trigger):
-            self._refuse_unaffordable(order, account, instrument, mark)
+            self._refuse_unaffordable(order, account, instrument, last)
+        order.id = self.ledger.next_order_id()
+        order.client_id = order.client_id or f"web_{order.id}"
         accepted = copy(order)
         self.engine.submit(order)
         self.ledger.commit(self.now)
         return accepted, order
 
+    def amend(self, account: Account, order: Order, parameters: Parameters) -> Order:
+        """Give an open limit order another price and quantity and return it; a refusal leaves it as it was."""
+        if order.id not in account.open_orders:
+            raise Refusal(-2013)
+        if order.type != "LIMIT":
+            raise Refusal(-4020, order.type, "false")
+        if order.amendments >= MOST_AMENDMENTS:
+            raise Refusal(-5026)
+        instrument = self.instrument(order.symbol)
+        mark, last = self.engine.mark(order.symbol), instrument.price(self.engine.bid(order.symbol))
+        quantity, price = read_amendment(parameters, order.side, instrument, mark=mark)
+        ticks = instrument.ticks(price)
+        if (quantity, ticks) == (order.quantity, order.price):
+            raise Refusal(-5027)
+        if quantity <= order.executed:
+            raise Refusal(-4004)
+        wanted = copy(order)
+        wanted.quantity, wanted.price = quantity, ticks
+        self._refuse_taking_post_only(wanted)
+        if not order.only_closes:
+            if quantity * price < instrument.min_notional:
+                raise Refusal(-4164, instrument.min_notional)
+            resting = account.open_of[order.symbol].pop(order.id)
+            try:
+                self._refuse_unaffordable(wanted, account, instrument, last)
+            finally:
+                account.open_of[order.symbol][order.id] = resting
+        self.engine.amend(order, quantity, ticks)
+        self.ledger.commit(self.now)
+        return order
+
     def cancel(self, account: Account, order: Order) -> None:
         """Cancel an open order of the account."""
         if order.id not in account.open_orders:
             raise Refusal(-2011)
-        self.engine.cancel(order)
+        self.engine.matching.end(order, "CANCELED")
         self.ledger.commit(self.now)
 
     def cancel_all(self, account: Account, symbol: str) -> None:
         """Cancel all open orders of the account in a symbol, which may be none."""
-        for order in [each for each in account.open_orders.values() if each.symbol == symbol]:
-            self.engine.cancel(order)
+        for order in list(account.open_of[symbol].values()):
+            self.engine.matching.end(order, "CANCELED")
+        self.ledger.commit(self.now)
+
+    def cancel_all_after(self, account: Account, symbol: str, milliseconds: int) -> None:
+        """Cancel all orders in a symbol after some market time unless this is asked again; 0 calls it off."""
+        self.ledger.set_countdown(account, symbol, self.now + milliseconds if milliseconds else 0)
         self.ledger.commit(self.now)
 
     def set_leverage(self, account: Account, symbol: str, leverage: int) -> Decimal:
@@ -136,17 +184,55 @@ class Venue:
         instrument = self.instrument(symbol)
         if not 1 <= leverage <= max_leverage(symbol):
             raise Refusal(-4028, leverage)
-        most = max_notional(symbol, leverage)
-        if account.holds(symbol) or account.open_orders:
+        most, before, held = max_notional(symbol, leverage), account.leverage(symbol), account.held(symbol)
+        if held and leverage != before and self.habits.locks_leverage:
+            raise Refusal(-2030)
+        if held and leverage < before and symbol in account.isolated:
+            raise Refusal(-4161)
+        if held or account.open_of[symbol]:
             exposed = exposure(account, instrument, self.engine.mark(symbol))
             if exposed > most:
                 raise Refusal(-2027)
-            growth = exposed / leverage - exposed / account.leverage(symbol)
+            growth = exposed / leverage - exposed / before
             if growth > self.margin(account).available:
                 raise Refusal(-2028)
         self.ledger.set_leverage(account, symbol, leverage)
         self.ledger.commit(self.now)
         return most
+
+    def set_isolated(self, account: Account, symbol: str, wanted: bool) -> None:
+        """Switch a symbol between cross and isolated margin, which takes one without orders and positions."""
+        self.instrument(symbol)
+        if wanted and account.multi_assets:
+            raise Refusal(-4168)
+        if wanted == (symbol in account.isolated):
+            raise Refusal(-4046)
+        if account.open_of[symbol]:
+            raise Refusal(-4047)
+        if account.held(symbol):
+            raise Refusal(-4048)
+        self.ledger.set_isolated(account, symbol, wanted, self.now)
+        self.ledger.commit(self.now)
+
+    def move_margin(self, account: Account, symbol: str, side: str, amount: Decimal, *, add: bool) -> None:
+        """Move margin between the cross wallet and an isolated position, as far as neither is left in danger."""
+        position = self._held(account, symbol, side)
+        if symbol not in account.isolated:
+            raise Refusal(-4049)
+        amount = rounded(amount)
+        if amount <= 0:
+            raise Refusal(-4055)
+        if not position.quantity:
+            raise Refusal(-4054)
+        if add and amount > self.margin(account).available:
+            raise Refusal(-4050)
+        if not add:
+            mark, instrument = self.engine.mark(symbol), self.instrument(symbol)
+            margin = next(each for each in position_margins(account, instrument, mark) if each.position is position)
+            if amount > position.isolated + min(margin.unrealized, ZERO) - margin.position_initial:
+                raise Refusal(-4051)
+        self.ledger.move_margin(account, symbol, position, amount if add else -amount, self.now)
+        self.ledger.commit(self.now)
 
     def set_hedge_mode(self, account: Account, wanted: bool) -> None:
         """Switch between one-way and hedge mode, which takes an account without orders and positions."""
@@ -159,14 +245,61 @@ class Venue:
         self.ledger.set_hedge_mode(account, wanted)
         self.ledger.commit(self.now)
 
+    def set_multi_assets(self, account: Account, wanted: bool) -> None:
+        """Say whether an account wants margin in several assets; it may not hold isolated positions then."""
+        if wanted and account.isolated:
+            raise Refusal(-4168)
+        self.ledger.set_multi_assets(account, wanted)
+        self.ledger.commit(self.now)
+
+    def set_self_trade(self, account: Account, mode: str) -> None:
+        """Say what happens when orders of the account meet."""
+        self.ledger.set_self_trade(account, mode)
+        self.ledger.commit(self.now)
+
+    def transfer(self, account: Account, amount: Decimal, client_id: str) -> Transfer:
+        """Move money from the spot wallet into the futures wallet, or back with a negative amount."""
+        known = account.transfers.get(client_id)
+        if known is not None and self.now - known.time < TRANSFER_REMEMBERED:
+            raise Refusal(-4115)
+        amount = rounded(amount)
+        if not amount or amount > account.spot or -amount > self.margin(account).available:
+            raise Refusal(-2018)
+        done = self.ledger.transfer(account, amount, client_id, self.now)
+        self.ledger.commit(self.now)
+        return done
+
+    def deleverage(self, account: Account, symbol: str, side: str = "BOTH", quantity: Decimal | None = None) -> None:
+        """Force a deleveraging: close a position, or part of it, at the mark price."""
+        position = self._held(account, symbol, side)
+        if not position.quantity:
+            raise Refusal(-4054)
+        whole = abs(position.quantity)
+        part = whole if quantity is None else min(whole, quantity)
+        self.engine.liquidator.deleverage(account, symbol, position, part)
+        self.ledger.commit(self.now)
+
+    def _held(self, account: Account, symbol: str, side: str) -> Position:
+        self.instrument(symbol)
+        if side not in account.sides:
+            raise Refusal(-4061)
+        return account.position(symbol, side)
+
     def _enter(self, new: NewOrder, account: Account, instrument: Instrument) -> Order:
-        number = self.ledger.next_order_id()
+        """Return an order that has no number yet."""
+        activation, best = instrument.ticks(new.activation), 0
+        if new.type == TRAILING and not activation:
+            fine = new.working_type == "MARK_PRICE"
+            last = self.engine.bid(instrument.symbol) * FINER
+            best = self.engine.floor.fine_mark(instrument.symbol) if fine else last
+            activation = best // FINER
         return Order(
-            id=number,
+            id=0,
             account=account.id,
             symbol=instrument.symbol,
-            client_id=new.client_id or f"web_{number}",
+            client_id=new.client_id or "",
             side=new.side,
+            position_side=new.position_side,
             type=new.type,
             original_type=new.type,
             time_in_force=new.time_in_force,
@@ -177,22 +310,24 @@ class Venue:
             close_position=new.close_position,
             working_type=new.working_type,
             price_protect=new.price_protect,
-            status="NEW",
-            executed=ZERO,
-            quote=ZERO,
+            self_trade=new.self_trade or account.self_trade,
+            activation=activation,
+            callback_rate=new.callback_rate,
+            best=best,
             time=self.now,
             update_time=self.now,
         )
 
-    def _refuse_unaffordable(self, order: Order, account: Account, instrument: Instrument, mark: Decimal) -> None:
-        ask = mark + instrument.tick
-        price = instrument.price(order.price) if order.type == "LIMIT" else ask if order.sign > 0 else mark
-        notional = order.quantity * price
-        buying, selling = (notional, ZERO) if order.sign > 0 else (ZERO, notional)
-        after = exposure(account, instrument, mark, buying=buying, selling=selling)
-        if after > exposure(account, instrument, mark) and after > max_notional(
-            order.symbol, account.leverage(order.symbol)
-        ):
+    def _refuse_taking_post_only(self, order: Order) -> None:
+        post_only = order.type == "LIMIT" and order.time_in_force == "GTX"
+        if post_only and self.habits.refuses_taking_post_only and self.engine.matching.would_take(order):
+            raise Refusal(-5022)
+
+    def _refuse_unaffordable(self, order: Order, account: Account, instrument: Instrument, last: Decimal) -> None:
+        ask = last + instrument.tick
+        price = instrument.price(order.price) if order.type == "LIMIT" else ask if order.sign > 0 else last
+        before, after = self.engine.floor.exposed(order, price)
+        if after > before and after > max_notional(order.symbol, account.leverage(order.symbol)):
             raise Refusal(-2027)
-        if not self.engine.affordable(order, price):
+        if not self.engine.floor.affordable(order, price):
             raise Refusal(-2019)

@@ -12,10 +12,9 @@ from typing import Any
 
 from .accounts import Account
 from .brackets import brackets_of, max_notional
-from .ledger import rounded
-from .margin import AccountMargin, SymbolMargin, liquidation_price
-from .orders import Income, Order, Trade
-from .positions import ZERO
+from .margin import AccountMargin, PositionMargin, liquidation_price
+from .orders import TRAILING, Income, MarginChange, Order, Trade
+from .positions import ZERO, rounded
 from .symbols import QUOTE, Instrument
 
 Json = dict[str, Any]
@@ -35,7 +34,7 @@ def order_answer(order: Order, instrument: Instrument) -> Json:
     """An order as placing or cancelling answers it."""
     decimals = max(5, instrument.price_decimals)
     average = order.quote / order.executed if order.executed else ZERO
-    return {
+    row = {
         "orderId": order.id,
         "symbol": order.symbol,
         "status": order.status,
@@ -51,13 +50,16 @@ def order_answer(order: Order, instrument: Instrument) -> Json:
         "reduceOnly": order.reduce_only,
         "closePosition": order.close_position,
         "side": order.side,
-        "positionSide": "BOTH",
+        "positionSide": order.position_side,
         "stopPrice": instrument.price_text(order.stop_price) if order.stop_price else "0",
         "workingType": order.working_type,
         "priceProtect": order.price_protect,
         "origType": order.original_type,
         "updateTime": order.update_time,
     }
+    if order.original_type == TRAILING:
+        row |= {"activatePrice": instrument.price_text(order.activation), "priceRate": plain(order.callback_rate)}
+    return row
 
 
 def order_row(order: Order, instrument: Instrument) -> Json:
@@ -83,7 +85,7 @@ def trade_row(trade: Trade, instrument: Instrument) -> Json:
         "commission": plain(trade.commission),
         "commissionAsset": QUOTE,
         "time": trade.time,
-        "positionSide": "BOTH",
+        "positionSide": trade.position_side,
         "maker": trade.maker,
         "buyer": trade.side == "BUY",
     }
@@ -108,8 +110,8 @@ def balance_row(account: Account, margin: AccountMargin, now: int) -> Json:
         "accountAlias": account.id[-6:],
         "asset": QUOTE,
         "balance": wallet,
-        "crossWalletBalance": wallet,
-        "crossUnPnl": eight(margin.unrealized),
+        "crossWalletBalance": eight(margin.cross_wallet),
+        "crossUnPnl": eight(margin.cross_unrealized),
         "availableBalance": available,
         "maxWithdrawAmount": available,
         "marginAvailable": True,
@@ -127,8 +129,8 @@ def account_answer(margin: AccountMargin, positions: list[Json], now: int) -> Js
         "initialMargin": eight(margin.initial),
         "positionInitialMargin": eight(margin.position_initial),
         "openOrderInitialMargin": eight(margin.order_initial),
-        "crossWalletBalance": eight(margin.wallet),
-        "crossUnPnl": eight(margin.unrealized),
+        "crossWalletBalance": eight(margin.cross_wallet),
+        "crossUnPnl": eight(margin.cross_unrealized),
     }
     free = {"availableBalance": eight(margin.available), "maxWithdrawAmount": eight(margin.available)}
     return {
@@ -144,10 +146,9 @@ def account_answer(margin: AccountMargin, positions: list[Json], now: int) -> Js
     }
 
 
-def account_position(account: Account, instrument: Instrument, margin: SymbolMargin) -> Json:
+def account_position(account: Account, symbol: str, margin: PositionMargin) -> Json:
     """A position as it stands in an account's answer."""
-    symbol, position = instrument.symbol, account.positions[instrument.symbol]
-    leverage = account.leverage(symbol)
+    position, leverage = margin.position, account.leverage(symbol)
     return {
         "symbol": symbol,
         "initialMargin": eight(margin.position_initial + margin.order_initial),
@@ -156,39 +157,50 @@ def account_position(account: Account, instrument: Instrument, margin: SymbolMar
         "positionInitialMargin": eight(margin.position_initial),
         "openOrderInitialMargin": eight(margin.order_initial),
         "leverage": str(leverage),
-        "isolated": False,
+        "isolated": margin.isolated,
         "entryPrice": eight(position.entry_price),
         "maxNotional": plain(max_notional(symbol, leverage)),
-        "positionSide": "BOTH",
+        "positionSide": position.side,
         "positionAmt": plain(position.quantity),
         "notional": eight(margin.notional),
-        "isolatedWallet": "0",
+        "isolatedWallet": eight(position.isolated) if margin.isolated else "0",
         "updateTime": position.update_time,
     }
 
 
 def position_risk(
-    account: Account, instrument: Instrument, margin: SymbolMargin, *, mark: Decimal, whole: AccountMargin
+    account: Account, symbol: str, margin: PositionMargin, *, mark: Decimal, whole: AccountMargin
 ) -> Json:
     """A position as `positionRisk` answers it."""
-    symbol, position = instrument.symbol, account.positions[instrument.symbol]
-    leverage = account.leverage(symbol)
+    position, leverage = margin.position, account.leverage(symbol)
+    isolated_margin = position.isolated + margin.unrealized if margin.isolated else ZERO
     return {
         "symbol": symbol,
         "positionAmt": plain(position.quantity),
         "entryPrice": eight(position.entry_price),
         "markPrice": eight(mark),
         "unRealizedProfit": eight(margin.unrealized),
-        "liquidationPrice": eight(liquidation_price(account, symbol, mark, whole)),
+        "liquidationPrice": eight(liquidation_price(account, symbol, position, mark, whole)),
         "leverage": str(leverage),
         "maxNotionalValue": plain(max_notional(symbol, leverage)),
-        "marginType": "cross",
-        "isolatedMargin": "0.00000000",
+        "marginType": "isolated" if margin.isolated else "cross",
+        "isolatedMargin": eight(isolated_margin),
         "isAutoAddMargin": "false",
-        "positionSide": "BOTH",
+        "positionSide": position.side,
         "notional": eight(margin.notional),
-        "isolatedWallet": "0",
+        "isolatedWallet": eight(position.isolated) if margin.isolated else "0",
         "updateTime": position.update_time,
+    }
+
+
+def margin_change_row(change: MarginChange) -> Json:
+    return {
+        "amount": plain(abs(change.amount)),
+        "asset": QUOTE,
+        "symbol": change.symbol,
+        "time": change.time,
+        "type": 1 if change.amount > 0 else 2,
+        "positionSide": change.position_side,
     }
 
 

@@ -16,7 +16,7 @@ from tests.emulators.aster.traders import MINUTE, T0, flat, market_of
 
 
 async def klines(market: Any, interval: str, now: int, **asked: Any) -> list[Any]:
-    asked = {"start": None, "end": None, "limit": 500, "traded": True, **asked}
+    asked = {"start": None, "end": None, "limit": 500, "kind": "last", **asked}
     return json.loads(await market.klines("BTCUSDT", interval, now=now, **asked))
 
 

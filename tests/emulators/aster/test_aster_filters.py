@@ -134,12 +134,6 @@ async def test_a_position_may_hold_ten_conditional_orders_and_two_hundred_in_all
     assert limits == [(200, 0)] * 190 + [(400, -2025)]
 
 
-async def test_trailing_stops_are_announced_for_later() -> None:
-    answer = await trader().order("SELL", "TRAILING_STOP_MARKET", callbackRate="1", quantity="0.01")
-
-    assert answer["code"] == -4084
-
-
 async def test_a_symbol_that_is_not_listed_yet_cannot_be_traded() -> None:
     market: CandleMarket = market_of(*flat(50_000, 5))
     candles = market.candles("BTCUSDT", 0)

@@ -58,7 +58,7 @@ async def test_the_tickers_and_the_book_agree_on_the_price() -> None:
     assert (await fetch(one, "/fapi/v3/depth?symbol=BTCUSDT&limit=7"))["code"] == -4021
 
 
-async def test_mark_and_index_are_the_price_with_eight_decimals_and_funding_shows_no_future() -> None:
+async def test_where_nothing_moves_mark_and_index_are_the_price_and_funding_shows_no_future() -> None:
     settled, coming = T0 - 8 * HOUR, T0 + 8 * HOUR
     market = market_of(*flat(50_000, 20), base="1h", funding={settled: "0.0002", T0: "0.0003", coming: "0.0009"})
     one = Trader(Venue(market))
@@ -98,7 +98,7 @@ async def test_lists_come_without_a_symbol_and_rows_with_one() -> None:
         assert single == every[1]
 
 
-async def test_index_and_mark_candles_have_prices_without_volumes() -> None:
+async def test_index_and_mark_candles_have_calmer_prices_without_volumes() -> None:
     one = trader((50_000, 50_100, 49_900, 50_050), *flat(50_050, 2))
     one.venue.advance(T0 + MINUTE)
     window = f"interval=1m&startTime={T0}&endTime={T0}"
@@ -106,7 +106,9 @@ async def test_index_and_mark_candles_have_prices_without_volumes() -> None:
     mark = await fetch(one, f"/fapi/v3/markPriceKlines?symbol=BTCUSDT&{window}")
     index = await fetch(one, f"/fapi/v3/indexPriceKlines?pair=BTCUSDT&{window}")
 
-    assert mark == index == [[T0, "50000.0", "50100.0", "49900.0", "50050.0", "0", T0 + 59_999, "0", 60, "0", "0", "0"]]
+    rest = ["0", T0 + 59_999, "0", 60, "0", "0", "0"]
+    assert mark == [[T0, "50000.00", "50075.00", "49950.00", "50045.00", *rest]]
+    assert index == [[T0, "50000.00", "50040.00", "50000.00", "50040.00", *rest]]
 
 
 async def test_open_interest_is_the_same_for_everyone_and_plausible() -> None:
@@ -187,7 +189,9 @@ async def test_the_books_show_everything_that_ever_happened() -> None:
     assert books["wallet"] == str(sum(Decimal(row["income"]) for row in books["income"]))
     assert [order["status"] for order in books["orders"]] == ["FILLED", "FILLED", "NEW"]
     assert [trade["qty"] for trade in books["trades"]] == ["0.020", "0.005"]
-    assert books["positions"] == [{"symbol": "BTCUSDT", "positionAmt": "0.015", "cost": "750.0015"}]
+    assert books["positions"] == [
+        {"symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": "0.015", "cost": "750.0015"}
+    ]
     assert (await one.http.get("/emulator/books?account=nobody")).status_code == 404
     assert [row["account"] for row in await fetch(one, "/emulator/accounts")] == [one.wallet.address]
 

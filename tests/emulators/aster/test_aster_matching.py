@@ -202,7 +202,7 @@ async def test_an_order_that_closes_a_position_may_come_before_the_position() ->
 async def test_an_order_that_flips_a_position_realizes_the_closed_part() -> None:
     one = trader((50_000, 50_000, 50_000, 50_000), (51_000, 51_000, 51_000, 51_000))
     await one.order("SELL", quantity="0.010")
-    one.venue.advance(T0 + MINUTE)
+    one.venue.advance(T0 + 2 * MINUTE)
 
     await one.order("BUY", quantity="0.015")
 

@@ -260,7 +260,7 @@ async def test_a_live_market_that_is_gone_keeps_its_last_price_and_says_so() -> 
 
 
 def candle(opened: int, first: str, high: str, low: str, last: str) -> list[Any]:
-    return json.loads(json.dumps([opened, first, high, low, last]))
+    return json.loads(json.dumps([opened, first, high, low, last, "12.5"]))
 
 
 def test_a_high_between_two_looks_is_a_price_that_was_there() -> None:
@@ -275,3 +275,5 @@ def test_a_high_between_two_looks_is_a_price_that_was_there() -> None:
     assert market.extremes("BTCUSDT", T0 + 10_000, T0 + 11_000) == (1005, 1030)
     assert market.extremes("BTCUSDT", T0 + 11_000, T0 + 61_000) == (950, 1012)
     assert market.price("BTCUSDT", T0 + 70_000) == 1000
+    assert market.minute_volume("BTCUSDT", T0 + 60_000) == Decimal("12.5")
+    assert market.minute_volume("BTCUSDT", T0) == 0

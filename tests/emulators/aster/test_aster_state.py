@@ -166,14 +166,16 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         Venue(synthetic_market(symbols=("BTCUSDT",)), state=tmp_path / "file")
 
 
-def test_ten_thousand_orders_are_read_back_in_a_moment(tmp_path: Path) -> None:
+def test_ten_thousand_orders_are_read_back_sooner_than_they_were_placed(tmp_path: Path) -> None:
     market = market_of(*flat(50_000, 5))
     venue = Venue(market, balance=Decimal(10_000_000), state=tmp_path)
     account = venue.open_account("someone")
+    began = time.process_time()
     for number in range(10_000):
         side = "BUY" if number % 2 else "SELL"
         venue.place(account, {"symbol": "BTCUSDT", "side": side, "type": "MARKET", "quantity": "0.01"})
     venue.close()
+    placing = time.process_time() - began
 
     began = time.process_time()
     again = Venue(market, state=tmp_path)
@@ -181,5 +183,5 @@ def test_ten_thousand_orders_are_read_back_in_a_moment(tmp_path: Path) -> None:
 
     assert again.ledger.accounts["someone"].orders == account.orders
     assert again.ledger.accounts["someone"].wallet == account.wallet
-    assert elapsed < 1
+    assert elapsed < placing
     again.close()
