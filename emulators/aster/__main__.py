@@ -18,12 +18,13 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import uvicorn
 
 from . import create_app
 from .auth import MAINNET
+from .habits import Habits
 from .journal import UnusableState
 from .live import live_market
 from .market import Market, UnusableMarket
@@ -33,6 +34,7 @@ from .symbols import known_symbols
 from .synthetic import START, SYMBOLS, synthetic_market
 from .venue import MAKER_FEE, START_BALANCE, TAKER_FEE, Venue
 
+Switches = TypeVar("Switches", Settings, Habits)
 ASTER = "https://fapi.asterdex.com"
 SYNTHETIC, LIVE = "synthetic", "live"
 
@@ -91,6 +93,10 @@ def arguments() -> argparse.ArgumentParser:
         else:
             optional = "None" in str(each.type)
             doors.add_argument(name, type=_count_or_never if optional else _count, default=each.default, help=meaning)
+    habits = parser.add_argument_group("habits", "what the exchange is not known for sure to do; see habits.py")
+    for each in fields(Habits):
+        name = f"--{each.name.replace('_', '-')}"
+        habits.add_argument(name, action="store_true", default=each.default)
     return parser
 
 
@@ -133,11 +139,11 @@ def serve(options: argparse.Namespace) -> None:
         raise BadInput(f"--port: {options.port} is no port")
     balance, maker, taker = (_amount(options, name) for name in ("balance", "maker_fee", "taker_fee"))
     market = market_of(options)
-    venue = Venue(market, balance=balance, maker_fee=maker, taker_fee=taker, state=options.state)
+    habits = _chosen(Habits, options)
+    venue = Venue(market, balance=balance, maker_fee=maker, taker_fee=taker, state=options.state, habits=habits)
     with closing(venue), _listener(options.host, options.port) as listener:
-        settings = Settings(**{each.name: getattr(options, each.name) for each in fields(Settings)})
         speed = None if options.stepped else options.speed
-        app = create_app(venue, speed=speed, chain=options.chain, settings=settings)
+        app = create_app(venue, speed=speed, chain=options.chain, settings=_chosen(Settings, options))
         host, port = listener.getsockname()[:2]
         now = datetime.fromtimestamp(venue.now / 1000, UTC).isoformat(timespec="seconds")
         line = f"aster emulator ready on http://{host}:{port} with {','.join(market.instruments)}, market time {now}"
@@ -145,6 +151,10 @@ def serve(options: argparse.Namespace) -> None:
         # uvicorn has closed everything by the time it hands the signal on.
         with suppress(KeyboardInterrupt):
             asyncio.run(AnnouncingServer(config, line).serve(sockets=[listener]))
+
+
+def _chosen(kind: type[Switches], options: argparse.Namespace) -> Switches:
+    return kind(**{each.name: getattr(options, each.name) for each in fields(kind)})
 
 
 def _listener(host: str, port: int) -> socket.socket:

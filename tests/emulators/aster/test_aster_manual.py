@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from emulators.aster import Settings, Venue, create_app
 from emulators.aster.faults import KINDS
+from emulators.aster.habits import Habits
 from tests.emulators.aster.traders import flat, market_of
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "emulators.md").read_text()
@@ -24,6 +25,13 @@ def test_the_manual_tells_of_exactly_the_settings_there_are_and_their_defaults()
     ]
 
     assert [(name, default, meaning.split(":")[0]) for name, default, meaning in told] == there
+
+
+def test_the_manual_tells_of_exactly_the_habits_there_are() -> None:
+    section = MANUAL.split("| habit | |")[1].split("\n\n")[0]
+
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [each.name for each in fields(Habits)]
+    assert not any(each.default for each in fields(Habits))
 
 
 def test_the_manual_tells_of_every_administrative_request() -> None:
