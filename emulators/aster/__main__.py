@@ -83,21 +83,23 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--maker-fee", default=str(MAKER_FEE), help="fraction of an order's value")
     parser.add_argument("--taker-fee", default=str(TAKER_FEE), help="fraction of an order's value")
     parser.add_argument("--chain", type=int, default=MAINNET, help="chain id wallets sign for")
-    doors = parser.add_argument_group("doors", "limits, and what nobody knows for sure about the exchange")
-    for each in fields(Settings):
+    _offer(parser, Settings, "doors: limits, and what nobody knows for sure about who is let in")
+    _offer(parser, Habits, "habits: what nobody knows for sure about how the exchange trades")
+    return parser
+
+
+def _offer(parser: argparse.ArgumentParser, kind: type[Switches], title: str) -> None:
+    """Make every field an option."""
+    group = parser.add_argument_group(title)
+    for each in fields(kind):
         name, meaning = f"--{each.name.replace('_', '-')}", f"{each.metadata['help']} (default {_shown(each.default)})"
         if isinstance(each.default, bool):
-            doors.add_argument(name, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
+            group.add_argument(name, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
         elif each.metadata["choices"]:
-            doors.add_argument(name, type=int, default=each.default, choices=each.metadata["choices"], help=meaning)
+            group.add_argument(name, type=int, default=each.default, choices=each.metadata["choices"], help=meaning)
         else:
             optional = "None" in str(each.type)
-            doors.add_argument(name, type=_count_or_never if optional else _count, default=each.default, help=meaning)
-    habits = parser.add_argument_group("habits", "what the exchange is not known for sure to do; see habits.py")
-    for each in fields(Habits):
-        name = f"--{each.name.replace('_', '-')}"
-        habits.add_argument(name, action="store_true", default=each.default)
-    return parser
+            group.add_argument(name, type=_count_or_never if optional else _count, default=each.default, help=meaning)
 
 
 def _count(text: str) -> int:
