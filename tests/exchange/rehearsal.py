@@ -13,6 +13,7 @@ import httpx
 import uvicorn
 
 from emulators.aster import Venue, create_app, synthetic_market
+from emulators.aster.habits import Habits
 from shared.clock import SteppedClock
 from shared.domain.order import Intent, Leg, OrderType, Side
 from shared.domain.position import Direction
@@ -104,8 +105,10 @@ async def served(app: Any) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def rehearsed(credentials: Credentials, *, chain: int = MAINNET_CHAIN) -> AsyncIterator[Rehearsal]:
-    venue = Venue(synthetic_market(symbols=("BTCUSDT", "ETHUSDT")), balance=BALANCE)
+async def rehearsed(
+    credentials: Credentials, *, chain: int = MAINNET_CHAIN, habits: Habits | None = None
+) -> AsyncIterator[Rehearsal]:
+    venue = Venue(synthetic_market(symbols=("BTCUSDT", "ETHUSDT")), balance=BALANCE, habits=habits)
     venue.open_account(KEY.key, secret=KEY.secret)
     clock = SteppedClock(moment(venue.now))
     app, paths = create_app(venue, chain=chain), []
