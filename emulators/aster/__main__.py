@@ -18,12 +18,13 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import uvicorn
 
 from . import create_app
 from .auth import MAINNET
+from .habits import Habits
 from .journal import UnusableState
 from .live import live_market
 from .market import Market, UnusableMarket
@@ -34,6 +35,7 @@ from .symbols import known_symbols
 from .synthetic import START, SYMBOLS, synthetic_market
 from .venue import MAKER_FEE, START_BALANCE, TAKER_FEE, Venue
 
+Switches = TypeVar("Switches", Settings, Habits)
 ASTER = "https://fapi.asterdex.com"
 SYNTHETIC, LIVE = "synthetic", "live"
 
@@ -82,17 +84,23 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--maker-fee", default=str(MAKER_FEE), help="fraction of an order's value")
     parser.add_argument("--taker-fee", default=str(TAKER_FEE), help="fraction of an order's value")
     parser.add_argument("--chain", type=int, default=MAINNET, help="chain id wallets sign for")
-    doors = parser.add_argument_group("doors", "limits, and what nobody knows for sure about the exchange")
-    for each in fields(Settings):
+    _offer(parser, Settings, "doors: limits, and what nobody knows for sure about who is let in")
+    _offer(parser, Habits, "habits: what nobody knows for sure about how the exchange trades")
+    return parser
+
+
+def _offer(parser: argparse.ArgumentParser, kind: type[Switches], title: str) -> None:
+    """Make every field an option."""
+    group = parser.add_argument_group(title)
+    for each in fields(kind):
         name, meaning = f"--{each.name.replace('_', '-')}", f"{each.metadata['help']} (default {_shown(each.default)})"
         if isinstance(each.default, bool):
-            doors.add_argument(name, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
+            group.add_argument(name, action=argparse.BooleanOptionalAction, default=each.default, help=meaning)
         elif each.metadata["choices"]:
-            doors.add_argument(name, type=int, default=each.default, choices=each.metadata["choices"], help=meaning)
+            group.add_argument(name, type=int, default=each.default, choices=each.metadata["choices"], help=meaning)
         else:
             optional = "None" in str(each.type)
-            doors.add_argument(name, type=_count_or_never if optional else _count, default=each.default, help=meaning)
-    return parser
+            group.add_argument(name, type=_count_or_never if optional else _count, default=each.default, help=meaning)
 
 
 def _count(text: str) -> int:
@@ -134,9 +142,9 @@ def serve(options: argparse.Namespace) -> None:
         raise BadInput(f"--port: {options.port} is no port")
     balance, maker, taker = (_amount(options, name) for name in ("balance", "maker_fee", "taker_fee"))
     market = market_of(options)
-    venue = Venue(market, balance=balance, maker_fee=maker, taker_fee=taker, state=options.state)
+    habits, settings = _chosen(Habits, options), _chosen(Settings, options)
+    venue = Venue(market, balance=balance, maker_fee=maker, taker_fee=taker, state=options.state, habits=habits)
     with closing(venue), _listener(options.host, options.port) as listener:
-        settings = Settings(**{each.name: getattr(options, each.name) for each in fields(Settings)})
         speed = None if options.stepped else options.speed
         app = create_app(venue, speed=speed, chain=options.chain, settings=settings)
         host, port = listener.getsockname()[:2]
@@ -147,6 +155,10 @@ def serve(options: argparse.Namespace) -> None:
         # uvicorn has closed everything by the time it hands the signal on.
         with suppress(KeyboardInterrupt):
             asyncio.run(AnnouncingServer(config, line).serve(sockets=[listener]))
+
+
+def _chosen(kind: type[Switches], options: argparse.Namespace) -> Switches:
+    return kind(**{each.name: getattr(options, each.name) for each in fields(kind)})
 
 
 def _listener(host: str, port: int) -> socket.socket:

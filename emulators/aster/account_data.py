@@ -206,6 +206,7 @@ async def transfer(call: Call) -> Answer:
     return {"tranId": done.id, "status": "SUCCESS"}
 
 
+TRANSFER = Endpoint("POST", "asset/wallet/transfer", transfer, weight=5, signed=True)
 ENDPOINTS = (
     Endpoint("GET", "balance", balance, versions=("v2", "v3"), weight=5, signed=True),
     Endpoint("GET", "account", account, versions=("v2", "v3", "v4"), weight=5, signed=True),
@@ -227,5 +228,5 @@ ENDPOINTS = (
     Endpoint("POST", "stpMode", set_self_trade_mode, versions=("v3",), signed=True),
     Endpoint("GET", "adlQuantile", adl_quantiles, weight=5, signed=True),
     Endpoint("GET", "forceOrders", forced_orders, weight=with_symbol(20, 50), signed=True),
-    Endpoint("POST", "asset/wallet/transfer", transfer, weight=5, signed=True),
+    TRANSFER,
 )

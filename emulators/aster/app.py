@@ -50,7 +50,11 @@ ENDPOINTS = {
         *stream_access.ENDPOINTS,
     )
     for version in endpoint.versions
-} | {("GET", "/api/v3/exchangeInfo"): ("v3", market_data.SPOT_EXCHANGE_INFO)}
+} | {
+    # What clients of both markets ask of the spot one.
+    ("GET", "/api/v3/exchangeInfo"): ("v3", market_data.SPOT_EXCHANGE_INFO),
+    ("POST", "/api/v3/asset/wallet/transfer"): ("v3", account_data.TRANSFER),
+}
 METHODS = {path: sorted({method for method, each in ENDPOINTS if each == path}) for _, path in ENDPOINTS}
 JSON = {"content-type": "application/json"}
 PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"

@@ -96,13 +96,13 @@ async def noop(call: Call) -> Answer:
     return SUCCESS
 
 
-def refuse_unapproved_builder(call: Call, order: Parameters) -> None:
+def refuse_unapproved_builder(call: Call, parameters: Parameters) -> None:
     """Refuse an order that names a builder the account has not approved, or not up to that rate."""
-    address = order.get("builder")
+    address = parameters.get("builder")
     if not address:
         return
     builder = call.register.builder(call.account.id, address)
-    if builder is None or Decimal(_rate(order, "feeRate")) > Decimal(builder.max_fee_rate):
+    if builder is None or Decimal(_rate(parameters, "feeRate")) > Decimal(builder.max_fee_rate):
         raise Refusal(-2031)
 
 

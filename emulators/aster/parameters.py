@@ -30,7 +30,7 @@ def choice(parameters: Parameters, name: str, among: frozenset[str], refusal: in
     """Return one of some words; *refusal* is the code for any other."""
     value = text(parameters, name) if default is None else parameters.get(name) or default
     if value not in among:
-        raise Refusal(refusal)
+        raise Refusal(refusal, name)
     return value
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from starlette.routing import Route
 
-from emulators.aster import Settings, Venue, create_app
+from emulators.aster import Habits, Settings, Venue, create_app
 from emulators.aster.faults import KINDS
 from tests.emulators.aster.traders import flat, market_of
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "emulators.md").read_text()
 
 
-def test_the_manual_tells_of_exactly_the_settings_there_are_and_their_defaults() -> None:
+def test_the_manual_tells_of_exactly_the_settings_and_habits_there_are_and_their_defaults() -> None:
     told = re.findall(r"^\| `(\w+)` \| (\S+) \| (.*) \|$", MANUAL, re.MULTILINE)
 
     there = [
         (each.name, "never" if each.default is None else str(each.default).lower(), each.metadata["help"])
-        for each in fields(Settings)
+        for each in (*fields(Settings), *fields(Habits))
     ]
 
     assert [(name, default, meaning.split(":")[0]) for name, default, meaning in told] == there

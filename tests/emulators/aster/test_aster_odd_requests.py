@@ -166,6 +166,13 @@ async def test_a_parameter_sent_twice_is_refused_before_anything_happens() -> No
     assert await one.get("allOrders", symbol="BTCUSDT") == []
 
 
+async def test_a_word_that_is_none_of_the_possible_ones_is_refused_by_name() -> None:
+    answer = await trader().ask("POST", "/fapi/v3/marginType", symbol="BTCUSDT", marginType="BOTH")
+
+    assert answer.json()["code"] == -1102
+    assert "marginType" in answer.json()["msg"]
+
+
 async def test_there_is_no_spot_market_but_its_door_answers() -> None:
     answer = await get("/api/v3/exchangeInfo")
 

@@ -157,6 +157,20 @@ async def test_recorded_candles_are_served_from_the_command_line(tmp_path: Path)
     assert opened.json()["wallet"] == "123.45000000"
 
 
+async def test_doors_and_habits_are_chosen_on_the_command_line() -> None:
+    options = ("--symbols", "BTCUSDT", "--numeric-success-code", "--no-newcomers", "--weight-limit", "77")
+    async with emulator(*options) as (url, _), httpx.AsyncClient(base_url=url) as http:
+        wallet = Wallet()
+        stranger = await ask(http, wallet, "DELETE", "allOpenOrders", symbol="BTCUSDT")
+        await http.post("/emulator/accounts", json={"address": wallet.address})
+        known = await ask(http, wallet, "DELETE", "allOpenOrders", symbol="BTCUSDT")
+        limits = (await http.get("/fapi/v3/exchangeInfo")).json()["rateLimits"]
+
+    assert stranger["code"] == -1000
+    assert known["code"] == 200
+    assert limits[0]["limit"] == 77
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

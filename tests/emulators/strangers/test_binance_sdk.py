@@ -108,6 +108,32 @@ def test_it_trades_with_a_key(stranger: Stranger) -> None:
     assert stranger("cancel_all_open_orders", BTC).msg.startswith("The operation of cancel all")
 
 
+def test_it_sends_several_orders_at_once_and_the_dead_mans_switch(stranger: Stranger) -> None:
+    price = round(float(stranger("symbol_price_ticker", symbol=BTC).price) * 0.98)
+    order = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "quantity": "0.01", "price": price, "timeInForce": "GTC"}
+
+    placed = stranger("place_multiple_orders", [order, {**order, "price": price - 1}])
+    cancelled = stranger("cancel_multiple_orders", BTC, order_id_list=[each.order_id for each in placed])
+    switch = stranger("auto_cancel_all_open_orders", BTC, 60_000)
+
+    assert [each.status for each in placed] == ["NEW", "NEW"]
+    assert [each.status for each in cancelled] == ["CANCELED", "CANCELED"]
+    assert (switch.symbol, switch.countdown_time) == (BTC, "60000")
+
+
+def test_it_changes_how_a_symbol_is_traded(stranger: Stranger) -> None:
+    isolated = stranger("change_margin_type", BTC, "ISOLATED")
+    stranger("new_order", BTC, "BUY", "MARKET", quantity=0.01)
+    margin = stranger("modify_isolated_position_margin", BTC, 25, 1)
+    [position] = stranger("position_information_v2", symbol=BTC)
+
+    assert (isolated.code, margin.code, margin.type) == (200, 200, 1)
+    assert position.margin_type == "isolated"
+    assert float(stranger("get_position_margin_change_history", BTC)[0].amount) == 25
+    assert stranger("position_adl_quantile_estimation", symbol=BTC)[0].symbol == BTC
+    assert stranger("users_force_orders") == []
+
+
 def test_it_reads_the_account(stranger: Stranger) -> None:
     [balance] = [each for each in stranger("futures_account_balance_v2") if each.asset == "USDT"]
     account = stranger("account_information_v2")

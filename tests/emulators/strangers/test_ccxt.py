@@ -181,6 +181,68 @@ async def test_it_places_finds_and_cancels_orders_of_the_plain_types(exchange: A
     assert len(await exchange.fetch_orders(BTC)) == 7
 
 
+async def test_it_trails_a_stop(exchange: Any) -> None:
+    """ccxt leaves the quantity of a trailing order out, and the exchange will not have it without: it must be named."""
+    await exchange.create_order(BTC, "market", "buy", 0.01)
+    trailing = {"trailingPercent": 1, "reduceOnly": True}
+    with pytest.raises(ccxt.ArgumentsRequired):
+        await exchange.create_order(BTC, "market", "sell", 0.01, None, trailing)
+
+    placed = await exchange.create_order(BTC, "market", "sell", 0.01, None, {**trailing, "quantity": "0.01"})
+    [resting] = await exchange.fetch_open_orders(BTC)
+
+    assert resting["id"] == placed["id"]
+    assert (resting["info"]["type"], resting["info"]["priceRate"]) == ("TRAILING_STOP_MARKET", "1")
+
+
+async def test_it_places_and_cancels_several_orders_at_once(exchange: Any) -> None:
+    price = (await exchange.fetch_ticker(BTC))["last"]
+    good = {"symbol": BTC, "type": "limit", "side": "buy", "amount": 0.01, "price": price * 0.985}
+
+    placed = await exchange.create_orders([good, {**good, "price": price * 0.984}, {**good, "amount": 1_000}])
+    cancelled = await exchange.cancel_orders([each["id"] for each in placed[:2]], BTC)
+
+    assert [each["status"] for each in placed] == ["open", "open", None]
+    assert placed[2]["info"]["code"] == -4005
+    assert [each["status"] for each in cancelled] == ["canceled", "canceled"]
+
+
+async def test_it_trades_with_isolated_margin(exchange: Any) -> None:
+    await exchange.set_margin_mode("isolated", BTC)
+    await exchange.create_order(BTC, "market", "buy", 0.01)
+    await exchange.add_margin(BTC, 50)
+    await exchange.reduce_margin(BTC, 20)
+    [position] = await exchange.fetch_positions([BTC])
+    history = await exchange.fetch_margin_adjustment_history(BTC)
+
+    assert position["marginMode"] == "isolated"
+    assert position["collateral"] > 70
+    assert 0 < position["liquidationPrice"] < position["entryPrice"]
+    assert [each["amount"] for each in history] == [50, 20]
+
+
+async def test_it_holds_long_and_short_at_once_in_hedge_mode(exchange: Any) -> None:
+    await exchange.set_position_mode(True)
+    await exchange.create_order(BTC, "market", "buy", 0.02, None, {"positionSide": "LONG"})
+    await exchange.create_order(BTC, "market", "sell", 0.01, None, {"positionSide": "SHORT"})
+
+    positions = await exchange.fetch_positions([BTC])
+
+    assert {(each["side"], each["contracts"], each["hedged"]) for each in positions} == {
+        ("long", 0.02, True),
+        ("short", 0.01, True),
+    }
+
+
+async def test_it_moves_money_to_the_spot_wallet_and_back(exchange: Any) -> None:
+    await exchange.transfer("USDT", 100, "swap", "spot")
+    less = (await exchange.fetch_balance())["USDT"]["total"]
+    await exchange.transfer("USDT", 40, "spot", "swap")
+
+    assert less == 9_900
+    assert (await exchange.fetch_balance())["USDT"]["total"] == 9_940
+
+
 async def test_it_understands_refusals(exchange: Any) -> None:
     price = (await exchange.fetch_ticker(BTC))["last"]
 
