@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import uvicorn
@@ -18,8 +19,9 @@ from shared.clock import SteppedClock
 from shared.domain.order import Intent, Leg, OrderType, Side
 from shared.domain.position import Direction
 from shared.domain.protection import protective_intent
+from shared.exchange import auth, client
 from shared.exchange.account import AsterExchange, open_exchange
-from shared.exchange.auth import MAINNET_CHAIN, ApiKey, Credentials, SignerWallet, WalletSigner
+from shared.exchange.auth import MAINNET_CHAIN, ApiKey, Credentials, Nonces, SignerWallet, WalletSigner
 from shared.exchange.market import AsterMarketData, open_market
 
 WALLET = SignerWallet("0x" + "44" * 32)
@@ -118,9 +120,11 @@ async def rehearsed(
             paths.append(scope["path"])
         await app(scope, receive, send)
 
-    async with (
-        served(recorded) as url,
-        open_market(url, clock) as market,
-        open_exchange(url, credentials, clock, instruments_changed=market.forget_instruments) as account,
-    ):
-        yield Rehearsal(url, venue, clock, market, account, credentials, paths)
+    nonces = Nonces()  # as if in a process of its own: the market of each rehearsal begins at the same moment
+    with patch.object(auth, "NONCES", nonces), patch.object(client, "NONCES", nonces):
+        async with (
+            served(recorded) as url,
+            open_market(url, clock) as market,
+            open_exchange(url, credentials, clock, instruments_changed=market.forget_instruments) as account,
+        ):
+            yield Rehearsal(url, venue, clock, market, account, credentials, paths)

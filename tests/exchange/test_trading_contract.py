@@ -250,10 +250,10 @@ async def test_all_orders_of_a_symbol_are_cancelled_and_none_is_fine_too(either:
 async def test_the_dead_mans_switch_cancels_when_nobody_winds_it_up_again(either: Rehearsal) -> None:
     orders = either.account.orders
     await orders.place(new_order(OrderType.LIMIT, price=await near(either, "0.9")))
-    await orders.cancel_after("BTCUSDT", timedelta(minutes=2))
-    await either.pass_time(timedelta(minutes=1))
-    await orders.cancel_after("BTCUSDT", timedelta(minutes=2))
-    await either.pass_time(timedelta(minutes=1))
+    await orders.cancel_after("BTCUSDT", timedelta(minutes=3))
+    await either.pass_time(timedelta(minutes=2))
+    await orders.cancel_after("BTCUSDT", timedelta(minutes=3))
+    await either.pass_time(timedelta(minutes=2))
     assert await orders.find_open("BTCUSDT", "mine") is not None
 
     await either.pass_time(timedelta(minutes=2))
