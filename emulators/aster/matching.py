@@ -17,37 +17,18 @@ What becomes of orders: they take, they rest, they are triggered, they end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from .books import Book
+from .desks import Desk
 from .errors import Refusal
 from .floor import Floor
 from .liquidity import Liquidity, next_minute
-from .market import first_time
-from .marks import FINER
 from .orders import TRAILING, Order
 from .positions import ZERO
-from .trailing import Extremes, best_until, first_callback
 
 RESTING = frozenset({"GTC", "GTX", "HIDDEN"})
 Steps = list[tuple[int, Decimal]]
 """Prices and quantities of what an order trades."""
-
-
-@dataclass(slots=True)
-class Desk:
-    """All orders of one symbol that wait for something."""
-
-    last: Book = field(default_factory=Book)
-    mark: Book = field(default_factory=Book)
-    following: dict[int, Order] = field(default_factory=dict)
-    """Active trailing stops."""
-    paused: dict[int, Order] = field(default_factory=dict)
-    """Resting orders that were filled in part and wait for the next whole minute."""
-
-    def __bool__(self) -> bool:
-        return bool(self.last or self.mark or self.following or self.paused)
 
 
 class Matching:
@@ -58,28 +39,28 @@ class Matching:
         self._ledger = floor.ledger
         self._market = floor.market
         self._idle_status = "CANCELED" if floor.habits.cancels_idle_closing else "EXPIRED"
-        self._desks = {symbol: Desk() for symbol in floor.market.instruments}
+        self._desks = {symbol: Desk(floor.market, symbol) for symbol in floor.market.instruments}
         self.liquidity = Liquidity(floor.market, floor.ledger, floor.now)
         for account in floor.ledger.accounts.values():
             for order in account.open_orders.values():
-                self._keep(order)
+                self._desks[order.symbol].keep(order)
 
     def submit(self, order: Order) -> None:
         """Take in an order that has been admitted: execute it, or let it rest."""
         self._ledger.add(order)
         if order.waits_for_trigger:
-            self._keep(order)
+            self._desks[order.symbol].keep(order)
         else:
             self._execute(order, self._floor.last(order.symbol))
 
     def end(self, order: Order, status: str) -> None:
         """End an open order: CANCELED or EXPIRED."""
-        self._discard(order)
+        self._desks[order.symbol].discard(order)
         self._ledger.finish(order, status, self._floor.now)
 
     def amend(self, order: Order, quantity: Decimal, price: int) -> None:
         """Give a limit order another quantity and price; it is matched as if it had just arrived."""
-        self._discard(order)
+        self._desks[order.symbol].discard(order)
         self._ledger.amend(order, quantity, price, self._floor.now)
         self._execute(order, self._floor.last(order.symbol))
 
@@ -90,20 +71,16 @@ class Matching:
     def next_moment(self, until: int) -> int | None:
         """Return the first millisecond up to *until* at which something happens to an order."""
         moment = None
-        for symbol, desk in self._desks.items():
-            if desk and (found := self._first_touch(symbol, desk, until)) is not None:
+        for desk in self._desks.values():
+            if desk and (found := desk.next_moment(self._floor.now, until)) is not None:
                 moment = until = found
         return moment
 
     def follow(self, until: int) -> None:
         """Let active trailing stops follow the price up to a time."""
-        after = self._floor.now
-        for symbol, desk in self._desks.items():
-            for order in _oldest_first(desk.following):
-                best = best_until(order, self._extremes(symbol, order.working_type), after, until)
-                if best != order.best:
-                    order.best = best
-                    self._ledger.note(order)
+        for desk in self._desks.values():
+            for order in desk.follow(self._floor.now, until):
+                self._ledger.note(order)
 
     def happen(self) -> None:
         """Let everything happen to orders that belongs to this millisecond."""
@@ -127,75 +104,18 @@ class Matching:
                     self._activate(order)
                 else:
                     self._trigger(order, price)
-            for order in _oldest_first(desk.following):
-                extremes = self._extremes(symbol, order.working_type)
-                if order.id in desk.following and first_callback(order, extremes, now - 1, now) is not None:
-                    del desk.following[order.id]
+            for order in desk.called_back(now):
+                if order.is_open:
+                    desk.discard(order)
                     self._trigger(order, price)
             self._resume(symbol, desk, price)
-
-    def _extremes(self, symbol: str, working_type: str) -> Extremes:
-        """Return the price a working type looks at, in tenths of a tick."""
-        if working_type == "MARK_PRICE":
-            return lambda after, until: self._market.mark_extremes(symbol, after, until)
-
-        def last(after: int, until: int) -> tuple[int, int]:
-            low, high = self._market.extremes(symbol, after, until)
-            return low * FINER, high * FINER
-
-        return last
-
-    def _first_touch(self, symbol: str, desk: Desk, until: int) -> int | None:
-        now, moment = self._floor.now, None
-        for order in desk.paused.values():
-            if (resumes := max(order.pauses_until, now + 1)) <= until:
-                moment = until = resumes
-        if desk.last:
-
-            def touched(after: int, until: int) -> bool:
-                return desk.last.reached_between(*self._market.extremes(symbol, after, until))
-
-            if (found := first_time(touched, now, until)) is not None:
-                moment = until = found
-        if desk.mark:
-
-            def marked(after: int, until: int) -> bool:
-                return desk.mark.reached_between(*self._market.mark_extremes(symbol, after, until))
-
-            if (found := first_time(marked, now, until)) is not None:
-                moment = until = found
-        for order in desk.following.values():
-            extremes = self._extremes(symbol, order.working_type)
-            if (found := first_callback(order, extremes, now, until)) is not None:
-                moment = until = found
-        return moment
-
-    def _keep(self, order: Order) -> None:
-        """Let an open order wait for what it waits for."""
-        desk = self._desks[order.symbol]
-        if order.waits_for_trigger and order.best:
-            desk.following[order.id] = order
-        elif order.waits_for_trigger and order.working_type == "MARK_PRICE":
-            desk.mark.add(order)
-        elif order.pauses_until:
-            desk.paused[order.id] = order
-        else:
-            desk.last.add(order)
-
-    def _discard(self, order: Order) -> None:
-        desk = self._desks[order.symbol]
-        if desk.following.pop(order.id, None) or desk.paused.pop(order.id, None):
-            return
-        for book in (desk.last, desk.mark):
-            if order in book:
-                book.remove(order)
 
     def _activate(self, order: Order) -> None:
         """Let a trailing stop follow from the price of this moment."""
         now = self._floor.now
-        order.best = self._extremes(order.symbol, order.working_type)(now - 1, now)[0]
+        order.best = self._desks[order.symbol].extremes(order.working_type)(now - 1, now)[0]
         self._ledger.note(order)
-        self._keep(order)
+        self._desks[order.symbol].keep(order)
 
     def _trigger(self, order: Order, price: int) -> None:
         # A waiting order ties up no margin, so what it needs is asked for only now.
@@ -223,7 +143,7 @@ class Matching:
         elif takes or order.time_in_force not in RESTING:
             self._ledger.finish(order, "EXPIRED", self._floor.now)
         else:
-            self._keep(order)
+            self._desks[order.symbol].keep(order)
 
     def _take(self, order: Order, bid: int) -> None:
         now, instrument = self._floor.now, self._floor.instrument(order.symbol)
@@ -307,18 +227,16 @@ class Matching:
     def _pause(self, order: Order) -> None:
         order.pauses_until = next_minute(self._floor.now)
         self._ledger.note(order)
-        self._keep(order)
+        self._desks[order.symbol].keep(order)
 
     def _resume(self, symbol: str, desk: Desk, price: int) -> None:
         """At a whole minute, fill further what the price is still beyond, and let rest what it is not."""
-        due = [order for order in _oldest_first(desk.paused) if order.pauses_until <= self._floor.now]
+        due = desk.resuming(self._floor.now)
         if not due:
             return
         left = self.liquidity.trickle(self._floor.instrument(symbol), self._floor.now)
         for order in due:
-            if order.id not in desk.paused:
-                continue
-            del desk.paused[order.id]
+            desk.discard(order)
             if _is_through(order, price):
                 part = min(left, self._room(order))
                 left -= part
@@ -326,7 +244,7 @@ class Matching:
             else:
                 order.pauses_until = 0
                 self._ledger.note(order)
-                self._keep(order)
+                self._desks[order.symbol].keep(order)
 
     def _room(self, order: Order) -> Decimal:
         """Return how much of an order may be filled."""
@@ -335,10 +253,6 @@ class Matching:
     def _closable(self, order: Order) -> Decimal:
         position = self._ledger.accounts[order.account].position(order.symbol, order.position_side)
         return position.closable(order.sign)
-
-
-def _oldest_first(orders: dict[int, Order]) -> list[Order]:
-    return [orders[number] for number in sorted(orders)]
 
 
 def _takes(order: Order, bid: int) -> bool:
