@@ -108,7 +108,7 @@ async def test_the_exchange_s_own_switch_cancels_when_nobody_is_heard_of(either:
     await orders.place(order(1, OrderType.LIMIT, price=await price(either, "0.9")))
     await orders.cancel_after("BTCUSDT", timedelta(minutes=2))
 
-    await either.pass_time(timedelta(minutes=1))
+    await either.pass_time(timedelta(seconds=90))
     before = await orders.find("BTCUSDT", "order-1")
     await either.pass_time(timedelta(minutes=2))
     after = await orders.find("BTCUSDT", "order-1")
