@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
 
+from shared.db.candles import CandleTable
 from shared.db.unit_of_work import Database
-from shared.domain.market import Candle, Series, Timeframe
+from shared.domain.candle_defects import CandleDefect, DefectKind
+from shared.domain.market import Candle, Series, Span, Timeframe
 from tests.db.samples import PRECISE, a_candle
 
 BITCOIN = Series("BTCUSDT", Timeframe.M5)
@@ -67,8 +70,8 @@ async def test_many_savers_of_a_new_month_make_its_partition_once(database: Data
         await each.close()
     assert await partitions(database) == ["candles_202601"]
     async with database.open_work() as work:
-        extents = await work.candles.extents(dict.fromkeys([BITCOIN, ETHER], NEW_YEAR), NEW_YEAR + timedelta(days=1))
-    assert {series: count for series, (count, _, _) in extents.items()} == {BITCOIN: 50, ETHER: 50}
+        whole = Span(NEW_YEAR, NEW_YEAR + 49 * FIVE)
+        assert await work.candles.holes(dict.fromkeys([BITCOIN, ETHER], whole)) == {}
 
 
 async def test_a_partition_that_was_rolled_back_is_made_again(database: Database) -> None:
@@ -85,6 +88,21 @@ async def test_a_partition_that_was_rolled_back_is_made_again(database: Database
     assert await partitions(database) == ["candles_202601"]
 
 
+async def test_saving_tells_what_was_stored_otherwise_before(database: Database) -> None:
+    first, second = candles_from(NEW_YEAR, 2)
+    await save(database, BITCOIN, candles=[first])
+
+    async with database.open_work() as work:
+        same = await work.candles.save({BITCOIN: [first]})
+        later = replace(first, close=Decimal("64000.2"), volume=Decimal(13))
+        corrections = await work.candles.save({BITCOIN: [later, second], ETHER: [first]})
+
+    assert same == []
+    assert corrections == [
+        CandleDefect(BITCOIN, DefectKind.CORRECTION, nth(0, 0), "close 64000.1 → 64000.2, volume 12.345 → 13")
+    ]
+
+
 async def test_saving_again_corrects_what_was_stored(database: Database) -> None:
     await save(database, BITCOIN, candles=[a_candle(NEW_YEAR, "1"), a_candle(NEW_YEAR, "2")])
     await save(database, BITCOIN, candles=[a_candle(NEW_YEAR, str(PRECISE))])
@@ -95,18 +113,40 @@ async def test_saving_again_corrects_what_was_stored(database: Database) -> None
     assert [tuple(row) for row in stored] == [(PRECISE, PRECISE + 1)]
 
 
-async def test_extents_tell_what_is_stored_within_the_asked_time(database: Database) -> None:
-    await save(database, BITCOIN, ETHER, candles=candles_from(NEW_YEAR, 10))
-    wanted = {BITCOIN: NEW_YEAR + 2 * FIVE, ETHER: NEW_YEAR - FIVE, MONTHLY: NEW_YEAR}
+def nth(first: int, last: int) -> Span:
+    return Span(NEW_YEAR + first * FIVE, NEW_YEAR + last * FIVE)
+
+
+async def test_holes_are_what_is_missing_before_between_and_after(database: Database) -> None:
+    run = candles_from(NEW_YEAR, 10)
+    await save(database, BITCOIN, candles=[*run[:3], *run[5:6], *run[9:]])
+    await save(database, ETHER, candles=run)
+    wanted = {BITCOIN: nth(-2, 12), ETHER: nth(0, 9), MONTHLY: Span(NEW_YEAR, NEW_YEAR)}
 
     async with database.open_work() as work:
-        extents = await work.candles.extents(wanted, NEW_YEAR + 8 * FIVE)
-        assert await work.candles.extents({}, NEW_YEAR) == {}
+        holes = await work.candles.holes(wanted)
+        assert await work.candles.holes({}) == {}
 
-    assert extents == {
-        BITCOIN: (6, NEW_YEAR + 2 * FIVE, NEW_YEAR + 7 * FIVE),
-        ETHER: (8, NEW_YEAR, NEW_YEAR + 7 * FIVE),
+    assert holes == {
+        BITCOIN: [nth(-2, -1), nth(3, 4), nth(6, 8), nth(10, 12)],
+        MONTHLY: [Span(NEW_YEAR, NEW_YEAR)],
     }
+
+
+async def test_holes_among_months_and_days_follow_utc_whatever_the_sessions_time_zone(database: Database) -> None:
+    months = [datetime(2025, month, 1, tzinfo=UTC) for month in (1, 2, 3, 5, 6)]
+    days = [datetime(2025, 3, day, tzinfo=UTC) for day in (28, 29, 30, 31)]  # clocks are changed there on the 30th
+    daily = Series("BTCUSDT", Timeframe.D1)
+    await save(database, MONTHLY, candles=[a_candle(month) for month in months])
+    await save(database, daily, candles=[a_candle(day) for day in [*days, days[-1] + timedelta(days=2)]])
+
+    async with database.transaction() as connection:
+        await connection.execute(text("SET LOCAL TimeZone = 'Europe/Berlin'"))
+        spans = {MONTHLY: Span(months[0], months[-1]), daily: Span(days[0], days[-1] + timedelta(days=2))}
+        holes = await CandleTable(connection).holes(spans)
+
+    april = datetime(2025, 4, 1, tzinfo=UTC)
+    assert holes == {MONTHLY: [Span(april, april)], daily: [Span(april, april)]}
 
 
 async def test_windows_are_the_last_candles_before_the_tick_oldest_first(database: Database) -> None:
