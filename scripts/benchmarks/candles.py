@@ -1,0 +1,187 @@
+"""
+How reading candles grows with what is stored: `python -m scripts.benchmarks.candles`.
+
+A server of its own, in a temporary folder on disk that is deleted at the end, is filled with candles of 300 symbols in
+the order of time, as trading writes them, so that the candles of one series lie far apart. At each size it reads 1,000
+candles of a random series at a random time, the same as a page of the API, and the windows of twenty series that a tick
+decides on. Medians, and how many times the one of the smallest size. Then how many candles a second `save` stores.
+
+100 million rows take 20 GB, and six minutes of two slow cores: run it with `nice`.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import make_url, text
+
+from shared.db.embedded import embedded_postgres
+from shared.db.migrate import upgrade
+from shared.db.reports import Reports
+from shared.db.unit_of_work import Database
+from shared.domain.market import Candle, Series, Timeframe
+
+SYMBOLS = 300
+FIVE = timedelta(minutes=5)
+START = datetime(2020, 1, 1, tzinfo=UTC)
+RUN = 1000
+READS = 200
+
+FILL = """
+INSERT INTO {table}
+SELECT 'COIN' || (k % {symbols}) || 'USDT', '5m', '{start}'::timestamptz + (k / {symbols}) * interval '5 minutes',
+       price, price + 3.2, price - 1.7, price + 0.4, (k % 9973) * 0.125
+FROM (SELECT k, 100 + (k * 7919 % 1000003) * 0.1 AS price FROM generate_series({first}::bigint, {last}) AS k) AS made
+"""
+
+
+async def fill(database: Database, begin: int, end: int) -> None:
+    """Store the generated rows [begin, end), a month at a time; a month that is new is indexed once it is full."""
+    while begin < end:
+        opened = START + begin // SYMBOLS * FIVE
+        month = opened.replace(day=1, hour=0, minute=0)
+        following = Timeframe.MONTH.following(month)
+        last = min(end, (following - START) // FIVE * SYMBOLS)
+        table = f"candles_{month:%Y%m}"
+        async with database.transaction() as connection:
+            new = await connection.scalar(text(f"SELECT to_regclass('{table}') IS NULL"))
+            if new:
+                await connection.execute(text(f"CREATE TABLE {table} (LIKE candles)"))
+            values = {"table": table, "symbols": SYMBOLS, "start": START, "first": begin, "last": last - 1}
+            await connection.execute(text(FILL.format(**values)))
+            if new:
+                bounds = f"FOR VALUES FROM ('{month}') TO ('{following}')"
+                await connection.execute(text(f"ALTER TABLE candles ATTACH PARTITION {table} {bounds}"))
+        begin = last
+
+
+async def settle(url: str) -> None:
+    """Do what autovacuum would have done by the time the rows are old."""
+    connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    await connection.execute("VACUUM (ANALYZE) candles")
+    await connection.execute("CHECKPOINT")
+    await connection.close()
+
+
+async def median_ms(read: Callable[[], Awaitable[int]], times: int) -> float:
+    """Return the median of *times* reads, each of which returns how many candles it found."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        found = await read()
+        taken.append((time.perf_counter() - began) * 1000)
+        assert found, "nothing was read"  # noqa: S101 - a benchmark of nothing would look fine
+    return statistics.median(taken)
+
+
+async def measure(database: Database, rows: int, dice: random.Random) -> dict[str, float]:
+    """Return the medians at this size, in milliseconds."""
+    reports, candles = Reports(database), rows // SYMBOLS
+
+    def anywhere() -> tuple[Series, datetime]:
+        series = Series(f"COIN{dice.randrange(SYMBOLS)}USDT", Timeframe.M5)
+        return series, START + dice.randrange(RUN, candles + 1) * FIVE
+
+    async def window() -> int:
+        series, before = anywhere()
+        async with database.open_work() as work:
+            [found] = await work.candles.windows([series], before=before, count=RUN)
+        return len(found.opened) == RUN
+
+    async def page() -> int:
+        series, until = anywhere()
+        found = await reports.candles(symbol=series.symbol, timeframe=series.timeframe, until=until, limit=RUN)
+        return len(found.rows) == RUN
+
+    async def tick() -> int:
+        wanted = [Series(f"COIN{n}USDT", Timeframe.M5) for n in dice.sample(range(SYMBOLS), 20)]
+        async with database.open_work() as work:
+            found = await work.candles.windows(wanted, before=START + candles * FIVE, count=300)
+        return all(len(each.opened) == 300 for each in found)
+
+    await median_ms(window, 20)  # the statements are prepared, the connection is there
+    return {
+        "1,000 candles": await median_ms(window, READS),
+        "a page of 1,000": await median_ms(page, READS),
+        "20 newest windows of 300": await median_ms(tick, READS // 4),
+    }
+
+
+async def saving(database: Database) -> float:
+    """Return how many candles a second `save` stores, as a backfill brings them: 500 of each of 20 series a time."""
+    price = Decimal("64000.1")
+    rates = []
+    for turn in range(10):
+        first = datetime(2019, 1, 1, tzinfo=UTC) + turn * 500 * FIVE
+        run = [
+            Candle(opened=first + n * FIVE, open=price, high=price, low=price, close=price, volume=price)
+            for n in range(500)
+        ]
+        found = {Series(f"COIN{n}USDT", Timeframe.M5): run for n in range(20)}
+        began = time.perf_counter()
+        async with database.open_work() as work:
+            await work.candles.save(found)
+        rates.append(20 * 500 / (time.perf_counter() - began))
+    return statistics.median(rates)
+
+
+async def measured(url: str, sizes: list[int]) -> None:
+    """Fill, measure and print, size by size."""
+    await upgrade(url)
+    database, dice = Database(url, long_lived=True), random.Random(7)  # noqa: S311 - no secret
+    first: dict[str, float] = {}
+    filled = 0
+    for size in sizes:
+        rows = size // SYMBOLS * SYMBOLS
+        began = time.perf_counter()
+        await fill(database, filled, rows)
+        await settle(url)
+        filled = rows
+        took = time.perf_counter() - began
+        results = await measure(database, rows, dice)
+        first = first or results
+        async with database.transaction() as connection:
+            bytes_ = await connection.scalar(
+                text(
+                    "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent='candles'::regclass"
+                )
+            )
+            months = await connection.scalar(
+                text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'candles'::regclass")
+            )
+        print(f"{size:>11,} rows, {months} partitions, {float(bytes_ or 0) / 1e9:.1f} GB, filled in {took:.0f} s")
+        for name, value in results.items():
+            print(f"    {name:<26} {value:7.2f} ms {value / first[name]:5.2f} ×", flush=True)
+    print(f"saved by CandleTable.save: {await saving(database):,.0f} candles/s")
+    await database.close()
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.benchmarks.candles", description="Measure candle reads.")
+    parser.add_argument("--sizes", default="1e6,1e7,1e8", help="how many rows, in rising order (default 1e6,1e7,1e8)")
+    parser.add_argument("--folder", type=Path, help="where the temporary folder is made (default: the system's)")
+    chosen = parser.parse_args()
+    sizes = [round(float(size)) for size in chosen.sizes.split(",")]
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {SYMBOLS} symbols at 5m")
+    with (
+        tempfile.TemporaryDirectory(dir=chosen.folder, prefix="candles-") as folder,
+        embedded_postgres(Path(folder) / "postgres") as url,
+    ):
+        asyncio.run(measured(url, sizes))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
