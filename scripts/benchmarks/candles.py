@@ -4,7 +4,8 @@ How reading candles grows with what is stored: `python -m scripts.benchmarks.can
 A server of its own, in a temporary folder on disk that is deleted at the end, is filled with candles of 300 symbols in
 the order of time, as trading writes them, so that the candles of one series lie far apart. At each size it reads 1,000
 candles of a random series at a random time, the same as a page of the API, and the windows of twenty series that a tick
-decides on. Medians, and how many times the one of the smallest size. Then how many candles a second `save` stores.
+decides on. Medians, and how many times the one of the smallest size. Then the search for one missing candle in a whole
+series, and how many candles a second `save` stores.
 
 100 million rows take 20 GB, and six minutes of two slow cores: run it with `nice`.
 """
@@ -30,7 +31,7 @@ from shared.db.embedded import embedded_postgres
 from shared.db.migrate import upgrade
 from shared.db.reports import Reports
 from shared.db.unit_of_work import Database
-from shared.domain.market import Candle, Series, Timeframe
+from shared.domain.market import Candle, Series, Span, Timeframe
 
 SYMBOLS = 300
 FIVE = timedelta(minutes=5)
@@ -91,7 +92,7 @@ async def measure(database: Database, rows: int, dice: random.Random) -> dict[st
 
     def anywhere() -> tuple[Series, datetime]:
         series = Series(f"COIN{dice.randrange(SYMBOLS)}USDT", Timeframe.M5)
-        return series, START + dice.randrange(RUN, candles + 1) * FIVE
+        return series, START + dice.randrange(RUN + 1, candles + 1) * FIVE
 
     async def window() -> int:
         series, before = anywhere()
@@ -116,6 +117,26 @@ async def measure(database: Database, rows: int, dice: random.Random) -> dict[st
         "a page of 1,000": await median_ms(page, READS),
         "20 newest windows of 300": await median_ms(tick, READS // 4),
     }
+
+
+async def searching(database: Database, rows: int) -> float:
+    """Return in how many milliseconds the one candle that is missing of a whole series is found."""
+    series, candles = Series("COIN0USDT", Timeframe.M5), rows // SYMBOLS
+    whole, lost = Span(START, START + (candles - 1) * FIVE), START + candles // 2 * FIVE
+    async with database.transaction() as connection:
+        delete = "DELETE FROM candles WHERE symbol = 'COIN0USDT' AND timeframe = '5m' AND opened = :opened"
+        await connection.execute(text(delete), {"opened": lost})
+
+    async def search() -> int:
+        async with database.open_work() as work:
+            return await work.candles.holes({series: whole}) == {series: [Span(lost, lost)]}
+
+    took = await median_ms(search, 9)
+    async with database.transaction() as connection:
+        values = {"table": "candles", "symbols": SYMBOLS, "start": START}
+        place = candles // 2 * SYMBOLS
+        await connection.execute(text(FILL.format(**values, first=place, last=place)))
+    return took
 
 
 async def saving(database: Database) -> float:
@@ -162,7 +183,8 @@ async def measured(url: str, sizes: list[int]) -> None:
             )
         print(f"{size:>11,} rows, {months} partitions, {float(bytes_ or 0) / 1e9:.1f} GB, filled in {took:.0f} s")
         for name, value in results.items():
-            print(f"    {name:<26} {value:7.2f} ms {value / first[name]:5.2f} ×", flush=True)
+            print(f"    {name:<26} {value:7.2f} ms {value / first[name]:5.2f} ×")
+        print(f"    a gap in {rows // SYMBOLS:>9,} candles {await searching(database, rows):7.2f} ms", flush=True)
     print(f"saved by CandleTable.save: {await saving(database):,.0f} candles/s")
     await database.close()
 
@@ -174,6 +196,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made (default: the system's)")
     chosen = parser.parse_args()
     sizes = [round(float(size)) for size in chosen.sizes.split(",")]
+    if sizes[0] < SYMBOLS * (RUN + 1):
+        parser.error(f"--sizes: {SYMBOLS * (RUN + 1):,} rows at least, or no series has {RUN:,} candles to read")
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {SYMBOLS} symbols at 5m")
     with (
         tempfile.TemporaryDirectory(dir=chosen.folder, prefix="candles-") as folder,

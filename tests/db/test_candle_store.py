@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.candles import CandleTable
 from shared.db.unit_of_work import Database
@@ -162,6 +166,44 @@ async def test_windows_are_the_last_candles_before_the_tick_oldest_first(databas
     assert windows[2].opened == [NEW_YEAR + n * FIVE for n in (3, 4, 5)]
     assert windows[2].volume == [float(Decimal("12.345"))] * 3
     assert windows[1].defect(NEW_YEAR) == "no candles"
+
+
+async def looks(connection: AsyncConnection) -> Counter[str]:
+    """Return how often this connection has looked into the index of each month lately."""
+    statement = "SELECT relname, idx_scan FROM pg_stat_xact_user_tables WHERE relname LIKE 'candles\\_2%'"
+    return Counter({row.relname: row.idx_scan for row in await connection.execute(text(statement))})
+
+
+@asynccontextmanager
+async def looking_into(database: Database, *months: str) -> AsyncIterator[CandleTable]:
+    """Lend the candles, and see to it that none but those months are looked into."""
+    async with database.transaction() as connection:
+        before = await looks(connection)
+        yield CandleTable(connection)
+        assert set(await looks(connection) - before) == {f"candles_{month}" for month in months}
+
+
+@pytest.mark.parametrize("long_lived", [True, False])
+async def test_a_read_looks_into_no_month_but_those_it_is_about(database_url: str, long_lived: bool) -> None:
+    database = Database(database_url, long_lived=long_lived)
+    every = [BITCOIN, ETHER, Series("SOLUSDT", Timeframe.M5)]
+    for month in range(6, 13):
+        await save(database, *every, candles=candles_from(datetime(2025, month, 1, tzinfo=UTC), 2000))
+    async with database.transaction() as connection:
+        await connection.execute(text("ANALYZE candles"))  # as autovacuum does
+    december, july = datetime(2025, 12, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC)
+
+    for _ in range(7):  # a statement that is run often gets another plan
+        async with looking_into(database, "202511", "202512") as candles:
+            [window] = await candles.windows([BITCOIN], before=december + 200 * FIVE, count=300)
+            assert len(window.opened) == 300
+        async with looking_into(database, "202507") as candles:
+            [window] = await candles.windows([BITCOIN], before=july + 1500 * FIVE, count=1000)
+            assert len(window.opened) == 1000
+        async with looking_into(database, "202507") as candles:
+            holes = await candles.holes({BITCOIN: Span(july, july + 2010 * FIVE)})
+            assert holes == {BITCOIN: [Span(july + 2000 * FIVE, july + 2010 * FIVE)]}
+    await database.close()
 
 
 async def test_twenty_windows_over_two_years_of_partitions_are_quick(database: Database) -> None:
