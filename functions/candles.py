@@ -4,6 +4,7 @@ Stored candles by hand.
     python -m functions.candles backfill --symbols BTCUSDT,ETHUSDT --timeframes 5m,4h --since 2024-01-01
     python -m functions.candles gaps
     python -m functions.candles repair
+    python -m functions.candles defects
     python -m functions.candles prune
 
 Symbols and timeframes are those of the accounts, unless told otherwise. A backfill that was stopped goes on when it is
@@ -29,6 +30,9 @@ from shared.settings import Settings, read_settings
 
 T = TypeVar("T")
 
+DEFECTS = 100
+"""How many are listed."""
+
 Progress = Callable[[int], object]
 """Told how many more candles are done with."""
 
@@ -53,6 +57,9 @@ def main() -> int:
         optional = "" if name == "backfill" else " (default: the first stored candle)"
         command.add_argument("--since", required=name == "backfill", help=since + optional)
         command.add_argument("--until", help="likewise (default: now)")
+    defects = commands.add_parser("defects", help="list what was wrong with candles, the newest 100")
+    defects.add_argument("--symbols", help="separated by commas (default: what the accounts trade)")
+    defects.add_argument("--timeframes", help="separated by commas (default: what the accounts look at)")
     commands.add_parser("prune", help="take away what is older than CANDLE_RETENTION")
     chosen = parser.parse_args()
     try:
@@ -72,6 +79,8 @@ async def _run(settings: Settings, chosen: argparse.Namespace) -> int:
         await runtime.require_time()
         if chosen.command == "prune":
             return await _prune(runtime)
+        if chosen.command == "defects":
+            return await _defects(runtime, _series(runtime, chosen))
         history = History(open_work=runtime.open_work, market=runtime.market, clock=runtime.clock)
         wanted = await _wanted(runtime, chosen)
         if chosen.command == "gaps":
@@ -95,10 +104,28 @@ async def _bring(history: History, wanted: Mapping[Series, Span], *, again: bool
 def _list(gaps: Sequence[Gap]) -> int:
     for gap in gaps:
         known = ", the exchange does not have them" if gap.in_vain else ""
-        span = f"{gap.span.since:%Y-%m-%d %H:%M} to {gap.span.until:%Y-%m-%d %H:%M}"
-        _say(f"{gap.series.symbol} {gap.series.timeframe}  {span}  {gap.candles:,} candles{known}")
-    _say(f"{sum(gap.candles for gap in gaps):,} candles are missing, in {len(gaps)} gaps")
-    return 1 if gaps else 0
+        _say(f"{gap.series.symbol} {gap.series.timeframe}  {_between(gap.span)}  {gap.candles:,} candles{known}")
+    fillable = [gap for gap in gaps if not gap.in_vain]
+    _say(f"{sum(gap.candles for gap in fillable):,} candles are missing, in {len(fillable)} gaps")
+    return 1 if fillable else 0
+
+
+async def _defects(runtime: Runtime, series: Sequence[Series]) -> int:
+    async with runtime.open_work() as work:
+        found = await work.candle_defects.recent(series, DEFECTS)
+    for kept in found:
+        defect = kept.defect
+        healed = f", filled {kept.healed_at:%Y-%m-%d %H:%M}" if kept.healed_at else ""
+        _say(
+            f"{defect.series.symbol} {defect.series.timeframe}  {defect.kind.value}  {_between(defect.span)}  "
+            f"{defect.detail}, seen {kept.times} times, last {kept.last_seen:%Y-%m-%d %H:%M}{healed}"
+        )
+    _say(f"{len(found)} defects")
+    return 0
+
+
+def _between(span: Span) -> str:
+    return f"{span.since:%Y-%m-%d %H:%M} to {span.until:%Y-%m-%d %H:%M}"
 
 
 async def _prune(runtime: Runtime) -> int:
@@ -114,9 +141,7 @@ async def _prune(runtime: Runtime) -> int:
 async def _wanted(runtime: Runtime, chosen: argparse.Namespace) -> dict[Series, Span]:
     """Return what the command line names, on the grid. Raises BadRequest."""
     now = runtime.clock.now()
-    accounts = [configured.account for configured in runtime.accounts.values()]
-    symbols = _words(chosen.symbols, (symbol for account in accounts for symbol in account.symbols), str.upper)
-    frames = _words(chosen.timeframes, (frame for account in accounts for frame in account.timeframes), _timeframe)
+    series = _series(runtime, chosen)
     since = chosen.since and _moment("--since", chosen.since)
     until = _moment("--until", chosen.until) if chosen.until else now
     if since and since >= now:
@@ -125,12 +150,17 @@ async def _wanted(runtime: Runtime, chosen: argparse.Namespace) -> dict[Series, 
         raise BadRequest(f"--until {chosen.until} is not after --since {chosen.since}")
     if chosen.command != "gaps":
         listed = await runtime.market.instruments()
-        if unknown := [symbol for symbol in symbols if symbol not in listed]:
+        if unknown := sorted({each.symbol for each in series} - listed.keys()):
             raise BadRequest(f"the exchange at {runtime.settings.exchange_url} does not list {', '.join(unknown)}")
     retention = runtime.settings.candle_retention
-    if since and chosen.command != "gaps" and retention and since < now - retention and set(frames) & set(PRUNED):
+    if (
+        since
+        and chosen.command != "gaps"
+        and retention
+        and since < now - retention
+        and {each.timeframe for each in series} & set(PRUNED)
+    ):
         raise BadRequest(f"--since {chosen.since} is older than CANDLE_RETENTION: what came would be taken away again")
-    series = [Series(symbol, frame) for symbol in symbols for frame in frames]
     if since:
         begins = dict.fromkeys(series, since)
     else:
@@ -138,6 +168,13 @@ async def _wanted(runtime: Runtime, chosen: argparse.Namespace) -> dict[Series, 
             begins = dict(await work.candles.began(series))
     spans = {each: _closed(each.timeframe, begin, min(until, now)) for each, begin in begins.items()}
     return {each: span for each, span in spans.items() if span.since <= span.until}
+
+
+def _series(runtime: Runtime, chosen: argparse.Namespace) -> list[Series]:
+    accounts = [configured.account for configured in runtime.accounts.values()]
+    symbols = _words(chosen.symbols, (symbol for account in accounts for symbol in account.symbols), str.upper)
+    frames = _words(chosen.timeframes, (frame for account in accounts for frame in account.timeframes), _timeframe)
+    return [Series(symbol, frame) for symbol in symbols for frame in frames]
 
 
 def _closed(timeframe: Timeframe, since: datetime, until: datetime) -> Span:

@@ -4,8 +4,9 @@ How reading candles grows with what is stored: `python -m scripts.benchmarks.can
 A server of its own, in a temporary folder on disk that is deleted at the end, is filled with candles of 300 symbols in
 the order of time, as trading writes them, so that the candles of one series lie far apart. At each size it reads 1,000
 candles of a random series at a random time, the same as a page of the API, and the windows of twenty series that a tick
-decides on. Medians, and how many times the one of the smallest size. Then the search for one missing candle in a whole
-series, and how many candles a second `save` stores.
+decides on. Every read alternates with the same of a second database that stays at the first size, so that a busy moment
+slows both: medians, and how many times the second one's. Then the search for one missing candle in a whole series, and
+how many candles a second `save` stores.
 
 100 million rows take 20 GB, and six minutes of two slow cores: run it with `nice`.
 """
@@ -75,48 +76,48 @@ async def settle(url: str) -> None:
     await connection.close()
 
 
-async def median_ms(read: Callable[[], Awaitable[int]], times: int) -> float:
-    """Return the median of *times* reads, each of which returns how many candles it found."""
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        found = await read()
-        taken.append((time.perf_counter() - began) * 1000)
-        assert found, "nothing was read"  # noqa: S101 - a benchmark of nothing would look fine
-    return statistics.median(taken)
+Read = Callable[[], Awaitable[bool]]
 
 
-async def measure(database: Database, rows: int, dice: random.Random) -> dict[str, float]:
-    """Return the medians at this size, in milliseconds."""
+def reads(database: Database, rows: int, dice: random.Random) -> dict[str, Read]:
+    """Return what is measured, by name. Each returns whether it found what it should."""
     reports, candles = Reports(database), rows // SYMBOLS
 
     def anywhere() -> tuple[Series, datetime]:
         series = Series(f"COIN{dice.randrange(SYMBOLS)}USDT", Timeframe.M5)
-        return series, START + dice.randrange(RUN + 1, candles + 1) * FIVE
+        return series, START + dice.randrange(RUN, candles + 1) * FIVE
 
-    async def window() -> int:
+    async def window() -> bool:
         series, before = anywhere()
         async with database.open_work() as work:
             [found] = await work.candles.windows([series], before=before, count=RUN)
         return len(found.opened) == RUN
 
-    async def page() -> int:
+    async def page() -> bool:
         series, until = anywhere()
         found = await reports.candles(symbol=series.symbol, timeframe=series.timeframe, until=until, limit=RUN)
         return len(found.rows) == RUN
 
-    async def tick() -> int:
+    async def tick() -> bool:
         wanted = [Series(f"COIN{n}USDT", Timeframe.M5) for n in dice.sample(range(SYMBOLS), 20)]
         async with database.open_work() as work:
             found = await work.candles.windows(wanted, before=START + candles * FIVE, count=300)
         return all(len(each.opened) == 300 for each in found)
 
-    await median_ms(window, 20)  # the statements are prepared, the connection is there
-    return {
-        "1,000 candles": await median_ms(window, READS),
-        "a page of 1,000": await median_ms(page, READS),
-        "20 newest windows of 300": await median_ms(tick, READS // 4),
-    }
+    return {"1,000 candles": window, "a page of 1,000": page, "20 newest windows of 300": tick}
+
+
+async def medians_ms(times: int, *alternating: Read) -> list[float]:
+    """Return the median of each read, done *times* times in turn."""
+    taken: list[list[float]] = [[] for _ in alternating]
+    for turn in range(times + 10):
+        for read, so_far in zip(alternating, taken, strict=True):
+            began = time.perf_counter()
+            found = await read()
+            if turn >= 10:  # by then the statements are prepared, and the connection is there
+                so_far.append((time.perf_counter() - began) * 1000)
+            assert found, "not what was looked for"  # noqa: S101 - a benchmark of nothing would look fine
+    return [statistics.median(each) for each in taken]
 
 
 async def searching(database: Database, rows: int) -> float:
@@ -127,11 +128,11 @@ async def searching(database: Database, rows: int) -> float:
         delete = "DELETE FROM candles WHERE symbol = 'COIN0USDT' AND timeframe = '5m' AND opened = :opened"
         await connection.execute(text(delete), {"opened": lost})
 
-    async def search() -> int:
+    async def search() -> bool:
         async with database.open_work() as work:
             return await work.candles.holes({series: whole}) == {series: [Span(lost, lost)]}
 
-    took = await median_ms(search, 9)
+    [took] = await medians_ms(9, search)
     async with database.transaction() as connection:
         values = {"table": "candles", "symbols": SYMBOLS, "start": START}
         place = candles // 2 * SYMBOLS
@@ -159,34 +160,46 @@ async def saving(database: Database) -> float:
 
 async def measured(url: str, sizes: list[int]) -> None:
     """Fill, measure and print, size by size."""
-    await upgrade(url)
-    database, dice = Database(url, long_lived=True), random.Random(7)  # noqa: S311 - no secret
-    first: dict[str, float] = {}
+    connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    await connection.execute("CREATE DATABASE small")
+    await connection.close()
+    small_url = make_url(url).set(database="small").render_as_string(hide_password=False)
+    for each in (url, small_url):
+        await upgrade(each)
+    database, small = Database(url, long_lived=True), Database(small_url, long_lived=True)
+    first = _whole(sizes[0])
+    await fill(small, 0, first)
+    await settle(small_url)
+    beside = reads(small, first, random.Random(7))  # noqa: S311 - no secret
     filled = 0
-    for size in sizes:
-        rows = size // SYMBOLS * SYMBOLS
+    for rows in map(_whole, sizes):
         began = time.perf_counter()
         await fill(database, filled, rows)
         await settle(url)
         filled = rows
-        took = time.perf_counter() - began
-        results = await measure(database, rows, dice)
-        first = first or results
-        async with database.transaction() as connection:
-            bytes_ = await connection.scalar(
-                text(
-                    "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent='candles'::regclass"
-                )
-            )
-            months = await connection.scalar(
-                text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'candles'::regclass")
-            )
-        print(f"{size:>11,} rows, {months} partitions, {float(bytes_ or 0) / 1e9:.1f} GB, filled in {took:.0f} s")
-        for name, value in results.items():
-            print(f"    {name:<26} {value:7.2f} ms {value / first[name]:5.2f} ×")
+        print(f"{rows:>11,} rows, {await size(database)}, filled in {time.perf_counter() - began:.0f} s")
+        for name, read in reads(database, rows, random.Random(8)).items():  # noqa: S311 - no secret
+            here, there = await medians_ms(READS, read, beside[name])
+            print(f"    {name:<26} {here:7.2f} ms, {there:7.2f} ms among {first:,}: {here / there:5.2f} ×", flush=True)
         print(f"    a gap in {rows // SYMBOLS:>9,} candles {await searching(database, rows):7.2f} ms", flush=True)
     print(f"saved by CandleTable.save: {await saving(database):,.0f} candles/s")
     await database.close()
+    await small.close()
+
+
+def _whole(size: int) -> int:
+    return size // SYMBOLS * SYMBOLS
+
+
+async def size(database: Database) -> str:
+    """Return what the rows take."""
+    statement = text(
+        "SELECT count(*) AS months, sum(pg_total_relation_size(inhrelid)) AS bytes "
+        "FROM pg_inherits WHERE inhparent = 'candles'::regclass"
+    )
+    async with database.transaction() as connection:
+        found = (await connection.execute(statement)).one()
+    return f"{found.months} months, {float(found.bytes) / 1e9:.1f} GB"
 
 
 def main() -> int:

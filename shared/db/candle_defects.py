@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.batch import insert_all
 from shared.db.candles import CandleTable
 from shared.db.tables import candle_defects, candles
-from shared.domain.candle_defects import CandleDefect, DefectKind
+from shared.domain.candle_defects import CandleDefect, DefectKind, KeptDefect
 from shared.domain.market import Series, Span, Timeframe
 
 AGAIN = timedelta(hours=1)
@@ -98,6 +98,29 @@ class CandleDefectTable:
         await self.save(absences, at)
         return new
 
+    async def recent(self, series: Iterable[Series], limit: int) -> Sequence[KeptDefect]:
+        """Return the defects that were seen last, newest first."""
+        found = await self._connection.execute(
+            select(candle_defects)
+            .where(_of(series))
+            .order_by(candle_defects.c.last_seen.desc(), candle_defects.c.symbol, candle_defects.c.opened.desc())
+            .limit(limit)
+        )
+        return [
+            KeptDefect(
+                CandleDefect(
+                    Series(row.symbol, Timeframe(row.timeframe)),
+                    DefectKind(row.kind),
+                    Span(row.opened, row.until),
+                    row.detail,
+                ),
+                last_seen=row.last_seen,
+                times=row.times,
+                healed_at=row.healed_at,
+            )
+            for row in found
+        ]
+
     async def _absences(self, which: ColumnElement[bool]) -> dict[Series, list[Span]]:
         found = await self._connection.execute(
             select(candle_defects.c.symbol, candle_defects.c.timeframe, candle_defects.c.opened, candle_defects.c.until)
@@ -110,10 +133,15 @@ class CandleDefectTable:
         return absences
 
 
+def _of(series: Iterable[Series]) -> ColumnElement[bool]:
+    return tuple_(candle_defects.c.symbol, candle_defects.c.timeframe).in_(
+        [(each.symbol, each.timeframe) for each in series]
+    )
+
+
 def _open_absence_of(series: Iterable[Series]) -> ColumnElement[bool]:
-    names = [(each.symbol, each.timeframe) for each in series]
     return and_(
-        tuple_(candle_defects.c.symbol, candle_defects.c.timeframe).in_(names),
+        _of(series),
         candle_defects.c.kind.in_(_ABSENCES),
         candle_defects.c.healed_at.is_(None),
     )

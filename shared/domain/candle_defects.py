@@ -32,6 +32,16 @@ class CandleDefect:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeptDefect:
+    """A defect as it was recorded: when it was last seen, how often, and when a gap was filled after all."""
+
+    defect: CandleDefect
+    last_seen: datetime
+    times: int
+    healed_at: datetime | None
+
+
 def inspect(
     series: Series, answered: Iterable[Candle], asked: Span, *, now: datetime
 ) -> tuple[list[Candle], list[CandleDefect]]:

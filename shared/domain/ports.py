@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from shared.domain.account import Account, AccountStatus
 from shared.domain.allowance import Grant, Report
-from shared.domain.candle_defects import CandleDefect
+from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
@@ -217,6 +217,10 @@ class CandleDefects(Protocol):
 
         Returns the gaps that are new.
         """
+        ...
+
+    async def recent(self, series: Iterable[Series], limit: int) -> Sequence[KeptDefect]:
+        """Return the defects that were seen last, newest first."""
         ...
 
 

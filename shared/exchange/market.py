@@ -38,6 +38,9 @@ SILENCE = timedelta(hours=1)
 PAGE = 499
 """Candles a request: no other number brings as many for their weight."""
 
+DAYS_LIVE = timedelta(minutes=1)
+"""How long the statistics of a day are shared by accounts that follow one another."""
+
 FEW_DAYS = 39
 """Up to so many symbols the statistics of a day cost less one by one than those of all symbols together."""
 
@@ -61,6 +64,7 @@ class AsterMarketData:
         self._asking = asyncio.Lock()
         self._funding_intervals: Mapping[str, timedelta] = {}
         self._funding_until: datetime | None = None
+        self._days_known: dict[str, tuple[datetime, Day]] = {}
         self._silent_until: dict[str, datetime] = {}
         self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
         self._kept: dict[Series, tuple[tuple[datetime, datetime], list[Candle]]] = {}
@@ -185,13 +189,21 @@ class AsterMarketData:
         return await self._good_to_know("ticker/bookTicker", params, weight=weight, into=read_books) or {}
 
     async def _days(self, symbols: Sequence[str]) -> Mapping[str, Day]:
-        if len(symbols) > FEW_DAYS:
-            return await self._together("ticker/24hr", lambda: self._day({}, weight=40))
-        asked = [
-            self._together(("ticker/24hr", symbol), partial(self._day, {"symbol": symbol}, weight=1))
-            for symbol in symbols
-        ]
-        return {symbol: day for answer in await asyncio.gather(*asked) for symbol, day in answer.items()}
+        now = self._clock.now()
+        known = {each: day for each, (until, day) in self._days_known.items() if now < until}
+        unknown = [symbol for symbol in symbols if symbol not in known]
+        if len(unknown) > FEW_DAYS:
+            answers = [await self._together("ticker/24hr", lambda: self._day({}, weight=40))]
+        else:
+            asked = (
+                self._together(("ticker/24hr", symbol), partial(self._day, {"symbol": symbol}, weight=1))
+                for symbol in unknown
+            )
+            answers = await asyncio.gather(*asked)
+        for answer in answers:
+            self._days_known |= {symbol: (now + DAYS_LIVE, day) for symbol, day in answer.items()}
+            known |= answer
+        return known
 
     async def _day(self, params: Mapping[str, str], *, weight: int) -> Mapping[str, Day]:
         return await self._good_to_know("ticker/24hr", params, weight=weight, into=read_days) or {}

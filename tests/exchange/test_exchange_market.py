@@ -155,6 +155,20 @@ async def test_the_book_and_the_day_cost_the_least_weight_there_is(
     assert sum((of_one if received.params else of_all)[received.call] for received in asked) == weight
 
 
+async def test_accounts_that_follow_one_another_share_the_statistics_of_a_day(venue: Any) -> None:
+    venue.answer(PREMIUM, a_quote("BTCUSDT"))
+    venue.answer(DAY, a_day("BTCUSDT"))
+    market = venue.market()
+
+    first, second = await market.quotes(["BTCUSDT"]), await market.quotes(["BTCUSDT"])
+    assert first["BTCUSDT"].change_24h == second["BTCUSDT"].change_24h == Decimal("-0.0525")
+    assert venue.calls().count(DAY) == 1
+
+    venue.clock.advance(venue.clock.now() + timedelta(minutes=1))
+    await market.quotes(["BTCUSDT"])
+    assert venue.calls().count(DAY) == 2
+
+
 async def test_a_quote_does_without_what_the_exchange_does_not_tell(venue: Any) -> None:
     venue.answer(PREMIUM, a_quote("BTCUSDT"))
     market = venue.market()

@@ -56,7 +56,6 @@ async def test_a_range_is_brought_a_gap_is_seen_and_repaired(environment: dict[s
     assert (code, said) == (0, "5,880 candles of 4 series brought, 5,880 were missing\n")
     assert progress.splitlines()[-1] == "5,880 of 5,880 candles"
     assert run(environment, "backfill", *ranged) == (0, "0 candles of 4 series brought, 0 were missing\n", "")
-    assert run(environment, "gaps", *ranged)[:2] == (0, "0 candles are missing, in 0 gaps\n")
 
     hole = "DELETE FROM candles WHERE symbol = 'ETHUSDT' AND opened BETWEEN '2025-12-05' AND '2025-12-05 01:00'"
     await execute(environment["DATABASE_URL"], hole)
@@ -68,7 +67,6 @@ async def test_a_range_is_brought_a_gap_is_seen_and_repaired(environment: dict[s
         "14 candles are missing, in 2 gaps",
     ]
     assert run(environment, "repair", *ranged)[:2] == (0, "14 candles of 4 series brought, 14 were missing\n")
-    assert run(environment, "gaps", *ranged)[:2] == (0, "0 candles are missing, in 0 gaps\n")
 
 
 def test_what_was_interrupted_says_so_and_goes_on(environment: dict[str, str]) -> None:
@@ -125,3 +123,17 @@ async def test_what_is_too_old_is_taken_away_by_command(environment: dict[str, s
     code, said, complaint = run(limited, "backfill", *old, "--timeframes", "5m")
     assert (code, said) == (2, "")
     assert "older than CANDLE_RETENTION" in complaint
+
+
+async def test_what_was_wrong_is_listed(environment: dict[str, str]) -> None:
+    row = """
+        INSERT INTO candle_defects (symbol, timeframe, kind, opened, until, detail, first_seen, last_seen, times)
+        VALUES ('BTCUSDT', '5m', 'gap', '2025-12-05Z', '2025-12-05 00:10Z', '3 not to be had', '2025-12-06Z',
+            '2025-12-07 01:00Z', 2)
+    """
+    await execute(environment["DATABASE_URL"], row)
+
+    code, said, _ = run(environment, "defects")
+
+    gap = "BTCUSDT 5m  gap  2025-12-05 00:00 to 2025-12-05 00:10  3 not to be had, seen 2 times, last 2025-12-07 01:00"
+    assert (code, said.splitlines()) == (0, [gap, "1 defects"])
