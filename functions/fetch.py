@@ -4,20 +4,22 @@ Fetch: bring the market up to the tick and take the snapshot that the cycle deci
 Reads    the account, the candles stored so far
 Asks     the exchange for the candles that are missing, quotes, filters, holdings, and orders where some may rest: all
          at once
-Writes   candles (shared by all accounts), the account's snapshot, and its first equity point
+Writes   candles and what is wrong with them (shared by all accounts), the account's snapshot, its first equity point
 Repeats  safely: candles are keyed by series and time, the snapshot by cycle.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
+from functions.gathering import Gathered, gather, keep, missing, settle
 from functions.observing import booked_before, holdings_and_orders
 from functions.run import begin
 from shared.domain.account import Account
 from shared.domain.cycle import Stage, StageRequest, StageResult
-from shared.domain.errors import MarketDataUnusable, VenueError
-from shared.domain.market import Candle, CandleWindow, Quote, Series, Timeframe
+from shared.domain.errors import MarketDataUnusable
+from shared.domain.market import CandleWindow, Quote, Series, Span, Timeframe
 from shared.domain.order import Income
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Analyst, Clock, Exchange, MarketData, OpenWork, Work
@@ -45,19 +47,18 @@ async def fetch(
         if run.result:
             return run.result
         account, tick = run.account, request.tick
-        since = {
-            Series(symbol, timeframe): timeframe.back(timeframe.open_at(tick), WINDOW)
+        wanted = {
+            Series(symbol, timeframe): _window_before(tick, timeframe)
             for symbol in account.symbols
             for timeframe in account.timeframes
         }
         async with open_work(run.lease) as work:
-            extents = await work.candles.extents(since, until=tick)
+            holes = await missing(work, wanted, clock.now())
             first_sight = await work.holds.last_equity(account.id) is None
             resting = {order.intent.symbol for order in await work.orders.alive(account.id)}
-        missing = _missing(since, extents, tick)
 
-        (found, failures), quotes, instruments, (holdings, open_orders) = await asyncio.gather(
-            _candles(market, missing),
+        gathered, quotes, instruments, (holdings, open_orders) = await asyncio.gather(
+            gather(market, _asks(holes, wanted), clock.now()),
             market.quotes(account.symbols),
             market.instruments(),
             holdings_and_orders(exchange, resting),
@@ -67,9 +68,11 @@ async def fetch(
             raise MarketDataUnusable(f"the exchange lists none of {', '.join(account.symbols)}")
         taker_fee = await exchange.taker_fee(listed[0])
         async with open_work(run.lease) as work:
-            await work.candles.save(found)
-            windows = await work.candles.windows(since, before=tick, count=WINDOW)
-        defects = _defects(account, windows, quotes, failures, tick)
+            await keep(work, gathered, clock.now())
+            if unsettled := _unsettled(holes, wanted, gathered):
+                await settle(work, wanted, unsettled, clock.now())
+            windows = await work.candles.windows(wanted, before=tick, count=WINDOW)
+        defects = _defects(account, windows, quotes, gathered.failures, tick)
         indicators = _indicators(analyst, windows, defects)
 
         snapshot = Snapshot(
@@ -92,50 +95,53 @@ async def fetch(
             return await run.finish(
                 work,
                 {
-                    "asked": len(missing),
-                    "candles": sum(map(len, found.values())),
+                    "asked": sum(map(len, holes.values())),
+                    "candles": sum(_new(series, spans, gathered) for series, spans in holes.items()),
                     "symbols": len(account.symbols),
                     "defects": defects,
                 },
             )
 
 
-def _missing(
-    since: Mapping[Series, datetime], extents: Mapping[Series, tuple[int, datetime, datetime]], tick: datetime
-) -> dict[Series, tuple[datetime, datetime]]:
-    """Return what to ask for: from the first candle that is not there, or everything again where there is a gap."""
-    missing = {}
-    for series, first_wanted in since.items():
-        timeframe = series.timeframe
-        last_wanted = timeframe.back(timeframe.open_at(tick), 1)
-        start = first_wanted
-        if series in extents:
-            count, first, last = extents[series]
-            whole = timeframe.back(last, count - 1) == first
-            start = timeframe.following(last) if whole else first_wanted
-        if start <= last_wanted:
-            missing[series] = (start, last_wanted)
-    return missing
+def _window_before(tick: datetime, timeframe: Timeframe) -> Span:
+    running = timeframe.open_at(tick)
+    return Span(timeframe.back(running, WINDOW), timeframe.back(running, 1))
 
 
-async def _candles(
-    market: MarketData, missing: Mapping[Series, tuple[datetime, datetime]]
-) -> tuple[dict[Series, Sequence[Candle]], dict[Series, str]]:
-    """Ask for every series at once. One that fails is reported and sinks no other."""
-    answers = await asyncio.gather(
-        *(market.candles(series, since=since, until=until) for series, (since, until) in missing.items()),
-        return_exceptions=True,
-    )
-    found: dict[Series, Sequence[Candle]] = {}
-    failures = {}
-    for series, answer in zip(missing, answers, strict=True):
-        if isinstance(answer, VenueError):
-            failures[series] = str(answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            found[series] = answer
-    return found, failures
+def _asks(holes: Mapping[Series, Sequence[Span]], wanted: Mapping[Series, Span]) -> dict[Series, list[Span]]:
+    """Return the holes, that of the newest candles with the one before it: it is told again as it was told, or late."""
+    return {
+        series: [
+            Span(series.timeframe.back(span.since, 1), span.until) if _newest(span, wanted[series]) else span
+            for span in spans
+        ]
+        for series, spans in holes.items()
+    }
+
+
+def _newest(span: Span, whole: Span) -> bool:
+    return span.until == whole.until and span.since > whole.since
+
+
+def _new(series: Series, spans: Sequence[Span], gathered: Gathered) -> int:
+    """Return how many of the candles were missing before."""
+    found = gathered.found.get(series, ())
+    return sum(any(span.since <= candle.opened <= span.until for span in spans) for candle in found)
+
+
+def _unsettled(
+    holes: Mapping[Series, Sequence[Span]], wanted: Mapping[Series, Span], gathered: Gathered
+) -> dict[Series, Sequence[Span]]:
+    """Return what was asked of the series that lacked candles of long ago, or got fewer than they asked for."""
+    return {
+        series: spans
+        for series, spans in holes.items()
+        if series not in gathered.failures
+        and (
+            not _newest(spans[0], wanted[series])
+            or _new(series, spans, gathered) < sum(series.timeframe.number(span.since, span.until) for span in spans)
+        )
+    }
 
 
 def _defects(
@@ -149,11 +155,25 @@ def _defects(
     defects |= {
         symbol: f"quote of {quote.at:%Y-%m-%d %H:%M}" for symbol, quote in quotes.items() if tick - quote.at > QUOTE_LAG
     }
+    of_symbol: dict[str, list[CandleWindow]] = {}
     for window in windows:
+        of_symbol.setdefault(window.series.symbol, []).append(window)
         defect = failures.get(window.series) or window.defect(tick)
         if defect:
             defects[window.series.symbol] = f"{window.series.timeframe}: {defect}"
+    for symbol in of_symbol.keys() - defects.keys():
+        if defect := _disagreement(of_symbol[symbol], quotes[symbol]):
+            defects[symbol] = defect
     return defects
+
+
+def _disagreement(windows: Sequence[CandleWindow], quote: Quote) -> str | None:
+    """Say where the timeframes of one symbol, or its quote, tell different prices, or return None."""
+    finest, *others = sorted(windows, key=lambda window: window.opened[-1], reverse=True)
+    for finer, coarser in pairwise([finest, *others]):
+        if defect := coarser.disagrees(finer):
+            return defect
+    return quote.disagrees(finest)
 
 
 def _indicators(

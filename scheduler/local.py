@@ -18,6 +18,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from functions.cycle import run_cycle
+from functions.history import prune
 from functions.invoke import invoke_stage
 from functions.run import LEASE_SECONDS
 from scheduler.plan import due, next_due
@@ -72,6 +73,9 @@ class LocalScheduler:
         await self._roll_call()
         self._jobs.add_job(self._look_around, "interval", seconds=ROLL_CALL_SECONDS, max_instances=1, coalesce=True)
         self._jobs.add_job(self._synchronise, "interval", minutes=SYNCHRONISE_MINUTES, max_instances=1, coalesce=True)
+        if self._runtime.settings.candle_retention is not None:
+            self._jobs.add_job(self._prune)  # at once: a process that never lives for a day would never get to it
+            self._jobs.add_job(self._prune, "interval", days=1, max_instances=1, coalesce=True)
         self._jobs.start()
 
     async def stop(self) -> None:
@@ -91,6 +95,16 @@ class LocalScheduler:
             await self._runtime.synchronise()
         except VenueError as exc:
             log.warning("the clock could not be set", extra={"why": str(exc)})
+
+    async def _prune(self) -> None:
+        retention = self._runtime.settings.candle_retention
+        assert retention is not None  # noqa: S101 - there is no such job without
+        try:
+            pruned = await prune(self._runtime.database, self._runtime.clock, retention)
+        except DatabaseUnavailable as exc:
+            log.warning("old candles could not be taken away", extra={"why": str(exc)})
+        else:
+            log.info("old candles taken away", extra={"months": pruned.months, "candles": pruned.rows})
 
     async def _look_around(self) -> None:
         try:

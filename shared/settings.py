@@ -8,6 +8,7 @@ are hidden, and a set-up that cannot work is refused at the door, in one line th
 import difflib
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -38,6 +39,9 @@ OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_", "INDICATOR_")
 LIVE_CONFIRMATION = "yes, with real money"
 CURRENT_DATA = Path(".perpetua/current")
 """By default every market has a folder of its own under `.perpetua`, and this one leads to the one last traded on."""
+
+LEAST_RETENTION = timedelta(days=7)
+"""A window of 300 candles of half an hour is hardly shorter."""
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -101,6 +105,12 @@ def _postgres_url(value: SecretStr) -> SecretStr:
     scheme = value.get_secret_value().partition("://")[0]
     if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
         raise ValueError("must be a PostgreSQL address such as postgresql://user:password@host:5432/name")
+    return value
+
+
+def _long_enough(value: timedelta | None) -> timedelta | None:
+    if value is not None and value < LEAST_RETENTION:
+        raise ValueError(f"must be at least {LEAST_RETENTION.days}d: indicators look back so far")
     return value
 
 
@@ -178,6 +188,7 @@ class Settings(BaseSettings):
     risk_max_funding_rate: Decimal = Field(default=Decimal("0.001"), ge=0)
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
+    candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None
     data_folder: Path = CURRENT_DATA
     postgres_bin: Path | None = None
 

@@ -45,6 +45,9 @@ def a_quote(symbol: str = "BTCUSDT", price: str = "100", **changes: Any) -> Quot
         next_funding_at=TICK + timedelta(hours=4),
         open_interest=Decimal(5000),
         at=TICK,
+        bid=Decimal(price) * Decimal("0.99995"),
+        ask=Decimal(price) * Decimal("1.00005"),
+        change_24h=Decimal("-0.01234"),
     )
     return replace(usual, **changes)
 

@@ -4,15 +4,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, TableValuedAlias, and_, bindparam, column, func, select, true
-from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, aggregate_order_by
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    TableValuedAlias,
+    and_,
+    bindparam,
+    column,
+    func,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, INTERVAL, aggregate_order_by, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import NullType
 
-from shared.db.batch import insert_all
+from shared.db.batch import given
 from shared.db.tables import candles
 from shared.db.values import CleanText, Moment
-from shared.domain.market import Candle, CandleWindow, Series
+from shared.domain.candle_defects import CandleDefect, DefectKind
+from shared.domain.market import WIDTH, Candle, CandleWindow, Series, Span, Timeframe
 
 _PRICES = ("open", "high", "low", "close", "volume")
 _BATCH = 10_000
@@ -28,12 +41,43 @@ class CandleTable:
         self.made: frozenset[date] = frozenset()
         """Months whose partition this transaction made sure of: known to be there once it has committed."""
 
-    async def extents(
-        self, wanted: Mapping[Series, datetime], until: datetime
-    ) -> Mapping[Series, tuple[int, datetime, datetime]]:
-        """Return (count, first opened, last opened) of what is stored per series since its time and before *until*."""
+    async def holes(self, wanted: Mapping[Series, Span]) -> Mapping[Series, Sequence[Span]]:
+        """Return what is not stored within each span, oldest first; a series that is whole is left out."""
         if not wanted:
             return {}
+        extents = await self._extents(wanted)
+        torn = {
+            series: Span(first, last)
+            for series, (number, first, last) in extents.items()
+            if number != series.timeframe.number(first, last)
+        }
+        gaps = await self._gaps(torn)
+        holes = {}
+        for series, span in wanted.items():
+            if series not in extents:
+                holes[series] = [span]
+                continue
+            _, first, last = extents[series]
+            back, following = series.timeframe.back, series.timeframe.following
+            head = [Span(span.since, back(first, 1))] if span.since < first else []
+            tail = [Span(following(last), span.until)] if last < span.until else []
+            if found := [*head, *gaps.get(series, ()), *tail]:
+                holes[series] = found
+        return holes
+
+    async def began(self, series: Iterable[Series]) -> Mapping[Series, datetime]:
+        """Return when the first stored candle of each series opened; nothing for one that has none."""
+        began = {}
+        for each in series:
+            of_it = and_(candles.c.symbol == each.symbol, candles.c.timeframe == each.timeframe)
+            # Ordered rather than min(): no month is read after the first that has one.
+            first = select(candles.c.opened).where(of_it).order_by(candles.c.opened).limit(1)
+            if opened := await self._connection.scalar(first):
+                began[each] = opened
+        return began
+
+    async def _extents(self, wanted: Mapping[Series, Span]) -> dict[Series, tuple[int, datetime, datetime]]:
+        """Return (count, first opened, last opened) of what is stored within each span; nothing where nothing is."""
         series = _listed(wanted)
         stored = (
             select(
@@ -41,7 +85,7 @@ class CandleTable:
                 func.min(candles.c.opened).label("first"),
                 func.max(candles.c.opened).label("last"),
             )
-            .where(_of(series), candles.c.opened >= series.c.moment, candles.c.opened < until)
+            .where(_within(series, wanted))
             .lateral()
         )
         found = await self._connection.execute(
@@ -50,8 +94,35 @@ class CandleTable:
         names = list(wanted)
         return {names[row.place - 1]: (row.number, row.first, row.last) for row in found}
 
-    async def save(self, found: Mapping[Series, Sequence[Candle]]) -> None:
-        """Insert or correct candles. In one order always, so that two savers never wait for each other in a circle."""
+    async def _gaps(self, torn: Mapping[Series, Span]) -> dict[Series, list[Span]]:
+        """Return the holes between stored candles: each candle is compared with the next one, in the index alone."""
+        if not torn:
+            return {}
+        series = _listed(torn)
+        run = (
+            select(candles.c.opened, func.lead(candles.c.opened).over(order_by=candles.c.opened).label("next"))
+            .where(_within(series, torn))
+            .lateral()
+        )
+        due = func.timezone("UTC", func.timezone("UTC", run.c.opened) + series.c.width.cast(INTERVAL))
+        found = await self._connection.execute(
+            select(series.c.place, due.label("since"), run.c.next)
+            .select_from(series.join(run, true()))
+            .where(run.c.next > due)
+            .order_by(series.c.place, run.c.next)
+        )
+        gaps: dict[Series, list[Span]] = {}
+        names = list(torn)
+        for place, since, after in found:
+            name = names[place - 1]
+            gaps.setdefault(name, []).append(Span(since, name.timeframe.back(after, 1)))
+        return gaps
+
+    async def save(self, found: Mapping[Series, Sequence[Candle]]) -> Sequence[CandleDefect]:
+        """Insert or correct candles, and return the corrections: what was stored already, and otherwise.
+
+        In one order always, so that two savers never wait for each other in a circle.
+        """
         rows = [
             {
                 "symbol": series.symbol,
@@ -63,23 +134,21 @@ class CandleTable:
             for candle in sorted({candle.opened: candle for candle in run}.values(), key=lambda each: each.opened)
         ]
         if not rows:
-            return
+            return []
         await self._make_room({row["opened"].date().replace(day=1) for row in rows})
+        corrections: list[CandleDefect] = []
         for start in range(0, len(rows), _BATCH):
-            statement = insert_all(candles, rows[start : start + _BATCH])
-            await self._connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=list(candles.primary_key),
-                    set_={name: statement.excluded[name] for name in _PRICES},
-                )
-            )
+            changed = await self._connection.execute(_saving(rows[start : start + _BATCH]))
+            corrections += map(_correction, changed)
+        return corrections
 
     async def windows(self, series: Iterable[Series], *, before: datetime, count: int) -> Sequence[CandleWindow]:
         """Return the last *count* candles of each series that opened before then. An empty window where none are."""
         names = list(series)
         if not names:
             return []
-        wanted = _listed(dict.fromkeys(names, before))
+        wanted = _listed(dict.fromkeys(names, Span(before, before)))
+        # Months hang together in their order: the read stops where it has found enough, and looks at none before that.
         last = (
             select(candles)
             .where(_of(wanted), candles.c.opened < before)
@@ -129,12 +198,14 @@ END $$
 """
 
 
-def _listed(wanted: Mapping[Series, datetime]) -> TableValuedAlias:
-    """Return the series, each with its moment and its place (from 1), as something to join."""
+def _listed(wanted: Mapping[Series, Span]) -> TableValuedAlias:
+    """Return the series, each with its span, the width of its candles and its place (from 1), as something to join."""
     columns: dict[str, tuple[list[Any], Any]] = {
         "symbol": ([series.symbol for series in wanted], CleanText),
         "timeframe": ([series.timeframe for series in wanted], CleanText),
-        "moment": (list(wanted.values()), Moment),
+        "since": ([span.since for span in wanted.values()], Moment),
+        "until": ([span.until for span in wanted.values()], Moment),
+        "width": ([_width(series.timeframe) for series in wanted], CleanText),
     }
     arrays = [bindparam(None, values, type_=ARRAY(kind), unique=True) for values, kind in columns.values()]
     described = [column(name, kind) for name, (_, kind) in columns.items()]
@@ -143,6 +214,50 @@ def _listed(wanted: Mapping[Series, datetime]) -> TableValuedAlias:
 
 def _of(series: TableValuedAlias) -> ColumnElement[bool]:
     return and_(candles.c.symbol == series.c.symbol, candles.c.timeframe == series.c.timeframe)
+
+
+def _width(timeframe: Timeframe) -> str:
+    return f"{WIDTH[timeframe].total_seconds():.0f} seconds" if timeframe in WIDTH else "1 month"
+
+
+def _within(series: TableValuedAlias, wanted: Mapping[Series, Span]) -> ColumnElement[bool]:
+    """Each series within its span; the bounds of all of them once more, for the plan to leave out whole months by."""
+    return and_(
+        _of(series),
+        candles.c.opened.between(series.c.since, series.c.until),
+        candles.c.opened.between(
+            min(span.since for span in wanted.values()), max(span.until for span in wanted.values())
+        ),
+    )
+
+
+def _saving(rows: Sequence[Mapping[str, Any]]) -> Select[Any]:
+    """Return the statement that saves *rows* and tells which of them were stored otherwise before, with both values."""
+    new = select(given(candles, rows)).cte("new")
+    same_key = and_(*(candles.c[column.name] == new.c[column.name] for column in candles.primary_key))
+    changed = (
+        select(new, *(candles.c[name].label(f"old_{name}") for name in _PRICES))
+        .join(candles, same_key)
+        .where(tuple_(*(candles.c[name] for name in _PRICES)) != tuple_(*(new.c[name] for name in _PRICES)))
+        .cte("changed")
+    )
+    insertion = insert(candles).from_select([column.name for column in new.c], select(new))
+    update = insertion.on_conflict_do_update(
+        index_elements=list(candles.primary_key),
+        set_={name: insertion.excluded[name] for name in _PRICES},
+        where=tuple_(*(candles.c[name] for name in _PRICES)) != tuple_(*(insertion.excluded[name] for name in _PRICES)),
+    )
+    return select(changed).add_cte(update.cte("saved"))
+
+
+def _correction(row: Row[Any]) -> CandleDefect:
+    changes = [
+        f"{name} {getattr(row, f'old_{name}'):f} → {getattr(row, name):f}"
+        for name in _PRICES
+        if getattr(row, f"old_{name}") != getattr(row, name)
+    ]
+    series = Series(row.symbol, Timeframe(row.timeframe))
+    return CandleDefect(series, DefectKind.CORRECTION, Span(row.opened, row.opened), ", ".join(changes))
 
 
 def _series(values: ColumnElement[Any], opened: ColumnElement[Any]) -> ColumnElement[Any]:

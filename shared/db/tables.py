@@ -110,8 +110,28 @@ candles = Table(
     Column("low", Money, nullable=False),
     Column("close", Money, nullable=False),
     Column("volume", Money, nullable=False),
-    PrimaryKeyConstraint("symbol", "timeframe", "opened"),
+    # The values stand in the index too: rows lie in the order they came, a series far apart, and a range of one would
+    # be read from as many places of the table as it has candles.
+    PrimaryKeyConstraint(
+        "symbol", "timeframe", "opened", postgresql_include=["open", "high", "low", "close", "volume"]
+    ),
     postgresql_partition_by="RANGE (opened)",
+)
+
+candle_defects = Table(
+    "candle_defects",
+    metadata,
+    Column("symbol", CleanText, nullable=False),
+    Column("timeframe", CleanText, nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("opened", Moment, nullable=False),  # the first candle that is meant
+    Column("until", Moment, nullable=False),  # the last one
+    Column("detail", CleanText, nullable=False),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("times", Integer, nullable=False, server_default="1"),
+    Column("healed_at", Moment),  # of a gap: when a candle came after all
+    PrimaryKeyConstraint("symbol", "timeframe", "kind", "opened"),
 )
 
 snapshots = Table(

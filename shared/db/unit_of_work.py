@@ -13,6 +13,7 @@ from datetime import date
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.accounts import AccountTable
+from shared.db.candle_defects import CandleDefectTable
 from shared.db.candles import CandleTable
 from shared.db.decisions import DecisionTable
 from shared.db.engine import create_engine, database_failures
@@ -34,6 +35,7 @@ class UnitOfWork:
         self.accounts: ports.Accounts = AccountTable(connection)
         self.stages: ports.Stages = StageTable(connection)
         self.candles: ports.Candles = candles
+        self.candle_defects: ports.CandleDefects = CandleDefectTable(connection)
         self.snapshots: ports.Snapshots = SnapshotTable(connection)
         self.model_calls: ports.ModelCalls = ModelCallTable(connection)
         self.decisions: ports.Decisions = DecisionTable(connection)
@@ -80,6 +82,10 @@ class Database:
         with database_failures(self._engine.url):
             async with self._engine.execution_options(postgresql_readonly=True).begin() as connection:
                 yield connection
+
+    def forget_months(self) -> None:
+        """Take no month's partition for granted any longer: some were dropped."""
+        self._months = frozenset()
 
     async def close(self) -> None:
         """Give every connection back."""

@@ -153,6 +153,8 @@ def _market(quote: Quote, views: Mapping[Timeframe, Indicators]) -> dict[str, An
         "funding_rate": _plain(quote.funding_rate),
         "next_funding_at": quote.next_funding_at.isoformat(timespec="seconds"),
         "open_interest": None if quote.open_interest is None else _plain(quote.open_interest),
+        "spread": None if quote.spread is None else f"{quote.spread:.6f}",
+        "change_24h": None if quote.change_24h is None else f"{quote.change_24h:.4f}",
         "timeframes": {timeframe.value: _view(view) for timeframe, view in views.items()},
     }
 

@@ -1,6 +1,7 @@
-"""Candles, the grid of time they stand on, and the quote of a moment."""
+"""Candles, the grid of time they stand on, what can be wrong with them, and the quote of a moment."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -49,6 +50,12 @@ class Timeframe(StrEnum):
             return opened.replace(year=months // 12, month=months % 12 + 1)
         return opened - count * WIDTH[self]
 
+    def number(self, since: datetime, until: datetime) -> int:
+        """Return how many candles open within [since, until], which are opening times."""
+        if self is Timeframe.MONTH:
+            return max((until.year - since.year) * 12 + until.month - since.month + 1, 0)
+        return max((until - since) // WIDTH[self] + 1, 0)
+
 
 WIDTH: dict[Timeframe, timedelta] = {
     Timeframe.M1: timedelta(minutes=1),
@@ -74,6 +81,38 @@ class Series:
 
     symbol: str
     timeframe: Timeframe
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of opening times of one series, both ends included."""
+
+    since: datetime
+    until: datetime
+
+    def meets(self, other: "Span") -> bool:
+        """Whether they have an opening time in common."""
+        return self.since <= other.until and other.since <= self.until
+
+    def pages(self, timeframe: Timeframe, size: int) -> Iterator["Span"]:
+        """Cut it into runs of at most *size* candles, oldest first."""
+        since = self.since
+        while since <= self.until:
+            until = min(timeframe.back(since, 1 - size), self.until)
+            yield Span(since, until)
+            since = timeframe.following(until)
+
+    def without(self, others: Iterable["Span"], timeframe: Timeframe) -> Iterator["Span"]:
+        """Yield what is left of it when the *others*, in any order, are taken away, oldest first."""
+        since = self.since
+        for other in sorted(others, key=lambda each: each.since):
+            if not other.meets(Span(since, self.until)):
+                continue
+            if since < other.since:
+                yield Span(since, timeframe.back(other.since, 1))
+            since = timeframe.following(other.until)
+        if since <= self.until:
+            yield Span(since, self.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +143,56 @@ class CandleWindow:
         """Say in a few words why a decision at *tick* must not rest on this window, or return None."""
         if not self.opened:
             return "no candles"
+        return self._age(tick) or self._gap() or self._unfit_prices()
+
+    def _age(self, tick: datetime) -> str | None:
         due = self.series.timeframe.back(self.series.timeframe.open_at(tick), 1)
         if self.opened[-1] > due:
             return f"last candle opened at {self.opened[-1]:%Y-%m-%d %H:%M}, in the future of the tick"
         if self.opened[-1] < due:
             return f"last candle opened at {self.opened[-1]:%Y-%m-%d %H:%M}, due {due:%Y-%m-%d %H:%M}"
+        return None
+
+    def _gap(self) -> str | None:
         for before, after in zip(self.opened, self.opened[1:], strict=False):
             if self.series.timeframe.following(before) != after:
                 return f"gap after {before:%Y-%m-%d %H:%M}"
+        return None
+
+    def _unfit_prices(self) -> str | None:
         if min(self.low) <= 0:
             return "a price at or below zero"
+        if len(self.volume) >= QUIET and not any(self.volume[-QUIET:]):
+            return f"no trade since {self.opened[-QUIET]:%Y-%m-%d %H:%M}"
         return None
+
+    def disagrees(self, finer: "CandleWindow") -> str | None:
+        """Say where a window of the same symbol at a finer timeframe tells another price, or return None."""
+        for opened, close in zip(reversed(self.opened), reversed(self.close), strict=True):
+            moment = self.series.timeframe.following(opened)
+            last = finer.series.timeframe.back(moment, 1)
+            place = bisect_left(finer.opened, last)
+            if place == 0:
+                break
+            if place == len(finer.opened) or finer.opened[place] != last:
+                continue
+            if abs(finer.close[place] - close) > PRICE_APART * close:
+                names = f"{self.series.timeframe} and {finer.series.timeframe}"
+                return f"{names} disagree about {moment:%Y-%m-%d %H:%M}: {close:g} and {finer.close[place]:g}"
+        return None
+
+
+QUIET = 6
+"""So many candles in a row without a trade, and the price is one that nobody can be sure to get."""
+
+PRICE_APART = 0.001
+"""How far apart two candles may close that close together: they end with the same trade, but for one that came late."""
+
+QUOTE_APART = Decimal("0.05")
+"""How far the mark price may be from where a candle closed just before."""
+
+QUOTE_AFTER = timedelta(minutes=5)
+"""How long before: prices do move."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +208,27 @@ class Quote:
     open_interest: Decimal | None
     """In the base asset; None where the exchange does not tell."""
     at: datetime
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    change_24h: Decimal | None = None
+    """The fraction that the price has risen within a day. From `bid` on, None is what the exchange does not tell."""
+    high_24h: Decimal | None = None
+    low_24h: Decimal | None = None
+    turnover_24h: Decimal | None = None
+    """In the quote asset."""
+    funding_interval: timedelta | None = None
+
+    @property
+    def spread(self) -> Decimal | None:
+        """Return the distance of the best ask from the best bid, as a fraction of the price between them."""
+        if self.bid is None or self.ask is None or self.bid + self.ask <= 0:
+            return None
+        return (self.ask - self.bid) * 2 / (self.ask + self.bid)
+
+    def disagrees(self, window: CandleWindow) -> str | None:
+        """Say that the mark price is far from where *window* has just closed, or return None."""
+        closed = window.series.timeframe.following(window.opened[-1])
+        close = Decimal(window.close[-1])
+        if abs(self.at - closed) > QUOTE_AFTER or abs(self.mark_price - close) <= QUOTE_APART * close:
+            return None
+        return f"the mark price is {self.mark_price}, but the last candle closed at {close:g}"

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 from shared.domain.account import Account, AccountStatus
 from shared.domain.allowance import Grant, Report
+from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
-from shared.domain.market import Candle, CandleWindow, Quote, Series
+from shared.domain.market import Candle, CandleWindow, Quote, Series, Span
 from shared.domain.model import ModelCall, Prompt
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
 from shared.domain.performance import EquityPoint
@@ -49,7 +50,14 @@ class MarketData(Protocol):
         ...
 
     async def candles(self, series: Series, *, since: datetime, until: datetime) -> Sequence[Candle]:
-        """Return the closed candles that opened within [since, until], oldest first."""
+        """Return what the exchange says of the candles that opened within [since, until], the running one left out.
+
+        As it was told: `inspect` says which of it is sound.
+        """
+        ...
+
+    async def first_opened(self, series: Series, since: datetime, until: datetime) -> datetime | None:
+        """Return when the first candle within [since, until] opened, or None where there is none."""
         ...
 
     async def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
@@ -176,18 +184,43 @@ class Stages(Protocol):
 class Candles(Protocol):
     """Candles, shared by all accounts."""
 
-    async def extents(
-        self, wanted: Mapping[Series, datetime], until: datetime
-    ) -> Mapping[Series, tuple[int, datetime, datetime]]:
-        """Return (count, first opened, last opened) of what is stored per series since its time and before *until*."""
+    async def holes(self, wanted: Mapping[Series, Span]) -> Mapping[Series, Sequence[Span]]:
+        """Return what is not stored within each span, oldest first; a series that is whole is left out."""
         ...
 
-    async def save(self, found: Mapping[Series, Sequence[Candle]]) -> None:
-        """Insert or correct candles."""
+    async def began(self, series: Iterable[Series]) -> Mapping[Series, datetime]:
+        """Return when the first stored candle of each series opened; nothing for one that has none."""
+        ...
+
+    async def save(self, found: Mapping[Series, Sequence[Candle]]) -> Sequence[CandleDefect]:
+        """Insert or correct candles, and return the corrections: what was stored already, and otherwise."""
         ...
 
     async def windows(self, series: Iterable[Series], *, before: datetime, count: int) -> Sequence[CandleWindow]:
         """Return the last *count* candles of each series that opened before then. An empty window where none are."""
+        ...
+
+
+class CandleDefects(Protocol):
+    """What was wrong with candles, and what the exchange was asked for in vain."""
+
+    async def save(self, defects: Iterable[CandleDefect], at: datetime) -> None:
+        """Record what was seen; a defect seen before is counted once more."""
+        ...
+
+    async def absent(self, series: Iterable[Series], at: datetime) -> Mapping[Series, Sequence[Span]]:
+        """Return what the exchange said it does not have, so lately that it need not be asked again."""
+        ...
+
+    async def settle(self, asked_in_vain: Mapping[Series, Sequence[Span]], at: datetime) -> Sequence[CandleDefect]:
+        """Record what the exchange does not have of each series, and that it has by now what else was missing there.
+
+        Returns the gaps that are new.
+        """
+        ...
+
+    async def recent(self, series: Iterable[Series], limit: int) -> Sequence[KeptDefect]:
+        """Return the defects that were seen last, newest first."""
         ...
 
 
@@ -345,6 +378,7 @@ class Work(Protocol):
     accounts: Accounts
     stages: Stages
     candles: Candles
+    candle_defects: CandleDefects
     snapshots: Snapshots
     model_calls: ModelCalls
     decisions: Decisions

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Se
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -16,7 +17,11 @@ from shared.domain.ports import Clock
 from shared.exchange.client import AsterClient
 from shared.exchange.fields import milliseconds
 from shared.exchange.market_wire import (
+    Day,
+    read_books,
     read_candles,
+    read_days,
+    read_funding_intervals,
     read_instruments,
     read_open_interest,
     read_quotes,
@@ -28,10 +33,19 @@ T = TypeVar("T")
 
 INSTRUMENTS_LIVE = timedelta(hours=1)
 SILENCE = timedelta(hours=1)
-"""How long a symbol's open interest is not asked for again once it could not be had: the manual does not promise it."""
+"""How long what is good to know, but not needed, is not asked for again once it could not be had."""
 
-_PAGE = 1500
+PAGE = 499
+"""Candles a request: no other number brings as many for their weight."""
+
+DAYS_LIVE = timedelta(minutes=1)
+"""How long the statistics of a day are shared by accounts that follow one another."""
+
+FEW_DAYS = 39
+"""Up to so many symbols the statistics of a day cost less one by one than those of all symbols together."""
+
 _SHORTEST_MONTH = timedelta(days=28)
+_NOBODY_KNOWS = -1121
 
 
 def open_market(base_url: str, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> "AsterMarketData":
@@ -48,6 +62,9 @@ class AsterMarketData:
         self._instruments: dict[str, Instrument] = {}
         self._instruments_until: datetime | None = None
         self._asking = asyncio.Lock()
+        self._funding_intervals: Mapping[str, timedelta] = {}
+        self._funding_until: datetime | None = None
+        self._days_known: dict[str, tuple[datetime, Day]] = {}
         self._silent_until: dict[str, datetime] = {}
         self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
         self._kept: dict[Series, tuple[tuple[datetime, datetime], list[Candle]]] = {}
@@ -83,7 +100,7 @@ class AsterMarketData:
         self._instruments_until = None
 
     async def candles(self, series: Series, *, since: datetime, until: datetime) -> Sequence[Candle]:
-        """Return the closed candles that opened within [since, until], oldest first.
+        """Return what the exchange says of the candles that opened within [since, until], the running one left out.
 
         The last answer of each series is kept: closed candles do not change, and accounts follow one another.
         """
@@ -107,25 +124,36 @@ class AsterMarketData:
     async def _all_pages(self, series: Series, since: datetime, until: datetime) -> list[Candle]:
         found: list[Candle] = []
         while since <= until:
-            limit = min(_most_candles(series.timeframe, since, until), _PAGE)
+            limit = min(_most_candles(series.timeframe, since, until), PAGE)
             page = [candle for candle in await self._page(series, since, until, limit) if since <= candle.opened]
             found += page
             if len(page) < limit:
                 break
-            since = series.timeframe.following(page[-1].opened)
+            since = series.timeframe.following(max(candle.opened for candle in page))
         return found
+
+    async def first_opened(self, series: Series, since: datetime, until: datetime) -> datetime | None:
+        """Return when the first candle within [since, until] opened, or None where there is none: one cheap request."""
+        page = await self._page(series, since, until, 1)
+        return min((candle.opened for candle in page if since <= candle.opened <= until), default=None)
 
     async def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
         """Return the present quote of each symbol that the exchange knows; several cost no more than one."""
         wanted = list(symbols)
         if not wanted:
             return {}
-        quotes, interests = await asyncio.gather(
+        quotes, books, days, intervals, interests = await asyncio.gather(
             self._together(("premiumIndex", tuple(wanted)), lambda: self._quotes(wanted)),
+            self._together(("books", len(wanted) == 1 and wanted[0]), lambda: self._books(wanted)),
+            self._days(wanted),
+            self._together("fundingInfo", self._intervals),
             asyncio.gather(*(self._interest_of(symbol) for symbol in wanted)),
         )
         known = dict(zip(wanted, interests, strict=True))
-        return {symbol: replace(quote, open_interest=known[symbol]) for symbol, quote in quotes.items()}
+        return {
+            symbol: _completed(quote, known[symbol], books.get(symbol), days.get(symbol), intervals.get(symbol))
+            for symbol, quote in quotes.items()
+        }
 
     async def _page(self, series: Series, since: datetime, until: datetime, limit: int) -> list[Candle]:
         # The clock is read before asking: a candle that closes while the answer travels may be told unfinished.
@@ -151,24 +179,81 @@ class AsterMarketData:
                 "premiumIndex", params, weight=1, into=lambda payload: read_quotes(payload, symbols)
             )
         except Refused as exc:
-            if exc.code != -1121:  # a symbol nobody knows has no quote
+            if exc.code != _NOBODY_KNOWS:
                 raise
             return {}
+
+    async def _books(self, symbols: Sequence[str]) -> Mapping[str, tuple[Decimal, Decimal]]:
+        params = {"symbol": symbols[0]} if len(symbols) == 1 else {}
+        weight = 1 if params else 2
+        return await self._good_to_know("ticker/bookTicker", params, weight=weight, into=read_books) or {}
+
+    async def _days(self, symbols: Sequence[str]) -> Mapping[str, Day]:
+        now = self._clock.now()
+        known = {each: day for each, (until, day) in self._days_known.items() if now < until}
+        unknown = [symbol for symbol in symbols if symbol not in known]
+        if len(unknown) > FEW_DAYS:
+            answers = [await self._together("ticker/24hr", lambda: self._day({}, weight=40))]
+        else:
+            asked = (
+                self._together(("ticker/24hr", symbol), partial(self._day, {"symbol": symbol}, weight=1))
+                for symbol in unknown
+            )
+            answers = await asyncio.gather(*asked)
+        for answer in answers:
+            self._days_known |= {symbol: (now + DAYS_LIVE, day) for symbol, day in answer.items()}
+            known |= answer
+        return known
+
+    async def _day(self, params: Mapping[str, str], *, weight: int) -> Mapping[str, Day]:
+        return await self._good_to_know("ticker/24hr", params, weight=weight, into=read_days) or {}
+
+    async def _intervals(self) -> Mapping[str, timedelta]:
+        if self._funding_until is None or self._clock.now() >= self._funding_until:
+            found = await self._good_to_know("fundingInfo", {}, weight=1, into=read_funding_intervals)
+            if found is None:
+                return self._funding_intervals
+            self._funding_intervals, self._funding_until = found, self._clock.now() + INSTRUMENTS_LIVE
+        return self._funding_intervals
 
     async def _interest_of(self, symbol: str) -> Decimal | None:
         return await self._together(("openInterest", symbol), lambda: self._open_interest(symbol))
 
     async def _open_interest(self, symbol: str) -> Decimal | None:
-        silent_until = self._silent_until.get(symbol)
+        return await self._good_to_know("openInterest", {"symbol": symbol}, weight=1, into=read_open_interest)
+
+    async def _good_to_know(
+        self, name: str, params: Mapping[str, str], *, weight: int, into: Callable[[Any], T]
+    ) -> T | None:
+        """Ask for what a quote can do without: None when it cannot be had, and no second question for a while.
+
+        The manual does not promise all of it, and the test network has not all that it promises.
+        """
+        question = f"{name} {params.get('symbol', '')}"
+        silent_until = self._silent_until.get(question)
         if silent_until is not None and self._clock.now() < silent_until:
             return None
         try:
-            return await self._client.read("openInterest", {"symbol": symbol}, weight=1, into=read_open_interest)
+            return await self._client.read(name, params, weight=weight, into=into)
         except (VenueUnreachable, RateLimited):
             return None
         except VenueError:
-            self._silent_until[symbol] = self._clock.now() + SILENCE
+            self._silent_until[question] = self._clock.now() + SILENCE
             return None
+
+
+def _completed(
+    quote: Quote,
+    open_interest: Decimal | None,
+    book: tuple[Decimal, Decimal] | None,
+    day: Day | None,
+    funding_interval: timedelta | None,
+) -> Quote:
+    bid, ask = book or (None, None)
+    quote = replace(quote, open_interest=open_interest, bid=bid, ask=ask, funding_interval=funding_interval)
+    if day is None:
+        return quote
+    return replace(quote, change_24h=day.change, high_24h=day.high, low_24h=day.low, turnover_24h=day.turnover)
 
 
 def _most_candles(timeframe: Timeframe, since: datetime, until: datetime) -> int:

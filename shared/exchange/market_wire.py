@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, Quote
-from shared.exchange.fields import Row, Unreadable, as_row, as_rows, decimal, milliseconds, moment, text
+from shared.exchange.fields import Row, Unreadable, as_row, as_rows, decimal, integer, milliseconds, moment, text
 
 log = logging.getLogger("perpetua.market_data")
 
@@ -72,28 +73,25 @@ def _whole(value: Decimal, step: Decimal) -> bool:
 
 
 def read_candles(payload: Any, *, closed_by: datetime) -> list[Candle]:
-    """Read `klines`, leaving out the candle that was still running at *closed_by*."""
+    """Read `klines` as they were told, leaving out the candle that was still running at *closed_by*."""
     if not isinstance(payload, list):
         raise Unreadable("not a list of candles")
-    limit = milliseconds(closed_by)
-    return [_candle(row) for row in payload if not _closes_after(row, limit)]
+    now = milliseconds(closed_by)
+    return [_candle(row) for row in payload if not _runs_at(row, now)]
 
 
-def _closes_after(row: Any, limit: int) -> bool:
-    if not isinstance(row, list) or len(row) < 7 or type(row[6]) is not int:
-        raise Unreadable("a candle without a closing time")
-    return row[6] > limit
+def _runs_at(row: Any, now: int) -> bool:
+    if not isinstance(row, list) or len(row) < 7 or type(row[0]) is not int or type(row[6]) is not int:
+        raise Unreadable("a candle without its times")
+    return row[0] <= now < row[6]
 
 
 def _candle(row: list[Any]) -> Candle:
     names = ("openTime", "open", "high", "low", "close", "volume")
     columns = dict(zip(names, row, strict=False))
-    candle = Candle(
+    return Candle(
         opened=moment(columns, "openTime"), **{name: decimal(columns, name) for name in names if name != "openTime"}
     )
-    if not candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high:
-        raise Unreadable(f"the candle of {candle.opened:%Y-%m-%d %H:%M} has its high below its low")
-    return candle
 
 
 def read_quotes(payload: Any, symbols: Iterable[str]) -> dict[str, Quote]:
@@ -113,6 +111,41 @@ def _quote(row: Row) -> Quote:
         open_interest=None,
         at=moment(row, "time"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What a contract did within the last 24 hours."""
+
+    change: Decimal
+    high: Decimal
+    low: Decimal
+    turnover: Decimal
+
+
+def read_days(payload: Any) -> dict[str, Day]:
+    """Read `ticker/24hr`, be it one object or a list. Its change is in per cent, ours a fraction."""
+    return {
+        text(row, "symbol"): Day(
+            change=decimal(row, "priceChangePercent") / 100,
+            high=decimal(row, "highPrice"),
+            low=decimal(row, "lowPrice"),
+            turnover=decimal(row, "quoteVolume"),
+        )
+        for row in as_rows(payload if isinstance(payload, list) else [payload])
+    }
+
+
+def read_books(payload: Any) -> dict[str, tuple[Decimal, Decimal]]:
+    """Read the best bid and ask of `ticker/bookTicker`, be it one object or a list; empty books are left out."""
+    rows = as_rows(payload if isinstance(payload, list) else [payload])
+    books = {text(row, "symbol"): (decimal(row, "bidPrice"), decimal(row, "askPrice")) for row in rows}
+    return {symbol: (bid, ask) for symbol, (bid, ask) in books.items() if 0 < bid <= ask}
+
+
+def read_funding_intervals(payload: Any) -> dict[str, timedelta]:
+    """Read `fundingInfo`."""
+    return {text(row, "symbol"): timedelta(hours=integer(row, "fundingIntervalHours")) for row in as_rows(payload)}
 
 
 def read_open_interest(payload: Any) -> Decimal:

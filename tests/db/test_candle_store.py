@@ -2,14 +2,21 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.db.candles import CandleTable
 from shared.db.unit_of_work import Database
-from shared.domain.market import Candle, Series, Timeframe
+from shared.domain.candle_defects import CandleDefect, DefectKind
+from shared.domain.market import Candle, Series, Span, Timeframe
 from tests.db.samples import PRECISE, a_candle
 
 BITCOIN = Series("BTCUSDT", Timeframe.M5)
@@ -67,8 +74,8 @@ async def test_many_savers_of_a_new_month_make_its_partition_once(database: Data
         await each.close()
     assert await partitions(database) == ["candles_202601"]
     async with database.open_work() as work:
-        extents = await work.candles.extents(dict.fromkeys([BITCOIN, ETHER], NEW_YEAR), NEW_YEAR + timedelta(days=1))
-    assert {series: count for series, (count, _, _) in extents.items()} == {BITCOIN: 50, ETHER: 50}
+        whole = Span(NEW_YEAR, NEW_YEAR + 49 * FIVE)
+        assert await work.candles.holes(dict.fromkeys([BITCOIN, ETHER], whole)) == {}
 
 
 async def test_a_partition_that_was_rolled_back_is_made_again(database: Database) -> None:
@@ -85,6 +92,21 @@ async def test_a_partition_that_was_rolled_back_is_made_again(database: Database
     assert await partitions(database) == ["candles_202601"]
 
 
+async def test_saving_tells_what_was_stored_otherwise_before(database: Database) -> None:
+    first, second = candles_from(NEW_YEAR, 2)
+    await save(database, BITCOIN, candles=[first])
+
+    async with database.open_work() as work:
+        same = await work.candles.save({BITCOIN: [first]})
+        later = replace(first, close=Decimal("64000.2"), volume=Decimal(13))
+        corrections = await work.candles.save({BITCOIN: [later, second], ETHER: [first]})
+
+    assert same == []
+    assert corrections == [
+        CandleDefect(BITCOIN, DefectKind.CORRECTION, nth(0, 0), "close 64000.1 → 64000.2, volume 12.345 → 13")
+    ]
+
+
 async def test_saving_again_corrects_what_was_stored(database: Database) -> None:
     await save(database, BITCOIN, candles=[a_candle(NEW_YEAR, "1"), a_candle(NEW_YEAR, "2")])
     await save(database, BITCOIN, candles=[a_candle(NEW_YEAR, str(PRECISE))])
@@ -95,18 +117,40 @@ async def test_saving_again_corrects_what_was_stored(database: Database) -> None
     assert [tuple(row) for row in stored] == [(PRECISE, PRECISE + 1)]
 
 
-async def test_extents_tell_what_is_stored_within_the_asked_time(database: Database) -> None:
-    await save(database, BITCOIN, ETHER, candles=candles_from(NEW_YEAR, 10))
-    wanted = {BITCOIN: NEW_YEAR + 2 * FIVE, ETHER: NEW_YEAR - FIVE, MONTHLY: NEW_YEAR}
+def nth(first: int, last: int) -> Span:
+    return Span(NEW_YEAR + first * FIVE, NEW_YEAR + last * FIVE)
+
+
+async def test_holes_are_what_is_missing_before_between_and_after(database: Database) -> None:
+    run = candles_from(NEW_YEAR, 10)
+    await save(database, BITCOIN, candles=[*run[:3], *run[5:6], *run[9:]])
+    await save(database, ETHER, candles=run)
+    wanted = {BITCOIN: nth(-2, 12), ETHER: nth(0, 9), MONTHLY: Span(NEW_YEAR, NEW_YEAR)}
 
     async with database.open_work() as work:
-        extents = await work.candles.extents(wanted, NEW_YEAR + 8 * FIVE)
-        assert await work.candles.extents({}, NEW_YEAR) == {}
+        holes = await work.candles.holes(wanted)
+        assert await work.candles.holes({}) == {}
 
-    assert extents == {
-        BITCOIN: (6, NEW_YEAR + 2 * FIVE, NEW_YEAR + 7 * FIVE),
-        ETHER: (8, NEW_YEAR, NEW_YEAR + 7 * FIVE),
+    assert holes == {
+        BITCOIN: [nth(-2, -1), nth(3, 4), nth(6, 8), nth(10, 12)],
+        MONTHLY: [Span(NEW_YEAR, NEW_YEAR)],
     }
+
+
+async def test_holes_among_months_and_days_follow_utc_whatever_the_sessions_time_zone(database: Database) -> None:
+    months = [datetime(2025, month, 1, tzinfo=UTC) for month in (1, 2, 3, 5, 6)]
+    days = [datetime(2025, 3, day, tzinfo=UTC) for day in (28, 29, 30, 31)]  # clocks are changed there on the 30th
+    daily = Series("BTCUSDT", Timeframe.D1)
+    await save(database, MONTHLY, candles=[a_candle(month) for month in months])
+    await save(database, daily, candles=[a_candle(day) for day in [*days, days[-1] + timedelta(days=2)]])
+
+    async with database.transaction() as connection:
+        await connection.execute(text("SET LOCAL TimeZone = 'Europe/Berlin'"))
+        spans = {MONTHLY: Span(months[0], months[-1]), daily: Span(days[0], days[-1] + timedelta(days=2))}
+        holes = await CandleTable(connection).holes(spans)
+
+    april = datetime(2025, 4, 1, tzinfo=UTC)
+    assert holes == {MONTHLY: [Span(april, april)], daily: [Span(april, april)]}
 
 
 async def test_windows_are_the_last_candles_before_the_tick_oldest_first(database: Database) -> None:
@@ -122,6 +166,44 @@ async def test_windows_are_the_last_candles_before_the_tick_oldest_first(databas
     assert windows[2].opened == [NEW_YEAR + n * FIVE for n in (3, 4, 5)]
     assert windows[2].volume == [float(Decimal("12.345"))] * 3
     assert windows[1].defect(NEW_YEAR) == "no candles"
+
+
+async def looks(connection: AsyncConnection) -> Counter[str]:
+    """Return how often this connection has looked into the index of each month lately."""
+    statement = "SELECT relname, idx_scan FROM pg_stat_xact_user_tables WHERE relname LIKE 'candles\\_2%'"
+    return Counter({row.relname: row.idx_scan for row in await connection.execute(text(statement))})
+
+
+@asynccontextmanager
+async def looking_into(database: Database, *months: str) -> AsyncIterator[CandleTable]:
+    """Lend the candles, and see to it that none but those months are looked into."""
+    async with database.transaction() as connection:
+        before = await looks(connection)
+        yield CandleTable(connection)
+        assert set(await looks(connection) - before) == {f"candles_{month}" for month in months}
+
+
+@pytest.mark.parametrize("long_lived", [True, False])
+async def test_a_read_looks_into_no_month_but_those_it_is_about(database_url: str, long_lived: bool) -> None:
+    database = Database(database_url, long_lived=long_lived)
+    every = [BITCOIN, ETHER, Series("SOLUSDT", Timeframe.M5)]
+    for month in range(6, 13):
+        await save(database, *every, candles=candles_from(datetime(2025, month, 1, tzinfo=UTC), 2000))
+    async with database.transaction() as connection:
+        await connection.execute(text("ANALYZE candles"))  # as autovacuum does
+    december, july = datetime(2025, 12, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC)
+
+    for _ in range(7):  # a statement that is run often gets another plan
+        async with looking_into(database, "202511", "202512") as candles:
+            [window] = await candles.windows([BITCOIN], before=december + 200 * FIVE, count=300)
+            assert len(window.opened) == 300
+        async with looking_into(database, "202507") as candles:
+            [window] = await candles.windows([BITCOIN], before=july + 1500 * FIVE, count=1000)
+            assert len(window.opened) == 1000
+        async with looking_into(database, "202507") as candles:
+            holes = await candles.holes({BITCOIN: Span(july, july + 2010 * FIVE)})
+            assert holes == {BITCOIN: [Span(july + 2000 * FIVE, july + 2010 * FIVE)]}
+    await database.close()
 
 
 async def test_twenty_windows_over_two_years_of_partitions_are_quick(database: Database) -> None:

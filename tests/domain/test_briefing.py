@@ -51,6 +51,8 @@ def test_the_market_is_told_by_symbol_and_timeframe() -> None:
             "funding_rate": "0.0001",
             "next_funding_at": "2026-03-02T16:00:00+00:00",
             "open_interest": "5000",
+            "spread": "0.000100",
+            "change_24h": "-0.0123",
             "timeframes": {
                 "5m": {
                     "candles": 300,
@@ -69,9 +71,10 @@ def test_a_symbol_whose_data_has_a_defect_is_shown_to_nobody() -> None:
 
 
 def test_what_the_exchange_does_not_tell_is_null() -> None:
-    quoted = a_snapshot(quotes={"BTCUSDT": a_quote(open_interest=None)})
+    quoted = a_snapshot(quotes={"BTCUSDT": a_quote(open_interest=None, bid=None, change_24h=None)})
 
-    assert briefed(quoted)["market"]["BTCUSDT"]["open_interest"] is None
+    told = briefed(quoted)["market"]["BTCUSDT"]
+    assert (told["open_interest"], told["spread"], told["change_24h"]) == (None, None, None)
 
 
 def test_money_is_told_in_cents_and_never_rounded_up() -> None:

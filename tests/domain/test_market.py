@@ -1,13 +1,15 @@
 """The grid that candles stand on, and what makes a window of them unfit to decide on."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.market import Timeframe
-from tests.builders import TICK, a_window
+from shared.domain.market import QUIET, Span, Timeframe
+from tests.builders import TICK, a_quote, a_window
 
 moments = st.datetimes(datetime(2019, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - made UTC
 
@@ -88,3 +90,72 @@ def test_a_slow_series_is_sound_while_its_running_candle_is_missing() -> None:
 )
 def test_a_window_unfit_to_decide_on_says_why(opened: list[datetime], low: float, defect: str) -> None:
     assert a_window(opened, low=low).defect(TICK) == defect
+
+
+def test_a_window_that_ends_without_trades_is_no_price_to_rest_on() -> None:
+    window = a_window(five_minutes(*range(5 * QUIET + 5, 0, -5)))
+    quiet = replace(window, volume=[7.0] + [0.0] * QUIET)
+    traded = replace(window, volume=[7.0] + [0.0] * (QUIET - 1) + [0.1])
+
+    assert quiet.defect(TICK) == "no trade since 2026-03-02 11:30"
+    assert traded.defect(TICK) is None
+
+
+def test_two_timeframes_that_tell_different_prices_of_one_moment_disagree() -> None:
+    fine = a_window(five_minutes(*range(180, 0, -5)))
+    coarse = a_window([TICK - timedelta(hours=hours) for hours in (8, 4)], Timeframe.H4)
+
+    assert coarse.disagrees(fine) is None
+    assert replace(coarse, close=[300.0, 100.5]).disagrees(fine) is None  # four hours ago there is nothing to compare
+    assert (
+        replace(coarse, close=[100.5, 101.0]).disagrees(fine)
+        == "4h and 5m disagree about 2026-03-02 12:00: 101 and 100.5"
+    )
+
+
+def test_a_quote_far_from_where_the_last_candle_closed_disagrees() -> None:
+    window = a_window(five_minutes(10, 5))
+
+    assert a_quote(price="105").disagrees(window) is None
+    assert a_quote(price="106").disagrees(window) == "the mark price is 106, but the last candle closed at 100.5"
+    assert a_quote(price="106", at=TICK + timedelta(hours=1)).disagrees(window) is None
+
+
+def test_the_spread_is_a_fraction_of_the_price() -> None:
+    assert a_quote(bid=Decimal(99), ask=Decimal(101)).spread == Decimal("0.02")
+    assert a_quote(bid=None).spread is None
+
+
+def test_a_span_is_cut_into_pages() -> None:
+    span = Span(TICK - timedelta(minutes=25), TICK - timedelta(minutes=5))
+
+    assert list(span.pages(Timeframe.M5, 2)) == [
+        Span(TICK - timedelta(minutes=25), TICK - timedelta(minutes=20)),
+        Span(TICK - timedelta(minutes=15), TICK - timedelta(minutes=10)),
+        Span(TICK - timedelta(minutes=5), TICK - timedelta(minutes=5)),
+    ]
+
+
+def five(first: int, last: int) -> Span:
+    return Span(TICK + timedelta(minutes=5 * first), TICK + timedelta(minutes=5 * last))
+
+
+@pytest.mark.parametrize(
+    ("others", "left"),
+    [
+        ([], [five(0, 9)]),
+        ([five(-3, -1), five(10, 12)], [five(0, 9)]),
+        ([five(5, 6), five(2, 3)], [five(0, 1), five(4, 4), five(7, 9)]),
+        ([five(-2, 4), five(3, 8)], [five(9, 9)]),
+        ([five(-1, 10)], []),
+        ([five(8, 20)], [five(0, 7)]),
+    ],
+)
+def test_a_span_is_left_without_others(others: list[Span], left: list[Span]) -> None:
+    assert list(five(0, 9).without(others, Timeframe.M5)) == left
+
+
+def test_candles_are_counted_on_the_grid() -> None:
+    assert Timeframe.M5.number(TICK, TICK) == 1
+    assert Timeframe.MONTH.number(at("2025-11-01"), at("2026-02-01")) == 4
+    assert Timeframe.D3.number(at("2026-03-05"), at("2026-03-02")) == 0

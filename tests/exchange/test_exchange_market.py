@@ -12,6 +12,7 @@ from shared.domain.errors import Refused, VenueUnreachable
 from shared.domain.market import Series, Timeframe
 
 KLINES, PREMIUM, INTEREST = "GET /fapi/v3/klines", "GET /fapi/v3/premiumIndex", "GET /fapi/v3/openInterest"
+BOOK, DAY, FUNDING = "GET /fapi/v3/ticker/bookTicker", "GET /fapi/v3/ticker/24hr", "GET /fapi/v3/fundingInfo"
 MINUTES = Series("BTCUSDT", Timeframe.M1)
 NOON = datetime(2025, 6, 15, 12, tzinfo=UTC)
 NOON_MS = 1749988800000
@@ -36,7 +37,7 @@ async def test_candles_come_whole_and_in_order_over_several_pages(venue: Any) ->
     candles = await venue.market().candles(MINUTES, since=since, until=NOON)
 
     assert [candle.opened for candle in candles] == [since + timedelta(minutes=n) for n in range(3200)]
-    assert [received.params["limit"] for received in venue.received] == ["1500", "1500", "201"]
+    assert [received.params["limit"] for received in venue.received] == ["499"] * 6 + ["207"]
 
 
 async def test_the_running_candle_is_left_out(venue: Any) -> None:
@@ -98,6 +99,95 @@ def a_quote(symbol: str) -> dict[str, Any]:
         "nextFundingTime": 1,
         "time": 0,
     }
+
+
+def a_book(symbol: str) -> dict[str, Any]:
+    return {"symbol": symbol, "bidPrice": "1.99", "bidQty": "1", "askPrice": "2.01", "askQty": "1", "time": 0}
+
+
+def a_day(symbol: str) -> dict[str, Any]:
+    prices = {"highPrice": "2.2", "lowPrice": "1.8", "quoteVolume": "70"}
+    return {"symbol": symbol, "priceChangePercent": "-5.250", **prices}
+
+
+@pytest.fixture
+def venue(venue: Any) -> Any:
+    """It knows the least it can: no book, no statistics of the day, no funding intervals."""
+    for call in (BOOK, DAY, FUNDING, INTEREST):
+        venue.answer(call, (404, ""))
+    return venue
+
+
+async def test_a_quote_knows_its_spread_its_day_and_how_often_it_is_funded(venue: Any) -> None:
+    venue.answer(PREMIUM, a_quote("BTCUSDT"))
+    venue.answer(BOOK, a_book("BTCUSDT"))
+    venue.answer(DAY, a_day("BTCUSDT"))
+    venue.answer(FUNDING, [{"symbol": "BTCUSDT", "fundingIntervalHours": 4}])
+    market = venue.market()
+
+    quote = (await market.quotes(["BTCUSDT"]))["BTCUSDT"]
+    await market.quotes(["BTCUSDT"])
+
+    assert quote.spread == Decimal("0.01")
+    assert (quote.change_24h, quote.high_24h, quote.low_24h) == (Decimal("-0.0525"), Decimal("2.2"), Decimal("1.8"))
+    assert (quote.turnover_24h, quote.funding_interval) == (Decimal(70), timedelta(hours=4))
+    assert venue.calls().count(FUNDING) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "books", "days", "weight"), [(1, 1, 1, 2), (2, 1, 2, 4), (39, 1, 39, 41), (40, 1, 1, 42)]
+)
+async def test_the_book_and_the_day_cost_the_least_weight_there_is(
+    venue: Any, number: int, books: int, days: int, weight: int
+) -> None:
+    symbols = [f"COIN{n}USDT" for n in range(number)]
+    venue.answer(PREMIUM, [a_quote(symbol) for symbol in symbols])
+    venue.answer(BOOK, [a_book(symbol) for symbol in symbols])
+    venue.answer(DAY, lambda received: [a_day(each) for each in symbols if received.params.get("symbol", each) == each])
+
+    quotes = await venue.market().quotes(symbols)
+
+    asked = [received for received in venue.received if received.call in (BOOK, DAY)]
+    of_one = {BOOK: 1, DAY: 1}
+    of_all = {BOOK: 2, DAY: 40}
+    assert all(quote.spread and quote.change_24h for quote in quotes.values())
+    assert [venue.calls().count(call) for call in (BOOK, DAY)] == [books, days]
+    assert sum((of_one if received.params else of_all)[received.call] for received in asked) == weight
+
+
+async def test_accounts_that_follow_one_another_share_the_statistics_of_a_day(venue: Any) -> None:
+    venue.answer(PREMIUM, a_quote("BTCUSDT"))
+    venue.answer(DAY, a_day("BTCUSDT"))
+    market = venue.market()
+
+    first, second = await market.quotes(["BTCUSDT"]), await market.quotes(["BTCUSDT"])
+    assert first["BTCUSDT"].change_24h == second["BTCUSDT"].change_24h == Decimal("-0.0525")
+    assert venue.calls().count(DAY) == 1
+
+    venue.clock.advance(venue.clock.now() + timedelta(minutes=1))
+    await market.quotes(["BTCUSDT"])
+    assert venue.calls().count(DAY) == 2
+
+
+async def test_a_quote_does_without_what_the_exchange_does_not_tell(venue: Any) -> None:
+    venue.answer(PREMIUM, a_quote("BTCUSDT"))
+    market = venue.market()
+
+    first, _ = await market.quotes(["BTCUSDT"]), await market.quotes(["BTCUSDT"])
+
+    quote = first["BTCUSDT"]
+    assert quote.mark_price == 2
+    assert {quote.spread, quote.change_24h, quote.funding_interval, quote.open_interest} == {None}
+    assert [venue.calls().count(call) for call in (BOOK, DAY, FUNDING, INTEREST)] == [1, 1, 1, 1]
+
+
+async def test_the_first_candle_is_found_by_one_cheap_request(venue: Any) -> None:
+    venue.answer(KLINES, [[NOON_MS - 60_000, "2", "3", "1", "2", "5", NOON_MS - 1]], [])
+    market, since = venue.market(), datetime(2019, 1, 1, tzinfo=UTC)
+
+    assert await market.first_opened(MINUTES, since, NOON) == NOON - timedelta(minutes=1)
+    assert await market.first_opened(MINUTES, since, NOON) is None
+    assert venue.received[0].params["limit"] == "1"
 
 
 async def test_several_quotes_are_one_call_and_the_open_interest_of_each(venue: Any) -> None:

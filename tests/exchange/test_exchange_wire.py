@@ -131,12 +131,52 @@ def test_a_running_candle_is_left_out(samples: dict[str, Any]) -> None:
     assert market_wire.read_candles(samples["klines"], closed_by=moment(1499644799998)) == []
 
 
-@pytest.mark.parametrize(
-    "row", [[1, "2", "1", "1", "1", "1", 0], [1, "1", "1", "1", "1"], {}, [1, "x", "1", "1", "1", "1", 0]]
-)
-def test_an_impossible_candle_is_unreadable(row: Any) -> None:
+def test_a_candle_of_the_future_is_told_as_it_is(samples: dict[str, Any]) -> None:
+    (candle,) = market_wire.read_candles(samples["klines"], closed_by=moment(1499039999999))
+
+    assert candle.opened == moment(1499040000000)
+
+
+@pytest.mark.parametrize("row", [[1, "1", "1", "1", "1"], {}, [1, "x", "1", "1", "1", "1", 0], ["1", "1", "1"]])
+def test_a_candle_that_is_none_is_unreadable(row: Any) -> None:
     with pytest.raises(Unreadable):
         market_wire.read_candles([row], closed_by=moment(10))
+
+
+def test_the_best_prices_are_read_and_an_empty_book_has_none() -> None:
+    full = {"symbol": "BTCUSDT", "bidPrice": "4.00", "askPrice": "4.02", "time": 1}
+    empty = {"symbol": "ETHUSDT", "bidPrice": "0.00", "askPrice": "4.02", "time": 1}
+
+    assert market_wire.read_books(full) == market_wire.read_books([full, empty]) == {"BTCUSDT": (D("4.00"), D("4.02"))}
+
+
+def test_the_change_of_a_day_is_read_as_a_fraction() -> None:
+    told = {
+        "symbol": "BTCUSDT",
+        "priceChange": "-94.99999800",
+        "priceChangePercent": "-95.960",
+        "highPrice": "100.00000000",
+        "lowPrice": "0.10000000",
+        "volume": "8913.30000000",
+        "quoteVolume": "15.30000000",
+        "openTime": 1499783499040,
+    }
+
+    day = market_wire.read_days(told)["BTCUSDT"]
+
+    assert (day.change, day.high, day.low) == (D("-0.95960"), D("100.00000000"), D("0.10000000"))
+    assert day.turnover == D("15.30000000")
+
+
+def test_the_funding_interval_is_read() -> None:
+    told = [
+        {"symbol": "INJUSDT", "interestRate": "0.00010000", "fundingIntervalHours": 8, "fundingFeeCap": 0.03},
+        {"symbol": "ZORAUSDT", "interestRate": "0.00005000", "fundingIntervalHours": 4, "fundingFeeCap": 0.02},
+    ]
+
+    intervals = market_wire.read_funding_intervals(told)
+
+    assert intervals == {"INJUSDT": timedelta(hours=8), "ZORAUSDT": timedelta(hours=4)}
 
 
 def test_a_quote_is_read(samples: dict[str, Any]) -> None:

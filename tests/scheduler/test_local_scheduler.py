@@ -14,15 +14,19 @@ import pytest
 from pydantic import SecretStr
 
 from emulators.aster import Venue, create_app, synthetic_market
+from functions.history import prune
 from functions.invoke import invoke_cycle
 from scheduler.local import LocalScheduler
+from shared.db.retention import Pruned
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, tick_at
 from shared.domain.errors import RateLimited
+from shared.domain.market import Series, Timeframe
 from shared.domain.order import Intent, Leg, VenueOrder
 from shared.exchange.account import AsterExchange
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
+from tests.db.samples import a_candle
 from tests.house import ScriptedModel, built_house
 
 SPEED = 200  # five minutes of the market in one and a half seconds of ours
@@ -129,6 +133,31 @@ async def test_every_tick_is_served_once_and_in_order(database_url: str, venue: 
     assert ticks == sorted(set(ticks))
     assert all("equity" in outcome["reconcile"] for outcome in seen)
     assert len(model.questions) >= len(seen)
+
+
+async def test_old_candles_are_taken_away_when_told_how_long_to_keep_them(
+    database_url: str, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asyncio.Event()
+
+    async def heard(*arguments: Any) -> Pruned:
+        pruned = await prune(*arguments)
+        done.set()
+        return pruned
+
+    monkeypatch.setattr("scheduler.local.prune", heard)
+    old = {Series("BTCUSDT", Timeframe.M5): [a_candle(datetime(2020, 1, 1, tzinfo=UTC))]}
+    async with a_runtime(database_url, ScriptedModel(), venue, candle_retention=timedelta(days=7)) as runtime:
+        async with runtime.open_work() as work:
+            await work.candles.save(old)
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
+        await scheduler.stop()
+        async with runtime.open_work() as work:
+            began = await work.candles.began(old)
+        assert all(opened.year > 2020 for opened in began.values())
 
 
 async def test_after_being_away_one_cycle_catches_up_and_not_a_burst(

@@ -146,6 +146,8 @@ def test_what_the_command_line_says_wins_over_everything(monkeypatch: pytest.Mon
         ("RISK_MAX_DRAWDOWN", "20%", "RISK_MAX_DRAWDOWN: Input should be a valid decimal"),
         ("RISK_MIN_MARGIN_LEFT", "1", "RISK_MIN_MARGIN_LEFT: Input should be less than 1"),
         ("DATABASE_URL", "mysql://db", "DATABASE_URL: must be a PostgreSQL address such as postgresql://"),
+        ("CANDLE_RETENTION", "6d", "CANDLE_RETENTION: must be at least 7d: indicators look back so far"),
+        ("CANDLE_RETENTION", "forever", "CANDLE_RETENTION: 'forever' is no duration"),
         ("API_PORT", "70000", "API_PORT: Input should be less than or equal to 65535"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("TICK_DELAY_SECONDS", "-1", "TICK_DELAY_SECONDS: Input should be greater than or equal to 0"),
