@@ -162,10 +162,10 @@ class Desk:
         sizes = (each.quantity for each in holdings.positions_in(symbol) if each.direction is direction)
         return sum(sizes, Decimal(0))
 
-    async def instrument(self, symbol: str, *, fresh: bool = False) -> Instrument | None:
+    async def instrument(self, symbol: str) -> Instrument | None:
         """Return the symbol's filters, None where they cannot be had or the symbol is not listed."""
         try:
-            return (await self._market.instruments(fresh=fresh)).get(symbol)
+            return (await self._market.instruments()).get(symbol)
         except VenueError as exc:
             log.warning("no filters", extra={"symbol": symbol, "why": str(exc)})
             return None
@@ -188,7 +188,7 @@ class Desk:
 
     async def _fitting(self, intent: Intent) -> Order | None:
         """Promise *intent* anew within the filters of now; None where that changes nothing, or leaves nothing."""
-        instrument = await self.instrument(intent.symbol, fresh=True)
+        instrument = await self.instrument(intent.symbol)
         fitted = fit(intent, instrument) if instrument else None
         if fitted is None or fitted == intent:
             return None

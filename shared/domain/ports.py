@@ -44,8 +44,8 @@ class Clock(Protocol):
 class MarketData(Protocol):
     """Public prices. Raises VenueError."""
 
-    async def instruments(self, *, fresh: bool = False) -> Mapping[str, Instrument]:
-        """Return every contract by symbol; *fresh* where the ones we know were just proven wrong."""
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Return every contract by symbol; afresh once an order has shown that one is not what we knew of it."""
         ...
 
     async def candles(self, series: Series, *, since: datetime, until: datetime) -> Sequence[Candle]:

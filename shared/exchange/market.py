@@ -70,10 +70,10 @@ class AsterMarketData:
         """Return how many times faster than life time runs there: 1 at the exchange, any at its emulator."""
         return await self._client.read("time", weight=1, into=read_speed)
 
-    async def instruments(self, *, fresh: bool = False) -> Mapping[str, Instrument]:
-        """Return every perpetual contract by symbol, as of within the hour, or as of now."""
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Return every perpetual contract by symbol, as of within the hour."""
         async with self._asking:
-            if fresh or self._instruments_until is None or self._clock.now() >= self._instruments_until:
+            if self._instruments_until is None or self._clock.now() >= self._instruments_until:
                 self._instruments = await self._client.read("exchangeInfo", weight=1, into=read_instruments)
                 self._instruments_until = self._clock.now() + INSTRUMENTS_LIVE
             return self._instruments

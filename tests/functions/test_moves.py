@@ -136,9 +136,7 @@ async def test_where_the_exchange_takes_no_second_stop_the_two_change_places(hou
 
     async def placing(intent: Intent) -> VenueOrder:
         if intent.closes_position and intent.type.value in await one_of_each_leg():
-            raise Refused(
-                "An open stop or take profit order with closePosition in the direction is existing.", code=-4130
-            )
+            raise Refused("An open stop or take profit order in the direction is existing.", code=-4130)
         return await place(intent)
 
     with patch.object(exchange, "place", placing):
@@ -265,8 +263,8 @@ def with_largest_order(house: House, share: Decimal, whole: Decimal):
     """Have the exchange list an instrument whose largest order is that share of *whole*."""
     listed = house.runtime.market.instruments
 
-    async def instruments(*, fresh: bool = False) -> dict[str, Any]:
-        found = dict(await listed(fresh=fresh))
+    async def instruments() -> dict[str, Any]:
+        found = dict(await listed())
         found["BTCUSDT"] = replace(found["BTCUSDT"], max_market_quantity=whole * share)
         return found
 

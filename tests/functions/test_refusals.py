@@ -1,7 +1,7 @@
 """What an order comes back with decides what happens next: it is insisted on, fitted anew, finished, or left."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -11,6 +11,7 @@ import pytest
 
 from shared.domain.cycle import Stage
 from shared.domain.errors import ClockSkewed, InstrumentChanged, RateLimited, VenueError, VenueUnreachable
+from shared.domain.instrument import Instrument
 from shared.domain.order import Intent, Leg, OrderState, VenueOrder
 from tests.house import House
 
@@ -113,22 +114,27 @@ async def test_an_entry_does_not_insist(house: House) -> None:
 
 @contextmanager
 def filters_changed(house: House, change: Callable[[Decimal], Decimal]):
-    """Have the exchange trade in other steps and ticks than we think it does."""
+    """Have the exchange trade in other steps and ticks than we think it does until it refuses an order."""
     listed, exchange = house.runtime.market.instruments, house.runtime.exchange("main")
-    place = exchange.place
+    place, refusals = exchange.place, 0
 
-    async def instruments(*, fresh: bool = False):
-        found = dict(await listed(fresh=fresh))
+    async def as_they_are() -> dict[str, Instrument]:
+        found = dict(await listed())
         old = found["BTCUSDT"]
-        if fresh:
-            found["BTCUSDT"] = replace(old, step_size=change(old.step_size), tick_size=change(old.tick_size))
+        found["BTCUSDT"] = replace(old, step_size=change(old.step_size), tick_size=change(old.tick_size))
         return found
 
+    async def instruments() -> Mapping[str, Instrument]:
+        return await as_they_are() if refusals else await listed()
+
     async def placing(intent: Intent) -> VenueOrder:
-        now = (await instruments(fresh=True))["BTCUSDT"]
+        nonlocal refusals
+        now = (await as_they_are())["BTCUSDT"]
         if intent.quantity and intent.quantity % now.step_size:
+            refusals += 1
             raise InstrumentChanged("Quantity not increased by step size.", code=-4023)
         if intent.stop_price and (intent.stop_price - now.min_price) % now.tick_size:
+            refusals += 1
             raise InstrumentChanged("Price not increased by tick size.", code=-4014)
         return await place(intent)
 
