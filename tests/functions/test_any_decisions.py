@@ -64,7 +64,7 @@ async def assert_sound(house: House) -> None:
 
 
 @given(seed=st.integers(0, 10**6), cycles=CYCLES)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_every_cycle_every_position_is_protected_and_the_books_are_equal(
     database_url: str, seed: int, cycles: list[tuple[list[Wish], int]]
 ) -> None:
