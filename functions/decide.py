@@ -69,6 +69,7 @@ async def _load(work: Work, run: Run) -> _Known:
     longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
     held = [position.symbol for position in snapshot.holdings.positions]
     plans: Plans = await work.decisions.plans(account.id, held) if held else {}
+    adopted = await work.holds.adopted(account.id)
     context = RiskContext(
         account=account,
         now=run.clock.now(),
@@ -81,12 +82,13 @@ async def _load(work: Work, run: Run) -> _Known:
             order.intent.symbol for order in await work.orders.alive(account.id) if order.state.unsettled
         ),
         last_exits=await work.fills.last_exits(account.id, tick - longest),
+        last_entries=await work.fills.last_entries(account.id, tick - longest),
         marks=marks,
     )
     document = briefing(
         account,
         snapshot,
-        plans=plans,
+        plans={key: plan for key, plan in plans.items() if key not in adopted},
         recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS),
         recent_fills=await work.fills.recent(account.id, RECENT_FILLS),
         marks=marks,

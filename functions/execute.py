@@ -6,42 +6,60 @@ Writes   intents, committed before anything is sent; then what the exchange answ
 Repeats  safely. Client order ids follow from the cycle. A run that finds intents of an earlier one sends nothing: what
          was promised and has no answer becomes UNRESOLVED, and reconcile finds out.
 
-Exits go first: they make the room that entries were approved for. While one fails, nothing opens; nor does anything
-in an account that is no longer active. An entry whose stop is refused is closed again at once.
+Exits go first, those of positions that are turned around among them: they make the room that entries were approved for.
+While one fails, nothing opens; nor does anything in an account that is no longer active. An account whose key or whose
+position mode the exchange no longer takes is halted.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
+from functions.entering import Entry, enter
+from functions.exiting import end, exit_intents
 from functions.run import Run, begin
-from functions.sending import cancel, promise, promised, send
+from functions.sending import Desk
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
-from shared.domain.errors import NoChangeNeeded, VenueError
 from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side
-from shared.domain.ports import Clock, Exchange, OpenWork
+from shared.domain.ports import Clock, Exchange, MarketData, OpenWork
 from shared.domain.position import Direction
-from shared.domain.protection import exit_intent, protective_intent
-from shared.domain.risk import Review, ReviewedDecision
-
-log = logging.getLogger("perpetua.trading")
+from shared.domain.protection import protective_intent
+from shared.domain.risk import Move, Reduction, Review, ReviewedDecision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """One decision as orders: an exit, or an entry with its protection."""
+    """One decision as orders: what is ended, by intents for each reduction, and then what is entered."""
 
     symbol: str
-    direction: Direction
-    leverage: int
-    intents: tuple[Intent, ...]
+    review: Review
+    exits: tuple[tuple[Reduction, tuple[Intent, ...]], ...]
+    entry: Intent | None
+    protection: tuple[Intent, ...]
+
+    @property
+    def intents(self) -> list[Intent]:
+        """Every order of it."""
+        entry = [self.entry] if self.entry else []
+        return [*(intent for _, parts in self.exits for intent in parts), *entry, *self.protection]
 
 
-async def execute(request: StageRequest, *, open_work: OpenWork, exchange: Exchange, clock: Clock) -> StageResult:
-    """Send the cycle's orders. What could not be sent is recorded and left to reconcile; nothing is raised for it."""
+async def execute(
+    request: StageRequest,
+    *,
+    open_work: OpenWork,
+    exchange: Exchange,
+    market: MarketData,
+    clock: Clock,
+    patience: timedelta,
+) -> StageResult:
+    """Send the cycle's orders. What could not be sent is recorded and left to reconcile; nothing is raised for it.
+
+    Stops and exits that the exchange keeps back for a passing reason are sent again for up to *patience*.
+    """
     async with begin(Stage.EXECUTE, request, open_work=open_work, clock=clock) as run:
         if run.result:
             return run.result
@@ -49,48 +67,50 @@ async def execute(request: StageRequest, *, open_work: OpenWork, exchange: Excha
             earlier = await work.orders.of_cycle(request)
             reviewed = await work.decisions.of_cycle(request)
             alive = await work.orders.alive(run.account.id)
-        plans = _plans(run, reviewed)
-        if earlier:
-            orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
-        else:
-            await promise(run, open_work, [intent for plan in plans for intent in plan.intents])
-            exits = [plan for plan in plans if plan.intents[0].leg is Leg.EXIT]
-            entries = [plan for plan in plans if plan.intents[0].leg is Leg.ENTRY]
-            orders = await _each(run, exits, lambda plan: _exit(run, plan, alive, exchange), open_work)
-            if all(order.state is OrderState.FILLED for order in orders if order.intent.leg is Leg.EXIT):
-                orders += await _each(run, entries, lambda plan: _enter(run, plan, exchange, open_work), open_work)
-            else:
-                promises = [promised(intent) for plan in entries for intent in plan.intents]
-                orders += _given_up(promises, "an exit that was to make room did not fill")
+        desk = Desk(run, open_work=open_work, exchange=exchange, market=market, patience=patience)
+        orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
+        if not earlier:
+            plans = _plans(desk, reviewed, alive)
+            promises = await desk.promise([intent for plan in plans for intent in plan.intents])
+            await _carry_out(desk, plans, {order.intent: order for order in promises}, alive)
+            orders = desk.orders
         async with open_work(run.lease) as work:
             await work.orders.save(orders)
             details = {"orders": [_line(order) for order in orders], "repeated_after_crash": bool(earlier)}
             if orders:
                 await work.journal.event(run.account.id, "executed", clock.now(), details)
+            if desk.alarm:
+                await run.halt(work, str(desk.alarm))
             return await run.finish(work, details)
 
 
-def _plans(run: Run, reviewed: Sequence[ReviewedDecision]) -> list[_Plan]:
+def _plans(desk: Desk, reviewed: Sequence[ReviewedDecision], alive: Sequence[Order]) -> list[_Plan]:
     plans = []
     for each in reviewed:
         symbol, review = each.decision.asset, each.review
         if not review.acts or review.direction is None:
             continue
-        if each.decision.opens and run.account.status is not AccountStatus.ACTIVE:
+        if each.decision.opens and desk.run.account.status is not AccountStatus.ACTIVE:
             continue  # it was active when this was approved: a model may think for long
-        make = _entry_intents if each.decision.opens else _exit_intents
-        intents = make(run, symbol, review.direction, review)
-        plans.append(_Plan(symbol=symbol, direction=review.direction, leverage=review.leverage, intents=intents))
+        exits, after = [], 0
+        for reduction in review.reductions:
+            parts = exit_intents(desk, symbol, reduction.direction, reduction.quantities, after=after)
+            exits.append((reduction, tuple(parts)))
+            after += len(parts)
+        plans.append(
+            _Plan(
+                symbol=symbol,
+                review=review,
+                exits=tuple(exits),
+                entry=_entry_intent(desk.run, symbol, review.direction, review) if each.decision.opens else None,
+                protection=_protection(desk.run, symbol, review.direction, review, alive),
+            )
+        )
     return plans
 
 
-def _exit_intents(run: Run, symbol: str, direction: Direction, review: Review) -> tuple[Intent, ...]:
-    tick = run.request.tick
-    return (exit_intent(run.account.id, tick, symbol, direction=direction, quantity=review.quantity),)
-
-
-def _entry_intents(run: Run, symbol: str, direction: Direction, review: Review) -> tuple[Intent, ...]:
-    entry = Intent(
+def _entry_intent(run: Run, symbol: str, direction: Direction, review: Review) -> Intent:
+    return Intent(
         account_id=run.account.id,
         tick=run.request.tick,
         symbol=symbol,
@@ -101,72 +121,67 @@ def _entry_intents(run: Run, symbol: str, direction: Direction, review: Review) 
         type=OrderType.MARKET,
         quantity=review.quantity,
     )
+
+
+def _protection(
+    run: Run, symbol: str, direction: Direction, review: Review, alive: Sequence[Order]
+) -> tuple[Intent, ...]:
+    """Return the stop and the target that are to rest, less those that rest where they belong already."""
+    standing = {(order.intent.leg, order.intent.stop_price) for order in _standing(alive, symbol, direction)}
     levels = ((Leg.STOP, review.stop_loss), (Leg.TARGET, review.take_profit))
-    protection = (
+    return tuple(
         protective_intent(run.account.id, run.request.tick, symbol, direction=direction, leg=leg, price=price)
         for leg, price in levels
-        if price is not None
+        if price is not None and not (review.move is Move.ADD and (leg, price) in standing)
     )
-    return (entry, *protection)
 
 
-async def _each(
-    run: Run, plans: Sequence[_Plan], act: Callable[[_Plan], Awaitable[list[Order]]], open_work: OpenWork
-) -> list[Order]:
-    """Carry out the plans side by side and commit what came of them."""
-    orders = [order for done in await asyncio.gather(*(act(plan) for plan in plans)) for order in done]
-    if orders:
-        async with open_work(run.lease) as work:
-            await work.orders.save(orders)
-    return orders
+def _standing(alive: Sequence[Order], symbol: str, direction: Direction) -> tuple[Order, ...]:
+    """Return our stops and targets that rest for that position."""
+    return tuple(
+        order
+        for order in alive
+        if (order.intent.symbol, order.intent.direction) == (symbol, direction)
+        and order.intent.leg in {Leg.STOP, Leg.TARGET}
+        and order.state.working
+    )
 
 
-async def _exit(run: Run, plan: _Plan, alive: Sequence[Order], exchange: Exchange) -> list[Order]:
-    """Close the position, then take its protection away: never the other way round."""
-    exit_order = await send(promised(plan.intents[0]), exchange, run.clock)
-    if exit_order.state is not OrderState.FILLED:
-        return [exit_order]
-    resting = [
-        order for order in alive if order.intent.symbol == plan.symbol and order.intent.leg in {Leg.STOP, Leg.TARGET}
-    ]
-    return [exit_order, *await asyncio.gather(*(cancel(order, exchange) for order in resting))]
-
-
-async def _enter(run: Run, plan: _Plan, exchange: Exchange, open_work: OpenWork) -> list[Order]:
-    entry_order, *protection = [promised(intent) for intent in plan.intents]
-    try:
-        await exchange.set_leverage(plan.symbol, plan.leverage)
-    except NoChangeNeeded:
-        pass
-    except VenueError as exc:
-        return _given_up([entry_order, *protection], f"leverage {plan.leverage} could not be set: {exc}")
-    entry_order = await send(entry_order, exchange, run.clock)
-    landed = entry_order.state.unsettled or entry_order.state.working or entry_order.executed_quantity > 0
-    if not landed:
-        return [entry_order, *_given_up(protection, "the entry did not fill")]
-    # Protection carries no size, so it may stand before we know whether the entry landed.
-    protection = list(await asyncio.gather(*(send(order, exchange, run.clock) for order in protection)))
-    if entry_order.sent_at is not None and protection[0].state.working:
-        naked = (run.clock.now() - entry_order.sent_at).total_seconds()
-        log.info("entry protected", extra={"symbol": plan.symbol, "naked_seconds": naked})
-    orders = [entry_order, *protection]
-    if protection[0].state is OrderState.REJECTED and entry_order.executed_quantity > 0:
-        # It cannot be protected, so it may not stand.
-        intent = exit_intent(
-            run.account.id,
-            run.request.tick,
-            plan.symbol,
-            direction=plan.direction,
-            quantity=entry_order.executed_quantity,
+async def _carry_out(desk: Desk, plans: Sequence[_Plan], orders: dict[Intent, Order], alive: Sequence[Order]) -> None:
+    """Carry out the exits side by side; then the entries, if all the exits filled."""
+    ended = await asyncio.gather(
+        *(
+            _end(desk, plan.symbol, reduction, [orders[intent] for intent in parts], alive)
+            for plan in plans
+            for reduction, parts in plan.exits
         )
-        [exit_order] = await promise(run, open_work, [intent])
-        orders.append(await send(exit_order, exchange, run.clock))
-    return orders
+    )
+    entries = [
+        Entry(
+            symbol=plan.symbol,
+            direction=plan.entry.direction,
+            move=plan.review.move or Move.OPEN,
+            leverage=plan.review.leverage,
+            order=orders[plan.entry],
+            protection=tuple(orders[intent] for intent in plan.protection),
+            standing=_standing(alive, plan.symbol, plan.entry.direction),
+        )
+        for plan in plans
+        if plan.entry
+    ]
+    if not all(ended):
+        promised = [order for entry in entries for order in entry.promised]
+        desk.give_up(promised, "an exit that was to make room did not fill")
+        return
+    await asyncio.gather(*(enter(desk, entry) for entry in entries))
 
 
-def _given_up(orders: Sequence[Order], reason: str) -> list[Order]:
-    """Promised, and never sent."""
-    return [replace(order, state=OrderState.ABSENT, reason=reason) for order in orders]
+async def _end(desk: Desk, symbol: str, reduction: Reduction, parts: Sequence[Order], alive: Sequence[Order]) -> bool:
+    """End what is to be ended, then take its protection away if nothing is left: never the other way round."""
+    done = await end(desk, parts)
+    if done and reduction.whole:
+        await asyncio.gather(*(desk.cancel(order) for order in _standing(alive, symbol, reduction.direction)))
+    return done
 
 
 def _forsaken(order: Order) -> Order:

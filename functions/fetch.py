@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from functions.gathering import Gathered, gather, keep, missing, settle
 from functions.observing import booked_before, holdings_and_orders
-from functions.run import begin
+from functions.run import Run, begin
 from shared.domain.account import Account
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import MarketDataUnusable
@@ -63,6 +63,7 @@ async def fetch(
             market.instruments(),
             holdings_and_orders(exchange, resting),
         )
+        held = {position.symbol for position in holdings.positions}
         listed = [symbol for symbol in account.symbols if symbol in instruments]
         if not listed:
             raise MarketDataUnusable(f"the exchange lists none of {', '.join(account.symbols)}")
@@ -80,7 +81,7 @@ async def fetch(
             tick=tick,
             taken_at=clock.now(),
             quotes=quotes,
-            instruments={symbol: instruments[symbol] for symbol in listed},
+            instruments={symbol: found for symbol, found in instruments.items() if symbol in held or symbol in listed},
             indicators=indicators,
             defects=defects,
             holdings=holdings,
@@ -89,6 +90,7 @@ async def fetch(
         )
         booked = await booked_before(holdings, exchange) if first_sight else []
         async with open_work(run.lease) as work:
+            await _check_modes(work, run, holdings)
             await work.snapshots.save(snapshot)
             if first_sight:
                 await _open_books(work, account, holdings, booked)
@@ -192,10 +194,19 @@ def _indicators(
     return indicators
 
 
+async def _check_modes(work: Work, run: Run, holdings: Holdings) -> None:
+    """Halt an account that somebody has put into other modes: what is held there is protected, and nothing opens."""
+    known, found = await work.accounts.modes(run.account.id), holdings.modes(run.account.symbols)
+    if known is None:
+        await work.accounts.remember_modes(run.account.id, found)
+    elif changes := known.change_to(found):
+        await run.halt(work, f"changed at the exchange: {changes}; resume the account to trade it like this")
+
+
 async def _open_books(work: Work, account: Account, holdings: Holdings, booked: Sequence[Income]) -> None:
     """Begin the books: what the account held before we traded for it is its deposit."""
     balance = holdings.balance
     point = EquityPoint(at=holdings.at, wallet=balance.wallet, unrealized=balance.unrealized, deposited=balance.equity)
     await work.holds.add_equity(account.id, point)
-    await work.holds.replace_positions(account.id, holdings.positions, holdings.at)
+    await work.holds.replace_positions(account.id, holdings.positions, holdings.at, adopted=holdings.keys)
     await work.incomes.save(account.id, booked)

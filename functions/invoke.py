@@ -1,5 +1,6 @@
 """How to call a stage in this process: the same call for the command line, HTTP, the scheduler and Lambda."""
 
+from datetime import timedelta
 from typing import Any
 
 from functions.cycle import run_cycle
@@ -37,7 +38,12 @@ async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) ->
                 )
             case Stage.EXECUTE:
                 return await execute(
-                    request, open_work=runtime.open_work, exchange=runtime.exchange(account_id), clock=runtime.clock
+                    request,
+                    open_work=runtime.open_work,
+                    exchange=runtime.exchange(account_id),
+                    market=runtime.market,
+                    clock=runtime.clock,
+                    patience=_patience(runtime),
                 )
             case Stage.RECONCILE:
                 return await reconcile(
@@ -46,7 +52,13 @@ async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) ->
                     exchange=runtime.exchange(account_id),
                     market=runtime.market,
                     clock=runtime.clock,
+                    patience=_patience(runtime),
                 )
+
+
+def _patience(runtime: Runtime) -> timedelta:
+    """Half of the deadline for protection: what a stop does not get through in leaves as much for closing."""
+    return timedelta(seconds=runtime.settings.protection_deadline_seconds / 2)
 
 
 async def invoke_cycle(runtime: Runtime, request: StageRequest) -> dict[str, Any]:

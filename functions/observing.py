@@ -17,7 +17,7 @@ from shared.domain.errors import VenueError
 from shared.domain.order import Fill, Income, IncomeKind, Order, OrderState, VenueOrder
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, Work
-from shared.domain.position import Holdings, Position
+from shared.domain.position import Direction, Holdings, Position
 from shared.domain.reconciliation import order_after, position_changes, wallet_change
 
 log = logging.getLogger("perpetua.trading")
@@ -39,6 +39,8 @@ class Known:
     alive: tuple[Order, ...]
     of_cycle: tuple[Order, ...]
     positions: tuple[Position, ...]
+    adopted: frozenset[tuple[str, Direction]]
+    """Those of them that no order of ours opened."""
     point: EquityPoint | None
     sound_at: datetime | None
     """Up to when the books add up: what is missing from them is asked for since then. None before the first point."""
@@ -70,6 +72,7 @@ async def load_known(work: Work, account: Account, tick_orders: Sequence[Order])
         alive=tuple(await work.orders.alive(account.id)),
         of_cycle=tuple(tick_orders),
         positions=tuple(await work.holds.positions(account.id)),
+        adopted=await work.holds.adopted(account.id),
         point=point,
         sound_at=sound.at if sound else None,
         last_trade_ids=dict(await work.fills.last_trade_ids(account.id)),

@@ -11,7 +11,7 @@ It has no age limit and needs no model: protection never waits. A run that leave
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,11 +19,13 @@ from typing import Any
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
 from functions.repairing import Repairs
 from functions.run import begin
+from functions.sending import Desk
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import PositionUnprotected
-from shared.domain.order import IncomeKind, Order, OrderState, VenueOrder
+from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData, OpenWork
+from shared.domain.position import Direction, Position
 from shared.domain.reconciliation import (
     Difference,
     Discrepancy,
@@ -35,13 +37,25 @@ from shared.domain.reconciliation import (
 LEDGER_PATIENCE = timedelta(days=1)
 """Trades and ledger rows may be told later than the wallet shows them; so long they are asked for."""
 
+EXTERNAL = {Difference.MANUAL_TRADE, Difference.LIQUIDATION, Difference.POSITION_CHANGED, Difference.ORDER_UNKNOWN}
+"""What somebody else did: the diary tells it as external."""
+
 DEPOSITS = {IncomeKind.TRANSFER, IncomeKind.WELCOME_BONUS}
 
 
 async def reconcile(
-    request: StageRequest, *, open_work: OpenWork, exchange: Exchange, market: MarketData, clock: Clock
+    request: StageRequest,
+    *,
+    open_work: OpenWork,
+    exchange: Exchange,
+    market: MarketData,
+    clock: Clock,
+    patience: timedelta,
 ) -> StageResult:
-    """Bring the books up to date and protection into place. Raises VenueError when the account cannot be seen."""
+    """Bring the books up to date and protection into place. Raises VenueError when the account cannot be seen.
+
+    Stops and exits that the exchange keeps back for a passing reason are sent again for up to *patience*.
+    """
     async with begin(Stage.RECONCILE, request, open_work=open_work, clock=clock, ages=False) as run:
         if run.result:
             return run.result
@@ -55,24 +69,35 @@ async def reconcile(
         settled, foreign, discrepancies = await _judge(known, seen, ids, exchange, clock)
 
         positions = seen.holdings.positions
+        adopted = _adopted(known, settled, positions)
         async with open_work(run.lease) as work:
             await work.orders.save(settled)
             await work.orders.adopt(run.account.id, foreign, clock.now())
+            ours = await work.orders.alive(run.account.id)
             await work.fills.save(run.account.id, seen.fills)
             await work.incomes.save(run.account.id, seen.incomes)
-            await work.holds.replace_positions(run.account.id, positions, seen.holdings.at)
+            await work.holds.replace_positions(run.account.id, positions, seen.holdings.at, adopted=adopted)
             await work.holds.add_equity(run.account.id, _point(known, seen))
             await work.journal.discrepancies(run.account.id, clock.now(), discrepancies)
+            for each in discrepancies:
+                if each.kind in EXTERNAL:
+                    text = f"external: {each.symbol}, {each.kind.value.replace('_', ' ')}, {each.theirs}"
+                    await work.journal.diary(run.account.id, request.tick, clock.now(), text, asdict(each))
             plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
 
-        repairs = Repairs(run, open_work=open_work, exchange=exchange, market=market, cycle_orders=known.of_cycle)
-        await repairs.protect(positions, seen.open_orders, plans)
-        await repairs.tidy(settled, positions, seen.open_orders)
+        desk = Desk(
+            run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
+        )
+        repairs = Repairs(desk, {key: plan for key, plan in plans.items() if key not in adopted})
+        await repairs.protect(positions, seen.open_orders)
+        await repairs.tidy(ours, positions, seen.open_orders)
         async with open_work(run.lease) as work:
-            await work.orders.save(repairs.orders)
+            await work.orders.save(desk.orders)
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
-            details = _details(seen, discrepancies + repairs.discrepancies, repairs.orders)
+            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders)
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
+            if desk.alarm:
+                await run.halt(work, str(desk.alarm))
             if not repairs.naked:
                 return await run.finish(work, details)
         # Not finished: whoever asked has to ask again, and soon.
@@ -89,15 +114,17 @@ async def _judge(
     origins = await asyncio.gather(*(exchange.order_of_trade(fill) for fill in stray))
     discrepancies = position_changes(known.positions, seen.fills, seen.holdings.positions) if known.point else []
     foreign = [order for order in seen.open_orders if order.client_order_id not in settled]
-    discrepancies += [_unknown_order(order) for order in foreign]
     for fill, origin in zip(stray, origins, strict=True):
         if origin and origin.client_order_id in settled:
             # The trade proves what the look-up by client id could not see yet.
             settled[origin.client_order_id] = order_after(settled[origin.client_order_id], origin)
             continue
-        discrepancies.append(foreign_trade(fill, origin))
         if origin:
             foreign.append(origin)
+        if origin is None or not _lost(origin):
+            discrepancies.append(foreign_trade(fill, origin))
+    foreign = list({order.venue_order_id: order for order in foreign}.values())
+    discrepancies += [_unknown_order(order) for order in foreign if order in seen.open_orders or _lost(order)]
     if known.point and seen.unexplained and (seen.unexplained != known.point.unexplained or _gives_up(known, seen)):
         discrepancies.append(_unexplained(seen, given_up=_gives_up(known, seen)))
     doubtful = {discrepancy.symbol for discrepancy in discrepancies}
@@ -106,7 +133,18 @@ async def _judge(
             after = _resolve(settled[order.client_order_id], order.client_order_id in seen.missing, doubtful, clock)
             settled[order.client_order_id] = after
             discrepancies += _resolution(order, after)
-    return list(settled.values()), list({order.venue_order_id: order for order in foreign}.values()), discrepancies
+    return list(settled.values()), foreign, discrepancies
+
+
+def _adopted(known: Known, settled: Sequence[Order], positions: Sequence[Position]) -> frozenset[tuple[str, Direction]]:
+    """Return the positions that stand by no entry of ours: those that did so before, and those that are new."""
+    entered = {
+        (order.intent.symbol, order.intent.direction)
+        for order in (*known.of_cycle, *settled)
+        if order.intent.leg is Leg.ENTRY and order.executed_quantity > 0
+    }
+    before = {position.key for position in known.positions} - known.adopted
+    return frozenset(position.key for position in positions) - before - entered
 
 
 def _resolve(order: Order, missing: bool, doubtful: set[str | None], clock: Clock) -> Order:
@@ -133,14 +171,19 @@ def _resolution(before: Order, after: Order) -> list[Discrepancy]:
     ]
 
 
+def _lost(order: VenueOrder) -> bool:
+    """Say whether the order bears a name of ours: the books that knew it were lost."""
+    return leg_named(order.client_order_id) is not Leg.EXTERNAL
+
+
 def _unknown_order(order: VenueOrder) -> Discrepancy:
     size = "whole position" if order.closes_position else str(order.quantity)
     return Discrepancy(
-        kind=Difference.ORDER_UNKNOWN,
+        kind=Difference.ORDER_RECOVERED if _lost(order) else Difference.ORDER_UNKNOWN,
         symbol=order.symbol,
         ours="no such order",
         theirs=f"{order.client_order_id}: {order.side.value} {order.type.value} {size}",
-        action="recorded and left alone",
+        action="taken back into the books" if _lost(order) else "recorded and left alone",
     )
 
 

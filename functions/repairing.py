@@ -2,147 +2,131 @@
 Repairing: no position stands without its stop, and no stop without its position.
 
 Needs no model and no market opinion. A stop goes where the plan put it, else at the widest distance that the limits
-allow; where it is refused, or lost twice, the position is closed.
+allow; where it is refused, or lost twice, the position is closed. A target goes where the plan put it; where the price
+has passed it, the position is closed.
 """
 
 import asyncio
-import logging
+from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from decimal import Decimal
 
-from functions.run import Run
-from functions.sending import cancel, promise, send
+from functions.exiting import close_now
+from functions.sending import Desk, Sent
 from shared.domain.briefing import Plans
-from shared.domain.errors import VenueError
-from shared.domain.order import Intent, Leg, Order, OrderState, VenueOrder
-from shared.domain.ports import Exchange, MarketData, OpenWork
+from shared.domain.errors import WouldTrigger
+from shared.domain.order import Leg, Order, OrderState, VenueOrder
 from shared.domain.position import Position
-from shared.domain.protection import exit_intent, fallback_stop, protective_intent, stops_of
-from shared.domain.reconciliation import Difference, Discrepancy, order_after, orphans
-
-log = logging.getLogger("perpetua.trading")
+from shared.domain.protection import fallback_stop, protective_intent, stops_of, targets_of
+from shared.domain.reconciliation import Difference, Discrepancy, orphans
 
 STOP_TRIES = 2
 """Two stops for one position do no harm, the nearer one stays. A position without any is closed."""
 
 
 class Repairs:
-    """The repairs of one reconciliation: the orders they sent and what they were for."""
+    """The repairs of one reconciliation and what they were for."""
 
-    def __init__(
-        self, run: Run, *, open_work: OpenWork, exchange: Exchange, market: MarketData, cycle_orders: Sequence[Order]
-    ) -> None:
-        self._run = run
-        self._open_work = open_work
-        self._exchange = exchange
-        self._market = market
-        self._cycle_orders = cycle_orders
-        self.orders: list[Order] = []
+    def __init__(self, desk: Desk, plans: Plans) -> None:
+        """*plans* are those of the positions that orders of ours opened."""
+        self._desk = desk
+        self._plans = plans
         self.discrepancies: list[Discrepancy] = []
         self.naked: list[str] = []
         """Symbols whose position could be neither protected nor closed."""
 
-    async def protect(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder], plans: Plans) -> None:
-        """Give every position that lacks one a stop; close those that cannot have one."""
+    async def protect(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder]) -> None:
+        """Give every position the stop and the target that it lacks; close those that cannot have a stop."""
         for position in positions:
-            if stops_of(position, open_orders):
-                continue
-            price = await self._stop_price(position, plans)
-            refusal = "no price for a stop is known"
-            if price is not None:
-                stop = await self._place_stop(position, price)
-                refusal = f"a stop at {price} was refused or lost ({stop.reason})"
-                if stop.state is not OrderState.REJECTED and not stop.state.unsettled:
-                    self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", f"placed a stop at {price}")
-                    continue
-            closed = await self._close(position)
-            if closed.state is not OrderState.FILLED:
-                self.naked.append(position.symbol)
-            action = f"{refusal}; closed at the market: {closed.state.value}"
-            self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", action)
+            closed = False
+            if not stops_of(position, open_orders):
+                closed = await self._give_stop(position)
+            if not closed and not targets_of(position, open_orders):
+                await self._give_target(position)
 
     async def tidy(self, ours: Sequence[Order], positions: Sequence[Position], resting: Sequence[VenueOrder]) -> None:
-        """Cancel protection without a position, and all but the nearest of several stops."""
+        """Cancel protection without a position, and all but one stop and one target of each position."""
         mine = {order.client_order_id: order for order in ours if order.intent.leg is not Leg.EXTERNAL}
-        surplus = []
+        surplus: dict[Difference, list[Order]] = defaultdict(list)
+        surplus[Difference.ORPHAN_PROTECTION] = orphans(ours, positions)
         for position in positions:
-            stops = [order for order in stops_of(position, resting) if order.client_order_id in mine]
-            stops.sort(key=lambda order: abs(order.stop_price - position.mark_price))
-            surplus += [mine[order.client_order_id] for order in stops[1:]]
-        stray = orphans(ours, positions)
-        strays = {order.client_order_id for order in stray}
-        cancelled = await asyncio.gather(*(cancel(order, self._exchange) for order in (*stray, *surplus)))
-        self.orders += cancelled
-        for order in cancelled:
-            kind = Difference.ORPHAN_PROTECTION if order.client_order_id in strays else Difference.DUPLICATE_STOP
-            where = f"{order.intent.leg.value} at {order.intent.stop_price}"
-            self._note(kind, order.intent.symbol, "nothing to protect", where, f"now {order.state.value}")
+            for leg, found, kind in (
+                (Leg.STOP, stops_of(position, resting), Difference.DUPLICATE_STOP),
+                (Leg.TARGET, targets_of(position, resting), Difference.DUPLICATE_TARGET),
+            ):
+                wanted, mark = self._planned(position, leg), position.mark_price
+                several = [order for order in found if order.client_order_id in mine]
+                several.sort(key=lambda order: (order.stop_price != wanted, abs(order.stop_price - mark)))
+                surplus[kind] += [mine[order.client_order_id] for order in several[1:]]
+        for kind, orders in surplus.items():
+            for order in await asyncio.gather(*(self._desk.cancel(order) for order in orders)):
+                where = f"{order.intent.leg.value} at {order.intent.stop_price}"
+                self._note(kind, order.intent.symbol, "nothing to protect", where, f"now {order.state.value}")
 
-    async def _place_stop(self, position: Position, price: Decimal) -> Order:
-        """Place a stop. One whose answer was lost and that cannot be found is followed by another, once."""
+    async def _give_stop(self, position: Position) -> bool:
+        """Place a stop, or close the position and say so."""
+        price = self._planned(position, Leg.STOP) or await self._fallback(position)
+        refusal = "no price for a stop is known"
+        if price is not None:
+            stop = (await self._place(position, Leg.STOP, price)).order
+            refusal = f"a stop at {price} was refused or lost ({stop.reason})"
+            if stop.state is not OrderState.REJECTED and not stop.state.unsettled:
+                self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", f"placed a stop at {price}")
+                return False
+        closed = await self._close(position)
+        if not closed:
+            self.naked.append(position.symbol)
+        action = f"{refusal}; closed at the market: {'done' if closed else 'not done'}"
+        self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", action)
+        return True
+
+    async def _give_target(self, position: Position) -> None:
+        price = self._planned(position, Leg.TARGET)
+        if price is None:
+            return
+        sent = await self._place(position, Leg.TARGET, price)
+        action = f"a target at {price}: {sent.order.state.value}"
+        if isinstance(sent.failure, WouldTrigger):
+            action = f"the price has passed {price}; closed at the market: "
+            action += "done" if await self._close(position) else "not done"
+        self._note(Difference.MISSING_TARGET, position.symbol, "a target", "none", action)
+
+    async def _place(self, position: Position, leg: Leg, price: Decimal) -> Sent:
+        """Place protection. One whose answer was lost and that cannot be found is followed by another, once."""
         for _ in range(STOP_TRIES):
-            stop = await self._send(
-                protective_intent(
-                    self._run.account.id,
-                    self._run.request.tick,
-                    position.symbol,
-                    direction=position.direction,
-                    leg=Leg.STOP,
-                    price=price,
-                    attempt=self._attempt(position.symbol, Leg.STOP),
-                )
-            )
-            if stop.state.unsettled:
-                stop = self.orders[-1] = await self._look_up(stop)
-            if not stop.state.unsettled:
-                break
-        return stop
-
-    async def _look_up(self, order: Order) -> Order:
-        """Return *order* as the exchange has it, or as it was where that cannot be had."""
-        with suppress(VenueError):
-            found = await self._exchange.find_order(order.intent.symbol, order.client_order_id)
-            return order_after(order, found) if found else order
-        return order
-
-    async def _close(self, position: Position) -> Order:
-        return await self._send(
-            exit_intent(
-                self._run.account.id,
-                self._run.request.tick,
+            intent = protective_intent(
+                self._desk.run.account.id,
+                self._desk.run.request.tick,
                 position.symbol,
                 direction=position.direction,
-                quantity=position.quantity,
-                attempt=self._attempt(position.symbol, Leg.EXIT),
+                leg=leg,
+                price=price,
+                attempt=self._desk.attempt(position.symbol, leg),
             )
-        )
+            [order] = await self._desk.promise([intent])
+            sent = await (self._desk.insist(order) if leg is Leg.STOP else self._desk.send(order))
+            if sent.order.state.unsettled:
+                sent = Sent(await self._desk.look_up(sent.order), sent.failure)
+            if not sent.order.state.unsettled:
+                break
+        return sent
 
-    async def _stop_price(self, position: Position, plans: Plans) -> Decimal | None:
-        """Return where the stop goes; None where no plan says and the exchange does not tell the symbol's prices."""
-        if position.symbol in plans:
-            _, _, review = plans[position.symbol]
-            if review.direction is position.direction and review.stop_loss is not None:
-                return review.stop_loss
-        try:
-            instrument = (await self._market.instruments()).get(position.symbol)
-        except VenueError as exc:
-            log.warning("no filters for a stop", extra={"symbol": position.symbol, "why": str(exc)})
+    async def _close(self, position: Position) -> bool:
+        return await close_now(self._desk, position.symbol, position.direction, position.quantity)
+
+    def _planned(self, position: Position, leg: Leg) -> Decimal | None:
+        """Return where the plan of the position puts its stop or target."""
+        if position.key not in self._plans:
             return None
+        _, _, review = self._plans[position.key]
+        return review.stop_loss if leg is Leg.STOP else review.take_profit
+
+    async def _fallback(self, position: Position) -> Decimal | None:
+        """Return a stop price for a position without a plan; None where the symbol's prices cannot be had."""
+        instrument = await self._desk.instrument(position.symbol)
         if instrument is None:
             return None
-        return fallback_stop(position, instrument, self._run.account.limits.max_stop_distance)
-
-    async def _send(self, intent: Intent) -> Order:
-        [order] = await promise(self._run, self._open_work, [intent])
-        order = await send(order, self._exchange, self._run.clock)
-        self.orders.append(order)
-        return order
-
-    def _attempt(self, symbol: str, leg: Leg) -> int:
-        """Return the first attempt number that this cycle has not used for the leg."""
-        orders = (order.intent for order in (*self._cycle_orders, *self.orders))
-        return max((each.attempt for each in orders if (each.symbol, each.leg) == (symbol, leg)), default=-1) + 1
+        return fallback_stop(position, instrument, self._desk.run.account.limits.max_stop_distance)
 
     def _note(self, kind: Difference, symbol: str, ours: str, theirs: str, action: str) -> None:
         self.discrepancies.append(Discrepancy(kind=kind, symbol=symbol, ours=ours, theirs=theirs, action=action))

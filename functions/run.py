@@ -4,7 +4,7 @@ One run of one stage: the law that every stage obeys, in one place.
 Same request, same stored result, no second effect: the result is found again by its key (account, tick, stage). Two
 copies at once: a lease with a fencing number, checked in every transaction that writes. Whoever waits for a model holds
 one of its own, so that protection never waits for a model. Requests older than the account's patience are refused by
-age, and the refusal is the stored result.
+age, and the refusal is the stored result. An account whose key the exchange refuses is halted, and no other is touched.
 
 A reconciliation between two ticks obeys the lease alone: it belongs to no cycle, so it leaves no result to find again.
 """
@@ -14,13 +14,13 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from shared.domain.account import Account
+from shared.domain.account import Account, AccountStatus
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult, tick_at
-from shared.domain.errors import DatabaseUnavailable, StaleRequest
+from shared.domain.errors import DatabaseUnavailable, NotAuthorised, StaleRequest
 from shared.domain.ports import Clock, OpenWork, Work
 
 log = logging.getLogger("perpetua.app")
@@ -60,6 +60,17 @@ class Run:
         self.finished = True
         return result
 
+    async def halt(self, work: Work, reason: str) -> None:
+        """Let the account open nothing more until a person resumes it; one that is halted keeps its first reason."""
+        if self.account.status is AccountStatus.HALTED:
+            return
+        now = self.clock.now()
+        await work.accounts.set_status(self.account.id, AccountStatus.HALTED, reason)
+        await work.journal.event(self.account.id, "halted", now, {"reason": reason})
+        await work.journal.diary(self.account.id, self.request.tick, now, f"halted: {reason}", {})
+        self.account = replace(self.account, status=AccountStatus.HALTED)
+        log.error("account halted", extra={"why": reason})
+
 
 @asynccontextmanager
 async def begin(
@@ -96,6 +107,10 @@ async def begin(
             async with open_work(run.lease) as work:
                 run.result = await run.finish(work, {"refused": f"the tick is {now - request.tick} old"})
         yield run
+    except NotAuthorised as exc:
+        async with open_work(run.lease) as work:
+            await run.halt(work, str(exc))
+        raise
     finally:
         renewal.cancel()
         if not run.finished:

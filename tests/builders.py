@@ -83,7 +83,7 @@ def a_decision(asset: str = "BTCUSDT", action: Action = Action.BUY, **changes: A
     usual = Decision(
         asset=asset,
         action=action,
-        allocation_usd=Decimal(100),
+        allocation_usd=Decimal(0 if action is Action.CLOSE else 100),
         leverage=2,
         stop_loss=stop,
         take_profit=target,
@@ -140,6 +140,7 @@ def a_context(*, limits: dict[str, Any] | None = None, account: Account | None =
         taker_fee=Decimal(0),
         unsettled=frozenset(),
         last_exits={},
+        last_entries={},
         marks=some_marks(),
     )
     return replace(usual, **changes)

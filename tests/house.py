@@ -159,9 +159,9 @@ class House:
 
 
 @asynccontextmanager
-async def built_house(database_url: str, **settings: Any) -> AsyncIterator[House]:
+async def built_house(database_url: str, *, seed: int = 7, **settings: Any) -> AsyncIterator[House]:
     """Build a house on a migrated database and pull it down afterwards."""
-    venue = Venue(synthetic_market(seed=7, symbols=SYMBOLS))
+    venue = Venue(synthetic_market(seed=seed, symbols=SYMBOLS))
     exchange, model = create_app(venue), ScriptedModel()
     clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
     chosen = {"assets": SYMBOLS, "llm_model": "scripted/model", "database_url": SecretStr(database_url)} | settings

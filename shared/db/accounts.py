@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, select, update
+from sqlalchemy import func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
 from shared.db.tables import accounts
 from shared.domain.account import Account, AccountStatus
 from shared.domain.errors import UnknownAccount
+from shared.domain.position import Modes
 
 _ACCOUNT = TypeAdapter(Account)
 
@@ -53,14 +54,28 @@ class AccountTable:
         )
 
     async def set_status(self, account_id: str, status: AccountStatus, reason: str) -> None:
-        """Change the status. Raises UnknownAccount."""
+        """Change the status; one made active trades in whatever modes it is found. Raises UnknownAccount."""
         changed = await self._connection.execute(
             update(accounts)
             .where(accounts.c.id == account_id)
-            .values(status=status, status_reason=reason, updated_at=func.now())
+            .values(
+                status=status,
+                status_reason=reason,
+                modes=null() if status is AccountStatus.ACTIVE else accounts.c.modes,
+                updated_at=func.now(),
+            )
         )
         if changed.rowcount == 0:
             raise UnknownAccount(f"there is no account {account_id!r}")
+
+    async def modes(self, account_id: str) -> Modes | None:
+        """Return how the account held positions when that was first seen, None when it was not since it was resumed."""
+        found: Modes | None = await self._connection.scalar(select(accounts.c.modes).where(accounts.c.id == account_id))
+        return found
+
+    async def remember_modes(self, account_id: str, modes: Modes) -> None:
+        """Store how the account holds positions."""
+        await self._connection.execute(update(accounts).where(accounts.c.id == account_id).values(modes=modes))
 
 
 def _account(config: object, status: str) -> Account:

@@ -12,7 +12,10 @@ from shared.db.batch import insert_all
 from shared.db.tables import answers, decisions
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan
+from shared.domain.position import Direction
 from shared.domain.risk import Review, ReviewedDecision, Verdict
+
+_DIRECTIONS = {Action.BUY: Direction.LONG, Action.SELL: Direction.SHORT}
 
 
 class DecisionTable:
@@ -52,20 +55,23 @@ class DecisionTable:
         )
         return [(row.tick, ReviewedDecision(decision=row.decision, review=row.review)) for row in found]
 
-    async def plans(self, account_id: str, symbols: Sequence[str]) -> Mapping[str, tuple[datetime, ExitPlan, Review]]:
-        """Return, per symbol, the tick, exit plan and review of the latest approved entry."""
+    async def plans(
+        self, account_id: str, symbols: Sequence[str]
+    ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
+        """Return, per symbol and direction, the tick, exit plan and review of the latest approved entry."""
         found = await self._connection.execute(
             _reviewed()
-            .ext(distinct_on(decisions.c.asset))
+            .add_columns(decisions.c.asset, decisions.c.action)
+            .ext(distinct_on(decisions.c.asset, decisions.c.action))
             .where(
                 decisions.c.account_id == account_id,
                 decisions.c.asset.in_(symbols),
                 decisions.c.action.in_([Action.BUY, Action.SELL]),
                 decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
             )
-            .order_by(decisions.c.asset, decisions.c.tick.desc(), decisions.c.position.desc())
+            .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
         )
-        return {row.decision.asset: (row.tick, row.decision.exit_plan, row.review) for row in found}
+        return {(row.asset, _DIRECTIONS[row.action]): (row.tick, row.decision.exit_plan, row.review) for row in found}
 
 
 def _reviewed() -> Select[Any]:

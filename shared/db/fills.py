@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, exists, func, or_, select
+from sqlalchemy import RowMapping, Select, and_, exists, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +15,19 @@ from shared.domain.position import Direction
 from shared.domain.risk import Exit
 
 _COLUMNS = [column for column in fills.columns if column.name != "account_id"]
+
+# A trade that realised a profit or a loss, went against its side in hedge mode, or came from an order that only ends.
+_REDUCES = or_(
+    fills.c.realized_pnl != 0,
+    and_(fills.c.position_side.is_not_distinct_from(Direction.LONG), fills.c.side == Side.SELL),
+    and_(fills.c.position_side.is_not_distinct_from(Direction.SHORT), fills.c.side == Side.BUY),
+    exists().where(
+        orders.c.account_id == fills.c.account_id,
+        orders.c.venue_order_id == fills.c.venue_order_id,
+        orders.c.symbol == fills.c.symbol,
+        or_(orders.c.reduce_only, orders.c.quantity.is_(None)),
+    ),
+)
 
 
 class FillTable:
@@ -57,27 +70,26 @@ class FillTable:
         )
 
     async def last_exits(self, account_id: str, since: datetime) -> Mapping[str, Exit]:
-        """
-        Return, per symbol, the last trade since then that reduced a position.
-
-        Such a trade realised a profit or a loss, or came from an order that can do nothing but reduce.
-        """
-        reducing = exists().where(
-            orders.c.account_id == fills.c.account_id,
-            orders.c.venue_order_id == fills.c.venue_order_id,
-            orders.c.symbol == fills.c.symbol,
-            or_(orders.c.reduce_only, orders.c.quantity.is_(None)),
-        )
+        """Return, per symbol, the last trade since then that reduced a position."""
         found = await self._connection.execute(
             select(fills.c.symbol, fills.c.side, fills.c.at)
             .ext(distinct_on(fills.c.symbol))
-            .where(fills.c.account_id == account_id, fills.c.at >= since, or_(fills.c.realized_pnl != 0, reducing))
+            .where(fills.c.account_id == account_id, fills.c.at >= since, _REDUCES)
             .order_by(fills.c.symbol, fills.c.at.desc(), fills.c.trade_id.desc())
         )
         return {
             row.symbol: Exit(at=row.at, direction=Direction.LONG if row.side == Side.SELL else Direction.SHORT)
             for row in found
         }
+
+    async def last_entries(self, account_id: str, since: datetime) -> Mapping[str, datetime]:
+        """Return, per symbol, when the last trade since then was that opened or enlarged a position."""
+        found = await self._connection.execute(
+            select(fills.c.symbol, func.max(fills.c.at).label("at"))
+            .where(fills.c.account_id == account_id, fills.c.at >= since, not_(_REDUCES))
+            .group_by(fills.c.symbol)
+        )
+        return {row.symbol: row.at for row in found}
 
     async def all(self, account_id: str) -> Sequence[Fill]:
         """Return every trade of the account, oldest first."""
@@ -92,4 +104,5 @@ class FillTable:
 
 
 def _fill(row: RowMapping) -> Fill:
-    return Fill(**{**row, "side": Side(row["side"])})
+    side = row["position_side"]
+    return Fill(**{**row, "side": Side(row["side"]), "position_side": None if side is None else Direction(side)})

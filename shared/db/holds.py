@@ -1,6 +1,6 @@
 """Positions and equity as the exchange last reported them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from shared.db.tables import equity, positions
 from shared.domain.performance import EquityPoint
 from shared.domain.position import Direction, Position
 
-_POSITION = [column for column in positions.columns if column.name not in {"account_id", "at"}]
+_POSITION = [column for column in positions.columns if column.name not in {"account_id", "at", "adopted"}]
 _POINT = [equity.c.at, equity.c.wallet, equity.c.unrealized, equity.c.deposited, equity.c.unexplained]
 
 
@@ -34,12 +34,31 @@ class HoldTable:
         )
         return [Position(**{**row, "direction": Direction(row["direction"])}) for row in found.mappings()]
 
-    async def replace_positions(self, account_id: str, held: Sequence[Position], at: datetime) -> None:
-        """Make these the open positions."""
+    async def replace_positions(
+        self,
+        account_id: str,
+        held: Sequence[Position],
+        at: datetime,
+        *,
+        adopted: Collection[tuple[str, Direction]] = (),
+    ) -> None:
+        """Make these the open positions; *adopted* names those that no order of ours opened."""
         await self._connection.execute(delete(positions).where(positions.c.account_id == account_id))
         if held:
-            rows = [{"account_id": account_id, "at": at, **asdict(position)} for position in held]
+            rows = [
+                {"account_id": account_id, "at": at, "adopted": position.key in adopted, **asdict(position)}
+                for position in held
+            ]
             await self._connection.execute(insert_all(positions, rows))
+
+    async def adopted(self, account_id: str) -> frozenset[tuple[str, Direction]]:
+        """Return symbol and direction of the open positions that no order of ours opened: they have no plan."""
+        found = await self._connection.execute(
+            select(positions.c.symbol, positions.c.direction).where(
+                positions.c.account_id == account_id, positions.c.adopted
+            )
+        )
+        return frozenset((row.symbol, Direction(row.direction)) for row in found)
 
     async def add_equity(self, account_id: str, point: EquityPoint) -> None:
         """Add a point to the equity curve; a second one of the same time replaces the first."""

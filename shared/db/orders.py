@@ -10,11 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.batch import given, insert_all
 from shared.db.tables import orders
 from shared.domain.cycle import StageRequest
-from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder
+from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder, leg_named
 from shared.domain.position import Direction
 
 _ALIVE = [state for state in OrderState if state.unsettled or state.working]
-_TERMS = ("account_id", "tick", "symbol", "leg", "attempt", "side", "type", "quantity", "stop_price", "reduce_only")
+_TERMS = (
+    "account_id",
+    "tick",
+    "symbol",
+    "leg",
+    "attempt",
+    "side",
+    "direction",
+    "type",
+    "quantity",
+    "stop_price",
+    "reduce_only",
+)
 _PROGRESS = ("state", "venue_order_id", "executed_quantity", "average_price", "reason", "sent_at")
 
 
@@ -68,14 +80,17 @@ class OrderTable:
         )
 
     async def adopt(self, account_id: str, found: Sequence[VenueOrder], at: datetime) -> None:
-        """Record orders that the exchange has and we had not, as Leg.EXTERNAL; those known already get its state."""
+        """Record orders that the exchange has and we had not, with the leg that their names tell.
+
+        Those known already get the state that the exchange tells.
+        """
         if not found:
             return
         rows = [_adopted(account_id, order, at) for order in {order.client_order_id: order for order in found}.values()]
         statement = insert_all(orders, rows)
         told = statement.excluded
         # Others may use a client order id again for another order; ours is what we promised.
-        terms = ("symbol", "side", "type", "quantity", "stop_price", "reduce_only")
+        terms = ("symbol", "side", "direction", "type", "quantity", "stop_price", "reduce_only")
         external = orders.c.leg == Leg.EXTERNAL
         await self._connection.execute(
             statement.on_conflict_do_update(
@@ -102,13 +117,13 @@ class OrderTable:
 def _order(row: Row[Any]) -> Order:
     intent = Intent(
         account_id=row.account_id,
-        # Somebody else's order serves no tick of ours; it is named by when we found it.
+        # An order that was found at the exchange serves no tick that we know; it is named by when we found it.
         tick=row.tick or row.created_at,
         symbol=row.symbol,
         leg=Leg(row.leg),
         attempt=row.attempt,
         side=Side(row.side),
-        direction=_direction(Leg(row.leg), Side(row.side)),
+        direction=Direction(row.direction),
         type=OrderType(row.type),
         quantity=row.quantity,
         stop_price=row.stop_price,
@@ -126,19 +141,15 @@ def _order(row: Row[Any]) -> Order:
     )
 
 
-def _direction(leg: Leg, side: Side) -> Direction:
-    """Return the direction of the position that an order opens, as an entry, or else ends."""
-    return next(each for each in Direction if (Side.opening(each) is side) is (leg is Leg.ENTRY))
-
-
 def _adopted(account_id: str, order: VenueOrder, at: datetime) -> dict[str, Any]:
     return {
         "account_id": account_id,
         "symbol": order.symbol,
-        "leg": Leg.EXTERNAL,
+        "leg": leg_named(order.client_order_id),
         "attempt": 0,
         "client_order_id": order.client_order_id,
         "side": order.side,
+        "direction": order.direction,
         "type": order.type,
         "quantity": None if order.closes_position else order.quantity,
         "stop_price": order.stop_price or None,

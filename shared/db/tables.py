@@ -18,6 +18,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -25,6 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.values import CleanText, Document, Moment, Money, TransactionId
 from shared.domain.decision import Decision, UnreadItem
+from shared.domain.position import Modes
 from shared.domain.risk import Review
 from shared.domain.snapshot import Snapshot
 
@@ -52,6 +54,7 @@ accounts = Table(
     Column("status", CleanText, nullable=False),
     Column("status_reason", CleanText, nullable=False, server_default=""),
     Column("config", JSONB, nullable=False),
+    Column("modes", Document[Modes](Modes)),  # null until they are first seen, and again after a person resumes it
     Column("created_at", Moment, nullable=False, server_default=func.now()),
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
 )
@@ -209,6 +212,7 @@ orders = Table(
     Column("symbol", CleanText, nullable=False),
     Column("client_order_id", CleanText, nullable=False),
     Column("side", CleanText, nullable=False),
+    Column("direction", CleanText, nullable=False),  # of the position it opens or ends
     Column("type", CleanText, nullable=False),
     Column("quantity", Money),  # null: the whole position
     Column("stop_price", Money),
@@ -248,6 +252,7 @@ fills = Table(
     Column("commission_asset", CleanText, nullable=False),
     Column("maker", Boolean, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("position_side", CleanText),  # null in one-way mode
     PrimaryKeyConstraint("account_id", "symbol", "trade_id"),
     Index("fills_by_account_and_time", "account_id", "at"),
     Index("fills_by_time", "at"),
@@ -280,6 +285,7 @@ positions = Table(
     Column("leverage", Integer, nullable=False),
     Column("liquidation_price", Money),
     Column("at", Moment, nullable=False),
+    Column("adopted", Boolean, nullable=False, server_default=false()),  # no order of ours opened it: it has no plan
     PrimaryKeyConstraint("account_id", "symbol", "direction"),
 )
 

@@ -10,12 +10,12 @@ from shared.domain.decision import ExitPlan
 from shared.domain.market import Quote, Timeframe
 from shared.domain.order import Fill, VenueOrder
 from shared.domain.performance import EquityMarks
-from shared.domain.position import Position
+from shared.domain.position import Direction, Position
 from shared.domain.protection import stops_of, targets_of
 from shared.domain.risk import Review, ReviewedDecision
 from shared.domain.snapshot import Indicators, Snapshot
 
-Plans = Mapping[str, tuple[datetime, ExitPlan, Review]]
+Plans = Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]
 
 
 def briefing(
@@ -85,7 +85,7 @@ def _share(part: Decimal, whole: Decimal) -> str | None:
 
 
 def _position(held: Position, snapshot: Snapshot, plans: Plans) -> dict[str, Any]:
-    opened, plan, _ = plans.get(held.symbol, (None, None, None))
+    opened, plan, _ = plans.get((held.symbol, held.direction), (None, None, None))
     stops = stops_of(held, snapshot.open_orders)
     targets = targets_of(held, snapshot.open_orders)
     return {

@@ -8,7 +8,7 @@ from shared.domain.market import Timeframe
 
 
 class Action(StrEnum):
-    """What to do with one asset."""
+    """What to do with one asset. What it comes to depends on what is held, see `shared.domain.risk.Move`."""
 
     BUY = "buy"
     SELL = "sell"
@@ -42,7 +42,12 @@ class ExitPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the model wants for one asset. `allocation_usd` is the notional size; `confidence` lies within 0 and 1."""
+    """
+    What the model wants for one asset.
+
+    `allocation_usd` is the notional to open or to add, for a close the notional to close, and then 0 means all of it.
+    `confidence` lies within 0 and 1.
+    """
 
     asset: str
     action: Action

@@ -119,6 +119,13 @@ class Intent:
         return self.quantity is None
 
 
+def leg_named(client_order_id: str) -> Leg:
+    """Return what an order of ours is for, which its name tells; EXTERNAL for a name that is not of our making."""
+    name, _, _ = client_order_id.removeprefix(OUR_PREFIX).partition("-")
+    ours = client_order_id.startswith(OUR_PREFIX) and name in {Leg.ENTRY, Leg.STOP, Leg.TARGET, Leg.EXIT}
+    return Leg(name) if ours else Leg.EXTERNAL
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueOrder:
     """
@@ -142,6 +149,14 @@ class VenueOrder:
     closes_position: bool
     updated_at: datetime
     position_side: Direction | None = None
+
+    @property
+    def direction(self) -> Direction:
+        """That of the position it opens or ends, as far as the order itself tells."""
+        if self.position_side is not None:
+            return self.position_side
+        side = self.side.opposite if self.reduce_only or self.closes_position else self.side
+        return Direction.LONG if side is Side.BUY else Direction.SHORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from shared.domain.order import Fill, Side
+from shared.domain.position import Direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,23 +125,24 @@ def round_trips(fills: Sequence[Fill]) -> list[RoundTrip]:
 
     A trade that turns a position around ends one trip and begins the next.
     """
-    sizes: dict[str, Decimal] = {}
-    opened: dict[str, tuple[datetime, Decimal, Decimal]] = {}
+    sizes: dict[tuple[str, Direction | None], Decimal] = {}
+    opened: dict[tuple[str, Direction | None], tuple[datetime, Decimal, Decimal]] = {}
     trips = []
     for fill in fills:
-        before = sizes.get(fill.symbol, Decimal(0))
+        position = (fill.symbol, fill.position_side)
+        before = sizes.get(position, Decimal(0))
         after = before + (fill.quantity if fill.side is Side.BUY else -fill.quantity)
-        sizes[fill.symbol] = after
-        begun, profit, fees = opened.get(fill.symbol, (fill.at, Decimal(0), Decimal(0)))
+        sizes[position] = after
+        begun, profit, fees = opened.get(position, (fill.at, Decimal(0), Decimal(0)))
         profit += fill.realized_pnl - fill.commission
         fees += fill.commission
         if before != 0 and (after == 0 or (after > 0) != (before > 0)):
             trips.append(RoundTrip(symbol=fill.symbol, opened_at=begun, closed_at=fill.at, profit=profit, fees=fees))
-            opened[fill.symbol] = (fill.at, Decimal(0), Decimal(0))
+            opened[position] = (fill.at, Decimal(0), Decimal(0))
             if after == 0:
-                del opened[fill.symbol]
+                del opened[position]
         else:
-            opened[fill.symbol] = (begun, profit, fees)
+            opened[position] = (begun, profit, fees)
     return trips
 
 

@@ -16,7 +16,7 @@ from shared.domain.market import Candle, CandleWindow, Quote, Series, Span
 from shared.domain.model import ModelCall, Prompt
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
 from shared.domain.performance import EquityPoint
-from shared.domain.position import Holdings, Position
+from shared.domain.position import Direction, Holdings, Modes, Position
 from shared.domain.reconciliation import Discrepancy
 from shared.domain.risk import Exit, Review, ReviewedDecision
 from shared.domain.snapshot import Indicators, Snapshot
@@ -46,7 +46,7 @@ class MarketData(Protocol):
     """Public prices. Raises VenueError."""
 
     async def instruments(self) -> Mapping[str, Instrument]:
-        """Return every contract by symbol."""
+        """Return every contract by symbol; afresh once an order has shown that one is not what we knew of it."""
         ...
 
     async def candles(self, series: Series, *, since: datetime, until: datetime) -> Sequence[Candle]:
@@ -149,7 +149,15 @@ class Accounts(Protocol):
         ...
 
     async def set_status(self, account_id: str, status: AccountStatus, reason: str) -> None:
-        """Change the status. Raises UnknownAccount."""
+        """Change the status; one made active trades in whatever modes it is found. Raises UnknownAccount."""
+        ...
+
+    async def modes(self, account_id: str) -> Modes | None:
+        """Return how the account held positions when that was first seen, None when it was not since it was resumed."""
+        ...
+
+    async def remember_modes(self, account_id: str, modes: Modes) -> None:
+        """Store how the account holds positions."""
         ...
 
 
@@ -263,8 +271,10 @@ class Decisions(Protocol):
         """Return the latest decisions that were not plain holds, with their ticks, newest first."""
         ...
 
-    async def plans(self, account_id: str, symbols: Sequence[str]) -> Mapping[str, tuple[datetime, ExitPlan, Review]]:
-        """Return, per symbol, the tick, exit plan and review of the latest approved entry."""
+    async def plans(
+        self, account_id: str, symbols: Sequence[str]
+    ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
+        """Return, per symbol and direction, the tick, exit plan and review of the latest approved entry."""
         ...
 
 
@@ -288,7 +298,10 @@ class Orders(Protocol):
         ...
 
     async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> None:
-        """Record orders that the exchange has and we had not, as Leg.EXTERNAL; those known already get its state."""
+        """Record orders that the exchange has and we had not, with the leg that their names tell.
+
+        Those known already get the state that the exchange tells.
+        """
         ...
 
     async def known(self, account_id: str, venue_order_ids: Sequence[int]) -> frozenset[int]:
@@ -315,6 +328,10 @@ class Fills(Protocol):
         """Return, per symbol, the last trade since then that reduced a position."""
         ...
 
+    async def last_entries(self, account_id: str, since: datetime) -> Mapping[str, datetime]:
+        """Return, per symbol, when the last trade since then was that opened or enlarged a position."""
+        ...
+
 
 class Incomes(Protocol):
     """Changes of the wallet that no trade tells: funding, transfers and the rest."""
@@ -335,8 +352,19 @@ class Holds(Protocol):
         """Return the open positions of the last reconciliation."""
         ...
 
-    async def replace_positions(self, account_id: str, positions: Sequence[Position], at: datetime) -> None:
-        """Make these the open positions."""
+    async def replace_positions(
+        self,
+        account_id: str,
+        positions: Sequence[Position],
+        at: datetime,
+        *,
+        adopted: Collection[tuple[str, Direction]] = (),
+    ) -> None:
+        """Make these the open positions; *adopted* names those that no order of ours opened."""
+        ...
+
+    async def adopted(self, account_id: str) -> frozenset[tuple[str, Direction]]:
+        """Return symbol and direction of the open positions that no order of ours opened: they have no plan."""
         ...
 
     async def add_equity(self, account_id: str, point: EquityPoint) -> None:

@@ -1,5 +1,6 @@
 """Positions and what an account is worth, as the exchange reports them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -32,6 +33,11 @@ class Position:
     liquidation_price: Decimal | None
 
     @property
+    def key(self) -> tuple[str, Direction]:
+        """What names it: hedge mode holds a LONG and a SHORT of one symbol."""
+        return self.symbol, self.direction
+
+    @property
     def notional(self) -> Decimal:
         """Size in USD at the mark price."""
         return self.quantity * self.mark_price
@@ -54,18 +60,46 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Modes:
+    """How an account holds positions. A person can change it at the exchange, and then sizes and risks are others."""
+
+    hedged: bool
+    isolated: frozenset[str]
+    """The symbols whose positions have a margin of their own."""
+
+    def change_to(self, now: "Modes") -> str:
+        """Say in words what is different *now*; empty where nothing is."""
+        said = []
+        if now.hedged is not self.hedged:
+            said.append(f"the account is in {'hedge' if now.hedged else 'one-way'} mode")
+        said += [f"{symbol} has isolated margin" for symbol in sorted(now.isolated - self.isolated)]
+        said += [f"{symbol} has cross margin" for symbol in sorted(self.isolated - now.isolated)]
+        return ", ".join(said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
     """
     The balance and every open position at one moment.
 
     `hedged` tells the account's position mode: in hedge mode a symbol may have a LONG and a SHORT position, in one-way
-    mode it has one at most.
+    mode it has one at most. `isolated` names the symbols with isolated margin, held or not.
     """
 
     balance: Balance
     positions: tuple[Position, ...]
     at: datetime
     hedged: bool = False
+    isolated: frozenset[str] = frozenset()
+
+    @property
+    def keys(self) -> frozenset[tuple[str, Direction]]:
+        """Symbol and direction of each open position."""
+        return frozenset(held.key for held in self.positions)
+
+    def modes(self, symbols: Iterable[str]) -> Modes:
+        """Return how positions in *symbols* are held."""
+        return Modes(hedged=self.hedged, isolated=self.isolated.intersection(symbols))
 
     def positions_in(self, symbol: str) -> tuple[Position, ...]:
         """Return the open positions in *symbol*, the larger first: none or one, and in hedge mode at most two."""

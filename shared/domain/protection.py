@@ -1,6 +1,7 @@
 """Protection: the resting orders that end a position. A position without its stop may stand only for seconds."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -54,6 +55,22 @@ def exit_intent(
         quantity=quantity,
         reduce_only=True,
     )
+
+
+def fit(intent: Intent, instrument: Instrument) -> Intent | None:
+    """Return *intent* within the filters of *instrument*, its size rounded down and its stop price towards the market.
+
+    None where nothing is left of it that could be traded.
+    """
+    quantity, price = intent.quantity, intent.stop_price
+    if quantity is not None:
+        quantity = instrument.round_quantity(quantity)
+        if quantity < instrument.min_quantity:
+            return None
+    if price is not None:
+        up = (intent.direction is Direction.LONG) is (intent.leg is Leg.STOP)
+        price = instrument.round_price_up(price) if up else instrument.round_price_down(price)
+    return replace(intent, quantity=quantity, stop_price=price)
 
 
 def stops_of(position: Position, resting: Iterable[VenueOrder]) -> list[VenueOrder]:

@@ -4,11 +4,13 @@ The risk review: what a model wants, held against limits it cannot reach.
 Pure and complete: the rules are evaluated on every entry, with the numbers each one saw, so that "why was this refused"
 is one row to read. Sizes are clipped down to what the limits allow; everything else that fails refuses. A close needs
 nothing but a position, whatever the state of the account or of the data.
+
+What a decision comes to depends on what is held, see `Move`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -17,7 +19,7 @@ from shared.domain.decision import Action, Decision
 from shared.domain.instrument import Instrument
 from shared.domain.market import Quote
 from shared.domain.performance import EquityMarks
-from shared.domain.position import Direction, Holdings
+from shared.domain.position import Direction, Holdings, Position
 from shared.domain.sizing import Room, largest_notional
 
 LIQUIDATION_BUFFER = Decimal("0.8")
@@ -34,6 +36,30 @@ class Verdict(StrEnum):
     CLIPPED = "clipped"
     REFUSED = "refused"
     HELD = "held"
+
+
+class Move(StrEnum):
+    """What a decision comes to, given what is held in its symbol."""
+
+    OPEN = "open"
+    """A buy or a sell where nothing is held."""
+    ADD = "add"
+    """A buy or a sell in the direction of the position: it grows, and gets the new stop and target as a whole."""
+    FLIP = "flip"
+    """A buy or a sell against the position: it is closed, and once that filled, one the other way is opened."""
+    REDUCE = "reduce"
+    """A close of less than the position."""
+    CLOSE = "close"
+    """A close of all that is held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """What is to be ended of a position: the sizes of the market orders that do it, and whether that is all of it."""
+
+    direction: Direction
+    quantities: tuple[Decimal, ...]
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +79,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What risk allows. For a refusal `code` names the first rule that failed and `reason` says it in words."""
+    """
+    What risk allows. For a refusal `code` names the first rule that failed and `reason` says it in words.
+
+    `direction` and `quantity` are what is opened or, where nothing is, what is ended. `reductions` come first.
+    """
 
     verdict: Verdict
     code: str | None = None
     reason: str = ""
+    move: Move | None = None
     direction: Direction | None = None
     quantity: Decimal = Decimal(0)
+    reductions: tuple[Reduction, ...] = ()
     price: Decimal = Decimal(0)
     """The mark price the review rested on."""
     leverage: int = 0
@@ -103,6 +135,8 @@ class RiskContext:
     unsettled: frozenset[str]
     """Symbols with an order whose fate is unknown."""
     last_exits: Mapping[str, Exit]
+    last_entries: Mapping[str, datetime]
+    """When a position in a symbol was last opened or added to."""
     marks: EquityMarks
 
 
@@ -117,8 +151,18 @@ class _Entry:
     target: Decimal | None
     instrument: Instrument
     quote: Quote
+    held: Position | None
+    """What is held in the direction already."""
+    against: tuple[Position, ...]
+    """What is held against it, and is closed first."""
     room: Room
+    """What is left once that is closed."""
     context: RiskContext
+
+    @property
+    def move(self) -> Move:
+        """What the entry comes to."""
+        return Move.FLIP if self.against else Move.ADD if self.held else Move.OPEN
 
     @property
     def stop_distance(self) -> Decimal | None:
@@ -134,44 +178,155 @@ class _Entry:
 def review(decisions: Sequence[Decision], context: RiskContext) -> list[ReviewedDecision]:
     """Review every decision, closes first because they make room; return them in the order given."""
     reviews: dict[int, Review] = {}
-    entries: list[int] = []
-    for index, decision in enumerate(decisions):
-        if decision.opens:
-            entries.append(index)
+    room = Room(
+        exposure=sum((held.notional for held in context.holdings.positions), Decimal(0)),
+        available=context.holdings.balance.available,
+        symbols=frozenset(held.symbol for held in context.holdings.positions),
+    )
+    acted: set[str] = set()
+    # A sort is stable: among closes, and among entries, the order is the model's.
+    for index in sorted(range(len(decisions)), key=lambda index: decisions[index].opens):
+        decision = decisions[index]
+        if decision.action is Action.HOLD:
+            reviews[index] = HELD
+        elif decision.asset in acted:
+            reviews[index] = _refusal([_acted_already(decision)])
+        elif decision.opens:
+            reviews[index], room = _review_entry(decision, context, room)
         else:
-            reviews[index] = _review_close(decision, context) if decision.action is Action.CLOSE else HELD
-    closing = {decisions[index].asset for index, verdict in reviews.items() if verdict.acts}
-    room = _room(context, closing)
-    for index in entries:
-        reviews[index], room = _review_entry(decisions[index], context, room)
+            reviews[index], room = _review_close(decision, context, room)
+        if reviews[index].acts:
+            acted.add(decision.asset)
     return [ReviewedDecision(decision=decision, review=reviews[index]) for index, decision in enumerate(decisions)]
 
 
 HELD = Review(verdict=Verdict.HELD)
 
 
-def _review_close(decision: Decision, context: RiskContext) -> Review:
-    position = context.holdings.position(decision.asset)
-    if position is None:
-        return _refusal(
-            [Finding(rule="position_exists", passed=False, reason=f"there is no {decision.asset} position")]
-        )
-    return Review(
-        verdict=Verdict.APPROVED,
+def _acted_already(decision: Decision) -> Finding:
+    return Finding(
+        rule="one_move",
+        passed=False,
+        saw={"symbol": decision.asset},
+        reason="another decision of the same answer moves this symbol already: one move a cycle",
+    )
+
+
+# ---- closes
+
+
+def _review_close(decision: Decision, context: RiskContext, room: Room) -> tuple[Review, Room]:
+    positions = context.holdings.positions_in(decision.asset)
+    exists = Finding(
+        rule="position_exists",
+        passed=bool(positions),
+        saw={f"{held.direction.value} quantity": str(held.quantity) for held in positions},
+        reason=f"there is no {decision.asset} position",
+    )
+    if not positions:
+        return _refusal([exists]), room
+    if decision.allocation_usd <= 0 or decision.allocation_usd >= sum(held.notional for held in positions):
+        return _closed(positions, context, (exists,)), _emptied(room, positions)
+    part = _part(decision, positions, context)
+    findings = (exists, *_reduction_rules(decision, positions, part, context))
+    if not all(finding.passed for finding in findings):
+        return _refusal(findings), room
+    [position] = positions
+    if _is_dust(position, position.quantity - part, context):
+        return _closed(positions, context, findings, Verdict.CLIPPED), _emptied(room, positions)
+    reduction = Reduction(
         direction=position.direction,
-        quantity=position.quantity,
+        quantities=_in_orders(decision.asset, part, context),
+        whole=False,
+    )
+    reduced = Review(
+        verdict=Verdict.APPROVED,
+        move=Move.REDUCE,
+        direction=position.direction,
+        quantity=part,
+        reductions=(reduction,),
         price=position.mark_price,
-        findings=(Finding(rule="position_exists", passed=True, saw={"quantity": str(position.quantity)}),),
+        findings=findings,
+    )
+    return reduced, replace(room, exposure=room.exposure - part * position.mark_price)
+
+
+def _closed(
+    positions: Sequence[Position],
+    context: RiskContext,
+    findings: tuple[Finding, ...],
+    verdict: Verdict = Verdict.APPROVED,
+) -> Review:
+    return Review(
+        verdict=verdict,
+        move=Move.CLOSE,
+        direction=positions[0].direction,
+        quantity=sum((held.quantity for held in positions), Decimal(0)),
+        reductions=_whole(positions, context),
+        price=positions[0].mark_price,
+        findings=findings,
     )
 
 
-def _room(context: RiskContext, closing: Iterable[str]) -> Room:
-    staying = [held for held in context.holdings.positions if held.symbol not in set(closing)]
-    return Room(
-        exposure=sum((held.notional for held in staying), Decimal(0)),
-        available=context.holdings.balance.available,
-        symbols=frozenset(held.symbol for held in staying),
+def _emptied(room: Room, positions: Sequence[Position]) -> Room:
+    """What closes free of exposure and places; the margin that they free is counted when it is there."""
+    symbols = {held.symbol for held in positions}
+    exposure = room.exposure - sum((held.notional for held in positions), Decimal(0))
+    return replace(room, exposure=exposure, symbols=room.symbols - symbols)
+
+
+def _whole(positions: Sequence[Position], context: RiskContext) -> tuple[Reduction, ...]:
+    return tuple(
+        Reduction(direction=held.direction, quantities=_in_orders(held.symbol, held.quantity, context), whole=True)
+        for held in positions
     )
+
+
+def _in_orders(symbol: str, quantity: Decimal, context: RiskContext) -> tuple[Decimal, ...]:
+    """Return the market orders that end *quantity*: one of it all where the symbol's filters are not known."""
+    instrument = context.instruments.get(symbol)
+    return instrument.in_market_orders(quantity) if instrument else (quantity,)
+
+
+def _part(decision: Decision, positions: Sequence[Position], context: RiskContext) -> Decimal:
+    """Return what *decision* closes of the first position, on the step where that is known."""
+    part = decision.allocation_usd / positions[0].mark_price if positions[0].mark_price > 0 else Decimal(0)
+    return sum(_in_orders(decision.asset, part, context), Decimal(0))
+
+
+def _reduction_rules(
+    decision: Decision, positions: Sequence[Position], part: Decimal, context: RiskContext
+) -> tuple[Finding, ...]:
+    instrument = context.instruments.get(decision.asset)
+    notional = part * positions[0].mark_price
+    return (
+        Finding(
+            rule="one_position",
+            passed=len(positions) == 1,
+            saw={"positions": str(len(positions))},
+            reason="a LONG and a SHORT are open: which of them to reduce is not said; a close of all ends both",
+        ),
+        Finding(
+            rule="filters_known",
+            passed=instrument is not None,
+            reason=f"the filters of {decision.asset} are not known: it can only be closed whole",
+        ),
+        Finding(
+            rule="minimum_reduction",
+            passed=instrument is None or (part >= instrument.min_quantity and notional >= instrument.min_notional),
+            saw={"asked": str(decision.allocation_usd), "quantity": str(part), "notional": f"{notional:.2f}"},
+            reason="what is to be closed is smaller than the smallest order",
+        ),
+    )
+
+
+def _is_dust(position: Position, rest: Decimal, context: RiskContext) -> bool:
+    """Say whether a *rest* of the position would be too small to be traded again: then all of it goes."""
+    instrument = context.instruments[position.symbol]
+    return rest < instrument.min_quantity or rest * position.mark_price < instrument.min_notional
+
+
+# ---- entries
 
 
 def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple[Review, Room]:
@@ -188,10 +343,11 @@ def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple
     notional, caps = largest_notional(
         limits,
         equity=context.holdings.balance.equity,
-        room=room,
+        room=entry.room,
         stop_distance=entry.stop_distance or Decimal(0),
         taker_fee=context.taker_fee,
         leverage=leverage,
+        held=entry.held,
     )
     caps["order_cap"] = entry.instrument.max_market_quantity * entry.price
     allowed = min(decision.allocation_usd, notional, caps["order_cap"])
@@ -220,8 +376,10 @@ def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple
     clipped = allowed < decision.allocation_usd or leverage < decision.leverage
     approved = Review(
         verdict=Verdict.CLIPPED if clipped else Verdict.APPROVED,
+        move=entry.move,
         direction=entry.direction,
         quantity=quantity,
+        reductions=_whole(entry.against, context),
         price=entry.price,
         leverage=leverage,
         stop_loss=entry.stop,
@@ -229,7 +387,7 @@ def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple
         findings=tuple(findings),
     )
     taken = quantity * entry.price
-    return approved, room.less(decision.asset, taken, leverage=leverage, taker_fee=context.taker_fee)
+    return approved, entry.room.less(decision.asset, taken, leverage=leverage, taker_fee=context.taker_fee)
 
 
 def _entry(decision: Decision, context: RiskContext, room: Room) -> _Entry:
@@ -238,6 +396,11 @@ def _entry(decision: Decision, context: RiskContext, room: Room) -> _Entry:
     # Both levels round towards the price: the stop costs no more and the target asks no more than was decided.
     up, down = instrument.round_price_up, instrument.round_price_down
     stop_to, target_to = (up, down) if direction is Direction.LONG else (down, up)
+    positions = context.holdings.positions_in(decision.asset)
+    held = next((each for each in positions if each.direction is direction), None)
+    against = tuple(each for each in positions if each is not held)
+    for position in against:
+        room = room.without(position, context.taker_fee)
     return _Entry(
         decision=decision,
         direction=direction,
@@ -246,6 +409,8 @@ def _entry(decision: Decision, context: RiskContext, room: Room) -> _Entry:
         target=None if decision.take_profit is None else target_to(decision.take_profit),
         instrument=instrument,
         quote=context.quotes[decision.asset],
+        held=held,
+        against=against,
         room=room,
         context=context,
     )
@@ -351,18 +516,8 @@ def _confidence(entry: _Entry) -> Finding:
     )
 
 
-def _not_already_open(entry: _Entry) -> Finding:
-    held = entry.context.holdings.position(entry.decision.asset)
-    return Finding(
-        rule="not_already_open",
-        passed=held is None and entry.decision.asset not in entry.room.symbols,
-        saw={"position": f"{held.direction.value} {held.quantity}" if held else "none"},
-        reason="there is a position in this symbol already, open or just approved: close it first",
-    )
-
-
 def _max_positions(entry: _Entry) -> Finding:
-    most, taken = entry.context.account.limits.max_positions, len(entry.room.symbols)
+    most, taken = entry.context.account.limits.max_positions, len(entry.room.symbols - {entry.decision.asset})
     return Finding(
         rule="max_positions",
         passed=taken < most,
@@ -384,6 +539,24 @@ def _cooldown(entry: _Entry) -> Finding:
         saw={"last_exit": f"{last.direction.value} {last.at.isoformat()}", "wait": str(wait), "waited": str(waited)},
         reason=f"the last {last.direction.value} position ended {waited} ago; the wait is {wait}",
     )
+
+
+def _flip_cooldown(entry: _Entry) -> Finding:
+    """A position stands for a while before it is turned around, or every wiggle of the model would cost two fees."""
+    entered, wait = entry.context.last_entries.get(entry.decision.asset), entry.context.account.limits.flip_cooldown
+    if not entry.against or entered is None:
+        return Finding(rule="flip_cooldown", passed=True, saw={"move": entry.move.value})
+    waited = entry.context.now - entered
+    return Finding(
+        rule="flip_cooldown",
+        passed=waited >= wait,
+        saw={"move": entry.move.value, "wait": str(wait), "waited": str(waited)},
+        reason=f"the position was entered {_minutes(waited)} ago; it is not turned around within {_minutes(wait)}",
+    )
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span.total_seconds() / 60:.0f} min"
 
 
 def _funding(entry: _Entry) -> Finding:
@@ -453,9 +626,9 @@ def _reward_to_risk(entry: _Entry) -> Finding:
 
 ENTRY_RULES: tuple[Callable[[_Entry], Finding], ...] = (
     _confidence,
-    _not_already_open,
     _max_positions,
     _cooldown,
+    _flip_cooldown,
     _funding,
     _stop_required,
     _stop_side,

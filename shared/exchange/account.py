@@ -106,7 +106,13 @@ class AsterExchange:
                 if account.hedged is not None:
                     self.mode.learn(account.hedged)
                 hedged = await self.mode.hedged()
-                return Holdings(balance=account.balance, positions=risk.positions, at=at, hedged=hedged)
+                return Holdings(
+                    balance=account.balance,
+                    positions=risk.positions,
+                    at=at,
+                    hedged=hedged,
+                    isolated=account.isolated,
+                )
         raise VenueUnreachable("the positions kept changing while they were read")
 
     async def open_orders(self, symbols: Collection[str], *, elsewhere: bool = False) -> Sequence[VenueOrder]:

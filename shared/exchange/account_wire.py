@@ -40,6 +40,8 @@ class AccountReport:
     hedged: bool | None
     """Whether it is in hedge mode; None where no row tells."""
     may_trade: bool
+    isolated: frozenset[str]
+    """The symbols with isolated margin."""
 
 
 def read_account(payload: Any) -> AccountReport:
@@ -53,7 +55,9 @@ def read_account(payload: Any) -> AccountReport:
         maintenance_margin=decimal(row, "totalMaintMargin"),
     )
     positions = as_rows(row.get("positions"))
-    return AccountReport(balance, _sizes(positions), _hedged(positions), may_trade=flag(row, "canTrade"))
+    isolated = frozenset(text(row, "symbol") for row in positions if flag(row, "isolated"))
+    may_trade = flag(row, "canTrade")
+    return AccountReport(balance, _sizes(positions), _hedged(positions), may_trade=may_trade, isolated=isolated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Numbers may stand as text where the text has one meaning:
 
 Expressions, ranges and booleans are no numbers. An entry needs every number of its own except the prices of its stop
 and its target: those stay None when absent, for the risk review to refuse. A hold or a close needs its asset and action
-only, so that no other flaw loses a close.
+only, so that no other flaw loses a close: one whose allocation_usd cannot be read closes all, as one without does.
 """
 
 import re
@@ -106,7 +106,7 @@ class ItemReader:
         return Decision(
             asset=asset,
             action=action,
-            allocation_usd=Decimal(0),
+            allocation_usd=self._part_or_zero(fields) if action is Action.CLOSE else Decimal(0),
             leverage=1,
             stop_loss=None,
             take_profit=None,
@@ -130,6 +130,12 @@ class ItemReader:
             exit_plan=self._plan(_one(fields, "exit_plan")),
             rationale=_text(fields, "rationale"),
         )
+
+    def _part_or_zero(self, fields: Fields) -> Decimal:
+        try:
+            return self._amount(fields, "allocation_usd") or Decimal(0)
+        except BadItem:
+            return Decimal(0)
 
     def _amount(self, fields: Fields, name: str) -> Decimal | None:
         return self._positive(_one(fields, name), name)

@@ -195,6 +195,31 @@ async def test_the_last_exit_is_the_last_trade_that_reduced(database: Database) 
     assert later.keys() == {"ETHUSDT"}
 
 
+async def test_the_last_entry_is_the_last_trade_that_opened_or_added(database: Database) -> None:
+    stop = an_intent("ETHUSDT", Leg.STOP, quantity=None, side=Side.BUY)
+    async with database.open_work() as work:
+        await work.orders.promise([stop])
+        [order] = await work.orders.of_cycle(CYCLE)
+        await work.orders.save([replace(order, state=OrderState.FILLED, venue_order_id=42)])
+        await work.fills.save(
+            "main",
+            [
+                a_fill(1),
+                a_fill(2),
+                a_fill(3, side=Side.SELL, realized_pnl=Decimal("5")),
+                a_fill(4, symbol="ETHUSDT", side=Side.BUY, venue_order_id=42),  # a stop-out at the very entry price
+                a_fill(5, symbol="SOLUSDT", side=Side.SELL, position_side=Direction.SHORT),
+                a_fill(6, symbol="SOLUSDT", side=Side.SELL, position_side=Direction.LONG),  # likewise, in hedge mode
+            ],
+        )
+
+        entries = await work.fills.last_entries("main", TICK)
+        later = await work.fills.last_entries("main", TICK + timedelta(seconds=3))
+
+    assert entries == {"BTCUSDT": TICK + timedelta(seconds=2), "SOLUSDT": TICK + timedelta(seconds=5)}
+    assert later.keys() == {"SOLUSDT"}
+
+
 async def test_incomes_are_counted_once(database: Database) -> None:
     deposit = replace(FUNDING, kind=IncomeKind.TRANSFER, symbol=None, amount=PRECISE, at=TICK - timedelta(days=1))
     async with database.open_work() as work:

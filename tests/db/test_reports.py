@@ -92,6 +92,7 @@ async def test_rows_are_plain_json_with_money_as_strings(database: Database, rep
         "commission_asset": "USDT",
         "maker": False,
         "at": "2026-03-31T23:55:00+00:00",
+        "position_side": None,
     }
 
 

@@ -11,6 +11,7 @@ from shared.domain.account import AccountStatus
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, UnreadItem
 from shared.domain.errors import UnknownAccount
+from shared.domain.position import Direction
 from shared.domain.risk import Verdict
 from tests.db.samples import CYCLE, TICK, a_call, a_reviewed, a_snapshot, an_account, open_accounts
 
@@ -124,15 +125,19 @@ async def test_recent_decisions_leave_out_plain_holds(database: Database) -> Non
     ]
 
 
-async def test_the_plan_of_a_position_is_that_of_the_latest_approved_entry(database: Database) -> None:
+async def test_the_plan_of_a_position_is_that_of_the_latest_approved_entry_in_its_direction(database: Database) -> None:
     earlier, before = TICK - timedelta(minutes=5), TICK - timedelta(minutes=10)
     clipped = a_reviewed("BTCUSDT", Action.SELL, verdict=Verdict.CLIPPED, quantity=Decimal("0.001"))
+    bought = a_reviewed("BTCUSDT")
     async with database.open_work() as work:
-        await work.decisions.save(StageRequest("main", before), [a_reviewed("BTCUSDT"), a_reviewed("SOLUSDT")], None)
+        await work.decisions.save(StageRequest("main", before), [bought, a_reviewed("SOLUSDT")], None)
         await work.decisions.save(StageRequest("main", earlier), [clipped, a_reviewed("ETHUSDT", Action.CLOSE)], None)
         refused = a_reviewed("BTCUSDT", verdict=Verdict.REFUSED)
         await work.decisions.save(CYCLE, [refused, a_reviewed("BTCUSDT", Action.CLOSE)], None)
 
         plans = await work.decisions.plans("main", ["BTCUSDT", "ETHUSDT"])
 
-    assert plans == {"BTCUSDT": (earlier, clipped.decision.exit_plan, clipped.review)}
+    assert plans == {
+        ("BTCUSDT", Direction.LONG): (before, bought.decision.exit_plan, bought.review),
+        ("BTCUSDT", Direction.SHORT): (earlier, clipped.decision.exit_plan, clipped.review),
+    }

@@ -14,6 +14,7 @@ from shared.domain.order import OrderType
 from shared.domain.risk import Review, ReviewedDecision, Verdict
 from shared.domain.snapshot import Snapshot
 from tests.builders import (
+    LONG,
     SELL,
     SHORT,
     TICK,
@@ -138,7 +139,7 @@ def test_a_position_is_told_with_its_plan_and_the_orders_that_end_it() -> None:
     )
     snapshot = a_snapshot(holdings=some_holdings(position), open_orders=(a_venue_order(), target))
 
-    [told] = briefed(snapshot, plans={"BTCUSDT": (TICK, plan, Review(verdict=Verdict.APPROVED))})["positions"]
+    [told] = briefed(snapshot, plans={("BTCUSDT", LONG): (TICK, plan, Review(verdict=Verdict.APPROVED))})["positions"]
 
     assert told == {
         "asset": "BTCUSDT",
@@ -170,7 +171,7 @@ def test_a_position_that_came_without_a_plan_is_told_all_the_same() -> None:
 
 
 def test_a_plan_in_words_only_has_no_condition_to_check() -> None:
-    plans = {"BTCUSDT": (TICK, ExitPlan(text="by feel"), Review(verdict=Verdict.APPROVED))}
+    plans = {("BTCUSDT", LONG): (TICK, ExitPlan(text="by feel"), Review(verdict=Verdict.APPROVED))}
 
     [told] = briefed(a_snapshot(holdings=some_holdings(a_position())), plans=plans)["positions"]
 

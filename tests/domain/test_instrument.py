@@ -75,3 +75,26 @@ def test_an_order_must_reach_the_smallest_size_and_not_pass_the_largest(
     quantity: str, price: str, accepted: bool
 ) -> None:
     assert an_instrument().accepts(Decimal(quantity), Decimal(price)) is accepted
+
+
+@pytest.mark.parametrize(
+    ("quantity", "sizes"),
+    [
+        ("3", ("3",)),
+        ("10", ("10",)),
+        ("10.5", ("10", "0.5")),
+        ("25", ("10", "10", "5")),
+        ("20.4", ("10", "9.9", "0.5")),  # 0.4 is no order: the one before gives the rest
+        ("10.19", ("9.6", "0.5")),  # rounded down to the step first
+        ("0.3", ("0.3",)),
+        ("0.05", ("0",)),
+    ],
+)
+def test_a_quantity_is_split_into_orders_none_of_which_is_too_large_or_too_small(
+    quantity: str, sizes: tuple[str, ...]
+) -> None:
+    instrument = an_instrument(
+        step_size=Decimal("0.1"), min_quantity=Decimal("0.5"), max_market_quantity=Decimal("10.04")
+    )
+
+    assert instrument.in_market_orders(Decimal(quantity)) == tuple(map(Decimal, sizes))

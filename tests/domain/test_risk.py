@@ -9,7 +9,18 @@ import pytest
 
 from shared.domain.account import AccountStatus
 from shared.domain.decision import Action, Decision
-from shared.domain.risk import ENTRY_RULES, GATE_RULES, Exit, Finding, Review, RiskContext, Verdict, review
+from shared.domain.risk import (
+    ENTRY_RULES,
+    GATE_RULES,
+    Exit,
+    Finding,
+    Move,
+    Reduction,
+    Review,
+    RiskContext,
+    Verdict,
+    review,
+)
 from tests.builders import (
     LONG,
     SHORT,
@@ -44,6 +55,16 @@ def short(**changes: Any) -> Decision:
 
 def exited(minutes_ago: int, direction: Any = LONG) -> dict[str, Exit]:
     return {"BTCUSDT": Exit(at=a_context().now - timedelta(minutes=minutes_ago), direction=direction)}
+
+
+def entered(minutes_ago: int) -> RiskContext:
+    """A LONG of 100 USD that was entered so long ago."""
+    at = a_context().now - timedelta(minutes=minutes_ago)
+    return a_context(holdings=some_holdings(a_position()), last_entries={"BTCUSDT": at})
+
+
+def holding(*positions: Any, **changes: Any) -> RiskContext:
+    return a_context(holdings=some_holdings(*positions), **changes)
 
 
 def with_funding(rate: str) -> RiskContext:
@@ -95,8 +116,10 @@ def test_nothing_opens_in_an_account_or_a_market_that_is_not_fit_for_it(
 ENTRY = [
     # rule, just passes, just fails: at a price of 100 and, unless told otherwise, no fees
     ("confidence", (long(confidence=Decimal("0.5")), ALL_FINE), (long(confidence=Decimal("0.49")), ALL_FINE)),
-    ("not_already_open", (long(), with_positions("ETHUSDT")), (long(), with_positions("BTCUSDT"))),
     ("max_positions", (long(), with_positions("ETHUSDT")), (long(), with_positions("ETHUSDT", "SOLUSDT"))),
+    ("max_positions", (long(), with_positions("ETHUSDT", "BTCUSDT")), (long(), with_positions("ETHUSDT", "SOLUSDT"))),
+    ("flip_cooldown", (short(), entered(60)), (short(), entered(59))),
+    ("flip_cooldown", (long(), entered(0)), (short(), entered(0))),
     ("cooldown", (long(), a_context(last_exits=exited(15))), (long(), a_context(last_exits=exited(14)))),
     ("cooldown", (short(), a_context(last_exits=exited(60))), (short(), a_context(last_exits=exited(59)))),
     (
@@ -294,7 +317,7 @@ def test_one_symbol_is_entered_once_however_often_it_is_asked_for() -> None:
     first, second = (each.review for each in review([long(), short()], ALL_FINE))
 
     assert first.acts
-    assert second.code == "not_already_open"
+    assert second.code == "one_move"
 
 
 def test_a_close_makes_room_for_an_entry_that_was_named_before_it() -> None:
@@ -306,12 +329,193 @@ def test_a_close_makes_room_for_an_entry_that_was_named_before_it() -> None:
     assert [each.review.acts for each in review([entry], context)] == [False]
 
 
-def test_a_position_is_not_turned_around_within_one_cycle() -> None:
-    context = a_context(holdings=some_holdings(a_position("BTCUSDT")))
-    close, entry = (each.review for each in review([a_decision(action=Action.CLOSE), short()], context))
+def test_a_symbol_that_is_closed_is_not_entered_by_the_same_answer() -> None:
+    close, entry = (each.review for each in review([a_decision(action=Action.CLOSE), short()], holding(a_position())))
 
     assert close.acts
-    assert entry.code == "not_already_open"
+    assert entry.code == "one_move"
+
+
+# ---- moves: what a decision comes to, given what is held
+
+
+def test_a_buy_where_nothing_is_held_opens() -> None:
+    verdict = reviewed(long(), ALL_FINE)
+
+    assert (verdict.move, verdict.reductions) == (Move.OPEN, ())
+
+
+def test_a_buy_of_what_is_held_long_adds_with_a_stop_and_a_target_for_the_whole() -> None:
+    verdict = reviewed(long(), holding(a_position(quantity="2")))
+
+    assert (verdict.verdict, verdict.move, verdict.direction) == (Verdict.APPROVED, Move.ADD, LONG)
+    assert (verdict.quantity, verdict.reductions) == (1, ())
+    assert (verdict.stop_loss, verdict.take_profit) == (99, 104)
+
+
+@pytest.mark.parametrize(
+    ("context", "quantity", "cap"),
+    [
+        # of 5 that the whole may have, 2 are held
+        (holding(a_position(quantity="2")), "3", "position_cap"),
+        # the stop is 1 % away: a whole of 4 loses 4 of 1000
+        (holding(a_position(quantity="2"), limits={"risk_per_trade": Decimal("0.004")}), "2", "risk_cap"),
+        # all positions together may have 6, of which 2 and 1 are held
+        (
+            holding(
+                a_position(quantity="2"),
+                a_position("ETHUSDT"),
+                limits={"max_exposure_fraction": Decimal("0.6"), "max_position_fraction": Decimal(1)},
+            ),
+            "3",
+            "exposure_cap",
+        ),
+        # 300 are free and 100 have to stay; at 2x instead of 5x the 2 that are held tie up 60 more
+        (
+            a_context(holdings=some_holdings(a_position(quantity="2", leverage=5), available="300")),
+            "2.8",
+            "margin_cap",
+        ),
+    ],
+)
+def test_an_addition_is_clipped_to_what_the_whole_position_may_be(
+    context: RiskContext, quantity: str, cap: str
+) -> None:
+    verdict = reviewed(long(allocation_usd=Decimal(10000)), context)
+
+    assert (verdict.verdict, verdict.move, verdict.quantity) == (Verdict.CLIPPED, Move.ADD, Decimal(quantity))
+    assert finding(verdict, "size").saw[cap] == f"{verdict.quantity * 100:.2f}"
+
+
+def test_nothing_is_added_to_a_position_that_is_as_large_as_it_may_be() -> None:
+    assert reviewed(long(), holding(a_position(quantity="4.951"))).code == "minimum_size"
+    assert reviewed(long(), holding(a_position(quantity="4.95"))).quantity == Decimal("0.05")
+    assert reviewed(long(), holding(a_position(quantity="7"))).code == "minimum_size"
+
+
+def test_an_addition_takes_no_other_place_among_the_positions() -> None:
+    context = holding(a_position(), limits={"max_positions": 1})
+
+    assert reviewed(long(), context).move is Move.ADD
+
+
+def test_a_sale_of_what_is_held_long_closes_it_and_opens_the_other_way() -> None:
+    verdict = reviewed(short(), holding(a_position(quantity="2")))
+
+    assert (verdict.verdict, verdict.move, verdict.direction) == (Verdict.APPROVED, Move.FLIP, SHORT)
+    assert verdict.quantity == 1
+    assert verdict.reductions == (Reduction(direction=LONG, quantities=(Decimal(2),), whole=True),)
+
+
+def test_a_flip_opens_in_the_room_that_its_close_makes() -> None:
+    tight = {"max_positions": 1, "max_exposure_fraction": Decimal("0.5")}
+    held = some_holdings(a_position(quantity="5", leverage=2), available="750")
+    context = a_context(limits=tight, holdings=held)
+
+    # 250 come free of what was held at 2x
+    assert reviewed(short(allocation_usd=Decimal(500)), context).quantity == 5
+    assert reviewed(a_decision("ETHUSDT"), context).code == "max_positions"
+
+
+def test_a_refused_flip_closes_nothing_and_makes_no_room() -> None:
+    context = holding(a_position(), limits={"max_positions": 1})
+    flip, other = (each.review for each in review([short(stop_loss=None), a_decision("ETHUSDT")], context))
+
+    assert (flip.code, flip.reductions) == ("stop_required", ())
+    assert other.code == "max_positions"
+
+
+def test_a_flip_counts_no_more_than_the_position_it_leads_to() -> None:
+    context = holding(a_position(quantity="5"), limits={"max_positions": 2, "max_exposure_fraction": Decimal("0.6")})
+    flip, other = (each.review for each in review([short(), a_decision("ETHUSDT", allocation_usd=500)], context))
+
+    assert flip.quantity == 1
+    assert other.quantity == 5
+
+
+def test_where_a_long_and_a_short_are_held_a_buy_closes_the_short_and_adds_to_the_long() -> None:
+    verdict = reviewed(long(), holding(a_position(quantity="2"), a_position(direction=SHORT, quantity="3")))
+
+    assert (verdict.move, verdict.direction, verdict.quantity) == (Move.FLIP, LONG, 1)
+    assert verdict.reductions == (Reduction(direction=SHORT, quantities=(Decimal(3),), whole=True),)
+
+
+def closing(usd: str) -> Decision:
+    return a_decision(action=Action.CLOSE, allocation_usd=Decimal(usd))
+
+
+@pytest.mark.parametrize("usd", ["0", "200", "1000"])
+def test_a_close_of_nothing_in_particular_or_of_all_and_more_ends_the_position(usd: str) -> None:
+    verdict = reviewed(closing(usd), holding(a_position(quantity="2")))
+
+    assert (verdict.verdict, verdict.move, verdict.quantity) == (Verdict.APPROVED, Move.CLOSE, 2)
+    assert verdict.reductions == (Reduction(direction=LONG, quantities=(Decimal(2),), whole=True),)
+
+
+def test_a_close_of_less_than_the_position_reduces_it_by_that_much_on_the_step() -> None:
+    verdict = reviewed(closing("60.09"), holding(a_position(direction=SHORT, quantity="2")))
+
+    assert (verdict.verdict, verdict.move, verdict.quantity) == (Verdict.APPROVED, Move.REDUCE, Decimal("0.6"))
+    assert verdict.reductions == (Reduction(direction=SHORT, quantities=(Decimal("0.6"),), whole=False),)
+
+
+def test_a_reduction_never_leaves_less_than_the_smallest_order() -> None:
+    leaves_enough = reviewed(closing("195"), holding(a_position(quantity="2")))
+    leaves_dust = reviewed(closing("195.1"), holding(a_position(quantity="2")))
+
+    assert (leaves_enough.move, leaves_enough.quantity) == (Move.REDUCE, Decimal("1.95"))
+    assert (leaves_dust.verdict, leaves_dust.move, leaves_dust.quantity) == (Verdict.CLIPPED, Move.CLOSE, 2)
+
+
+LONG_AND_SHORT = holding(a_position(), a_position(direction=SHORT))
+REDUCTION = [
+    # rule, just passes, just fails
+    ("position_exists", (closing("50"), holding(a_position())), (closing("50"), ALL_FINE)),
+    ("one_position", (closing("0"), LONG_AND_SHORT), (closing("50"), LONG_AND_SHORT)),
+    (
+        "filters_known",
+        (closing("0"), holding(a_position(), instruments={})),
+        (closing("50"), holding(a_position(), instruments={})),
+    ),
+    ("minimum_reduction", (closing("5"), holding(a_position())), (closing("4.99"), holding(a_position()))),
+    (
+        "minimum_reduction",
+        (closing("50"), holding(a_position(), instruments={"BTCUSDT": an_instrument(min_quantity=Decimal("0.5"))})),
+        (closing("49.9"), holding(a_position(), instruments={"BTCUSDT": an_instrument(min_quantity=Decimal("0.5"))})),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "passing", "failing"), REDUCTION)
+def test_a_close_passes_each_rule_up_to_its_bound_and_not_beyond(rule: str, passing: Case, failing: Case) -> None:
+    assert reviewed(*passing).acts
+    assert reviewed(*failing).code == rule
+
+
+def test_a_long_and_a_short_are_closed_together() -> None:
+    verdict = reviewed(closing("0"), holding(a_position(), a_position(direction=SHORT, quantity="2")))
+
+    assert [(each.direction, each.quantities, each.whole) for each in verdict.reductions] == [
+        (SHORT, (2,), True),
+        (LONG, (1,), True),
+    ]
+
+
+def test_what_is_larger_than_the_largest_order_is_closed_by_several() -> None:
+    context = holding(a_position(quantity="7"), instruments={"BTCUSDT": an_instrument(max_market_quantity=Decimal(3))})
+
+    assert reviewed(closing("0"), context).reductions[0].quantities == (3, 3, 1)
+    assert reviewed(closing("500"), context).reductions[0].quantities == (3, 2)
+    assert reviewed(short(), context).reductions[0].quantities == (3, 3, 1)
+
+
+def test_a_reduction_makes_room_by_what_it_closes() -> None:
+    held = some_holdings(a_position("ETHUSDT", quantity="10"))
+    context = a_context(limits={"max_exposure_fraction": Decimal(1)}, holdings=held)
+    reduce = a_decision("ETHUSDT", Action.CLOSE, allocation_usd=Decimal(300))
+    entry, _ = (each.review for each in review([a_decision(allocation_usd=Decimal(500)), reduce], context))
+
+    assert entry.quantity == 3
 
 
 def test_reviews_come_back_in_the_order_of_the_decisions() -> None:
@@ -343,9 +547,9 @@ def test_the_ledger_carries_the_numbers_that_each_rule_saw() -> None:
         "daily_loss": {"before": "1000", "equity": "1000", "loss": "0.0000", "limit": "0.05"},
         "drawdown": {"before": "1000", "equity": "1000", "loss": "0.0000", "limit": "0.20"},
         "confidence": {"confidence": "0.8", "min": "0.5"},
-        "not_already_open": {"position": "none"},
         "max_positions": {"open": "0", "max": "3"},
         "cooldown": {"last_exit": "LONG 2026-03-02T10:30:20+00:00", "wait": "0:15:00", "waited": "1:30:00"},
+        "flip_cooldown": {"move": "open"},
         "funding": {"rate": "0.0001", "max": "0.001"},
         "stop_required": {},
         "stop_side": {"price": "100", "stop": "99.0"},

@@ -5,7 +5,6 @@ from unittest.mock import patch
 
 import pytest
 
-from functions import sending
 from shared.domain.cycle import Stage
 from shared.domain.errors import StageBusy, WouldTrigger
 from shared.domain.order import Intent, Leg, OrderState, VenueOrder
@@ -137,13 +136,14 @@ async def test_a_run_that_died_after_sending_finds_its_order(house: House) -> No
         """Stands for SIGKILL: nothing catches it."""
 
     sent = []
-    real_send = sending.send
+    exchange = house.runtime.exchange("main")
+    place = exchange.place
 
-    async def send_and_die(order, exchange, clock):
-        sent.append(await real_send(order, exchange, clock))
+    async def send_and_die(intent: Intent) -> VenueOrder:
+        sent.append(await place(intent))
         raise Killed
 
-    with patch("functions.execute.send", send_and_die), pytest.raises(Killed):
+    with patch.object(exchange, "place", send_and_die), pytest.raises(Killed):
         await house.stage(Stage.EXECUTE)
     await house.stage(Stage.RECONCILE)
 

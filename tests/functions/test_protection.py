@@ -1,5 +1,6 @@
 """No position stands without its stop, and no stop without its position."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from unittest.mock import patch
@@ -9,7 +10,7 @@ from sqlalchemy import select
 
 from shared.db.tables import discrepancies
 from shared.domain.cycle import Stage
-from shared.domain.errors import OutcomeUnknown, VenueUnreachable, WouldTrigger
+from shared.domain.errors import NothingToReduce, OutcomeUnknown, VenueUnreachable, WouldTrigger
 from shared.domain.order import Fill, Income, Intent, Leg, OrderState, OrderType, Side, VenueOrder
 from shared.domain.position import Direction
 from tests.house import House
@@ -307,3 +308,159 @@ async def test_funding_that_the_exchange_tells_late_is_booked_when_it_does(house
     assert "wallet_unexplained" in kinds(late)
     assert funding
     assert list(ours) == funding
+
+
+async def diary(house: House) -> list[str]:
+    async with house.runtime.database.reading() as connection:
+        return list((await connection.exec_driver_sql("SELECT text FROM diary ORDER BY id")).scalars())
+
+
+async def test_a_trade_by_hand_stands_in_the_diary_as_external(house: House) -> None:
+    await house.cycle()
+    await place_by_hand(house)
+
+    await house.next_cycle()
+
+    [line] = await diary(house)
+    assert line.startswith("external: ETHUSDT, manual trade, ")
+    assert "BUY 0.5" in line
+
+
+async def test_a_position_resized_by_hand_keeps_its_one_stop_and_is_known_in_its_new_size(house: House) -> None:
+    await house.enter("ETHUSDT")
+    [held] = await house.our_positions()
+    protection = await house.venue_orders(status="NEW")
+    await place_by_hand(house, side=Side.SELL, quantity=Decimal("0.1"), reduce_only=True)
+
+    outcome = await house.next_cycle()
+
+    [position] = await house.our_positions()
+    assert position.quantity == held.quantity - Decimal("0.1")
+    assert kinds(outcome) == ["manual_trade"]
+    assert await house.venue_orders(status="NEW") == protection
+
+
+async def test_a_position_closed_by_hand_is_not_entered_again_at_once(house: House) -> None:
+    await house.enter()
+    [held] = await house.our_positions()
+    await house.pass_time()
+    await place_by_hand(house, symbol="BTCUSDT", side=Side.SELL, quantity=held.quantity, reduce_only=True)
+    await house.stage(Stage.RECONCILE)
+    await house.pass_time()
+    house.model.will_decide(await house.wish())
+
+    outcome = await house.cycle()
+
+    assert [each["code"] for each in outcome["decide"]["decisions"]] == ["cooldown"]
+
+
+async def test_a_position_opened_by_hand_does_not_get_the_stop_of_an_older_plan(house: House) -> None:
+    await house.enter()
+    [planned] = await house.venue_orders(type="STOP_MARKET", status="NEW")
+    [held] = await house.our_positions()
+    await place_by_hand(house, symbol="BTCUSDT", side=Side.SELL, quantity=held.quantity, reduce_only=True)
+    await house.next_cycle()
+    await place_by_hand(house, symbol="BTCUSDT", quantity=held.quantity)
+
+    await house.next_cycle()
+
+    [stop] = await house.venue_orders(type="STOP_MARKET", status="NEW")
+    assert Decimal(stop["stopPrice"]) != Decimal(planned["stopPrice"])
+    assert await house.venue_orders(type="TAKE_PROFIT_MARKET", status="NEW") == []
+
+
+async def test_a_target_that_was_cancelled_is_placed_again_where_the_plan_put_it(house: House) -> None:
+    await house.enter()
+    [target] = await house.venue_orders(type="TAKE_PROFIT_MARKET", status="NEW")
+    await house.runtime.exchange("main").cancel("BTCUSDT", target["clientOrderId"])
+
+    outcome = await house.next_cycle()
+
+    [again] = await house.venue_orders(type="TAKE_PROFIT_MARKET", status="NEW")
+    assert Decimal(again["stopPrice"]) == Decimal(target["stopPrice"])
+    assert kinds(outcome) == ["missing_target"]
+
+
+async def test_a_position_whose_missing_target_has_been_passed_is_closed(house: House) -> None:
+    await house.enter()
+    [target] = await house.venue_orders(type="TAKE_PROFIT_MARKET", status="NEW")
+    exchange = house.runtime.exchange("main")
+    await exchange.cancel("BTCUSDT", target["clientOrderId"])
+    place = exchange.place
+
+    async def refuse_targets(intent: Intent) -> VenueOrder:
+        if intent.leg is Leg.TARGET:
+            raise WouldTrigger("Order would immediately trigger.", code=-2021)
+        return await place(intent)
+
+    with patch.object(exchange, "place", refuse_targets):
+        await house.next_cycle()
+
+    assert await house.venue_positions() == {}
+
+
+async def forget_orders(house: House) -> None:
+    """Have the database know no order, as after a restore of a copy that is older than all of them."""
+    async with house.runtime.database.transaction() as connection:
+        await connection.exec_driver_sql("DELETE FROM orders")
+        await connection.exec_driver_sql("DELETE FROM fills")
+
+
+async def test_our_own_resting_orders_are_recognised_after_a_restore_and_tidied_with_their_position(
+    house: House,
+) -> None:
+    await house.enter()
+    before = await house.venue_orders(status="NEW")
+    await forget_orders(house)
+
+    outcome = await house.next_cycle()
+
+    assert set(kinds(outcome)) == {"order_recovered"}
+    assert await house.venue_orders(status="NEW") == before
+    async with house.runtime.open_work() as work:
+        assert {order.intent.leg for order in await work.orders.alive("main")} == {Leg.STOP, Leg.TARGET}
+    [held] = await house.our_positions()
+    await place_by_hand(house, symbol="BTCUSDT", side=Side.SELL, quantity=held.quantity, reduce_only=True)
+    await house.next_cycle()
+    assert await house.venue_orders(status="NEW") == []
+
+
+async def test_a_trade_of_our_own_that_a_restore_forgot_is_booked_and_no_manual_trade(house: House) -> None:
+    await house.cycle()
+    await house.pass_time()
+    await house.enter()
+    async with house.runtime.database.transaction() as connection:
+        for table in ("orders", "fills", "positions", "decisions"):
+            await connection.exec_driver_sql(f"DELETE FROM {table}")
+        await connection.exec_driver_sql("DELETE FROM equity WHERE at > (SELECT min(at) FROM equity)")
+
+    outcome = await house.next_cycle()
+
+    books = await house.venue_books()
+    async with house.runtime.open_work() as work:
+        booked, point = await work.fills.recent("main", 9), await work.holds.last_equity("main")
+    assert len(booked) == len(books["trades"]) == 1
+    assert point is not None
+    assert (point.wallet, point.unexplained) == (Decimal(books["wallet"]), 0)
+    assert "manual_trade" not in kinds(outcome)
+    assert "order_recovered" in kinds(outcome)
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW")) == 1
+
+
+async def test_an_exit_that_repairs_find_nothing_to_reduce_for_leaves_nobody_naked(house: House) -> None:
+    await house.enter()
+    await without_its_stop(house, "BTCUSDT")
+    exchange = house.runtime.exchange("main")
+    place = exchange.place
+
+    async def too_late(intent: Intent) -> VenueOrder:
+        if intent.leg is Leg.STOP:
+            raise WouldTrigger("Order would immediately trigger.", code=-2021)
+        await place(replace(intent, attempt=intent.attempt + 7))  # somebody else was faster
+        raise NothingToReduce("ReduceOnly Order is rejected.", code=-2022)
+
+    with patch.object(exchange, "place", too_late):
+        outcome = await house.cycle()
+
+    assert "error" not in outcome["reconcile"]
+    assert await house.venue_positions() == {}

@@ -105,11 +105,28 @@ def test_a_close_needs_its_asset_and_nothing_else(flaws: dict[str, Any]) -> None
     assert decided({"asset": "BTCUSDT", "action": "close"} | flaws) == [("BTCUSDT", "close")]
 
 
-def test_a_hold_or_a_close_carries_no_order() -> None:
-    (decision,) = read(answer(entry(action="close")), SYMBOLS).decisions
+@pytest.mark.parametrize("action", ["hold", "close"])
+def test_a_hold_or_a_close_carries_no_order(action: str) -> None:
+    (decision,) = read(answer(entry(action=action)), SYMBOLS).decisions
 
-    assert (decision.allocation_usd, decision.leverage) == (Decimal(0), 1)
+    assert decision.leverage == 1
     assert (decision.stop_loss, decision.take_profit) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "part"),
+    [(120.5, "120.5"), ("$1,200", "1200"), (0, "0"), (None, "0"), (-5, "0"), ("half", "0"), ("1e99", "0")],
+)
+def test_a_close_may_say_how_much_and_closes_all_where_that_cannot_be_read(said: object, part: str) -> None:
+    (decision,) = read(answer(entry(action="close", allocation_usd=said)), SYMBOLS).decisions
+
+    assert decision.allocation_usd == Decimal(part)
+
+
+def test_a_hold_asks_for_nothing_whatever_it_says() -> None:
+    (decision,) = read(answer(entry(action="hold", allocation_usd=100)), SYMBOLS).decisions
+
+    assert decision.allocation_usd == 0
 
 
 @pytest.mark.parametrize(
@@ -320,7 +337,7 @@ def assert_sound(found: Answer) -> None:
     for decision in found.decisions:
         assert 0 <= decision.confidence <= 1
         assert 1 <= decision.leverage <= 125
-        assert decision.opens == (decision.allocation_usd > 0)
+        assert decision.allocation_usd > 0 if decision.opens else decision.allocation_usd >= 0
         assert all(price is None or price > 0 for price in (decision.stop_loss, decision.take_profit))
         decision.rationale.encode()
         decision.exit_plan.text.encode()
