@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.domain.account import RiskLimits
 from shared.domain.decision import Action, Decision
-from shared.domain.risk import LIQUIDATION_BUFFER, MAINTENANCE_MARGIN, Exit, Review, RiskContext, review
+from shared.domain.risk import LIQUIDATION_BUFFER, MAINTENANCE_MARGIN, Exit, Move, Review, RiskContext, review
 from tests.builders import (
     a_context,
     a_decision,
@@ -105,6 +105,10 @@ def entries(decisions: list[Decision], context: RiskContext) -> list[tuple[str, 
     return [(each.decision.asset, each.review) for each in approved]
 
 
+def held_by(context: RiskContext, symbol: str) -> Decimal:
+    return sum((position.notional for position in context.holdings.positions_in(symbol)), Decimal(0))
+
+
 def notional(entry: Review) -> Decimal:
     return entry.quantity * entry.price
 
@@ -115,11 +119,12 @@ def test_an_approved_entry_never_exceeds_a_cap(case: tuple[list[Decision], RiskC
     decisions, context = case
     limits, equity = context.account.limits, context.holdings.balance.equity
 
-    for _, entry in entries(decisions, context):
+    for symbol, entry in entries(decisions, context):
+        whole = notional(entry) + (held_by(context, symbol) if entry.move is Move.ADD else 0)
         stop_distance = abs(entry.price - (entry.stop_loss or 0)) / entry.price
-        cost_of_a_stop_out = notional(entry) * (stop_distance + 2 * context.taker_fee)
+        cost_of_a_stop_out = whole * (stop_distance + 2 * context.taker_fee)
         assert 1 <= entry.leverage <= limits.max_leverage
-        assert notional(entry) <= equity * limits.max_position_fraction + TRIFLE
+        assert whole <= equity * limits.max_position_fraction + TRIFLE
         assert cost_of_a_stop_out <= equity * limits.risk_per_trade + TRIFLE
         assert stop_distance <= min(
             limits.max_stop_distance, LIQUIDATION_BUFFER * (1 / Decimal(entry.leverage) - MAINTENANCE_MARGIN)
@@ -131,19 +136,28 @@ def test_an_approved_entry_never_exceeds_a_cap(case: tuple[list[Decision], RiskC
 def test_approved_entries_together_never_exceed_a_cap(case: tuple[list[Decision], RiskContext]) -> None:
     decisions, context = case
     limits, balance = context.account.limits, context.holdings.balance
-    closing = {each.asset for each in decisions if each.action is Action.CLOSE}
-    staying = [held for held in context.holdings.positions if held.symbol not in closing]
+    held = {position.symbol: position for position in context.holdings.positions}
+    sizes = {symbol: position.notional for symbol, position in held.items()}
+    moved = [(each.decision.asset, each.review) for each in review(decisions, context) if each.review.acts]
+    available = balance.available
+    for symbol, verdict in moved:
+        for reduction in verdict.reductions:
+            sizes[symbol] -= sum(reduction.quantities, Decimal(0)) * held[symbol].mark_price
+            if verdict.move is Move.FLIP:
+                available += held[symbol].notional * (1 / Decimal(held[symbol].leverage) - context.taker_fee)
+    opened = [(symbol, verdict) for symbol, verdict in moved if verdict.leverage]
+    for symbol, entry in opened:
+        if entry.move is Move.ADD:
+            more = 1 / Decimal(entry.leverage) - 1 / Decimal(held[symbol].leverage)
+            available -= held[symbol].notional * max(Decimal(0), more)
+        sizes[symbol] = sizes.get(symbol, Decimal(0)) + notional(entry)
+        available -= notional(entry) * (1 / Decimal(entry.leverage) + context.taker_fee)
 
-    opened = entries(decisions, context)
-
-    symbols = [symbol for symbol, _ in opened] + [held.symbol for held in staying]
-    margin = sum(notional(entry) * (1 / Decimal(entry.leverage) + context.taker_fee) for _, entry in opened)
-    exposure = sum(notional(entry) for _, entry in opened) + sum(held.notional for held in staying)
-    assert len(symbols) == len(set(symbols))
+    assert len(moved) == len({symbol for symbol, _ in moved})
     if opened:
-        assert len(symbols) <= limits.max_positions
-        assert exposure <= balance.equity * limits.max_exposure_fraction + TRIFLE
-        assert balance.available - margin >= balance.equity * limits.min_margin_left - TRIFLE
+        assert len([symbol for symbol, size in sizes.items() if size > 0]) <= limits.max_positions
+        assert sum(sizes.values()) <= balance.equity * limits.max_exposure_fraction + TRIFLE
+        assert available >= balance.equity * limits.min_margin_left - TRIFLE
 
 
 @given(case=cases())
