@@ -10,8 +10,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 def given(table: Table, rows: Sequence[Mapping[str, Any]]) -> TableValuedAlias:
     """Return *rows*, one at least, as something to select from. They all name the same columns of *table*."""
     columns = [table.c[name] for name in rows[0]]
+    # One dimension, or a JSON list among the values would pass for a second.
     arrays = [
-        bindparam(None, [row[each.name] for row in rows], type_=ARRAY(each.type), unique=True) for each in columns
+        bindparam(None, [row[each.name] for row in rows], type_=ARRAY(each.type, dimensions=1), unique=True)
+        for each in columns
     ]
     described = [column(each.name, each.type) for each in columns]
     return func.unnest(*arrays).table_valued(*described).render_derived(name="given")

@@ -8,17 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.batch import insert_all
 from shared.db.tables import model_calls
 from shared.domain.cycle import StageRequest
-from shared.domain.model import ModelCall, Prompt
+from shared.domain.model import ModelCall, Prompt, Purpose
 
 _PLAIN = (
+    "turn",
     "asked_model",
     "answered_model",
     "provider",
+    "parameters",
     "content",
     "raw",
     "prompt_tokens",
+    "cached_tokens",
     "completion_tokens",
+    "reasoning_tokens",
     "cost",
+    "estimated",
     "latency_ms",
     "error",
     "at",
@@ -43,6 +48,8 @@ class ModelCallTable:
                 "prompt_version": call.prompt.version,
                 "prompt_system": call.prompt.system,
                 "prompt_user": call.prompt.user,
+                "prompt_turns": list(call.prompt.turns),
+                "purpose": call.purpose,
                 **{name: getattr(call, name) for name in _PLAIN},
             }
             for call in calls
@@ -60,5 +67,7 @@ class ModelCallTable:
 
 
 def _call(row: Row[*tuple[object, ...]]) -> ModelCall:
-    prompt = Prompt(version=row.prompt_version, system=row.prompt_system, user=row.prompt_user)
-    return ModelCall(prompt=prompt, **{name: getattr(row, name) for name in _PLAIN})
+    prompt = Prompt(
+        version=row.prompt_version, system=row.prompt_system, user=row.prompt_user, turns=tuple(row.prompt_turns)
+    )
+    return ModelCall(purpose=Purpose(row.purpose), prompt=prompt, **{name: getattr(row, name) for name in _PLAIN})

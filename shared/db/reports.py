@@ -153,7 +153,7 @@ class Reports:
 
     async def model_calls(self, *, full: bool = False, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read."""
-        long = {"prompt_system", "prompt_user", "raw"}
+        long = {"prompt_system", "prompt_user", "prompt_turns", "raw"}
         statement = select(*(column for column in _columns(model_calls) if full or column.name not in long))
         if full:
             answered = (answers.c.account_id == model_calls.c.account_id) & (answers.c.tick == model_calls.c.tick)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     ForeignKey,
     Identity,
     Index,
@@ -154,22 +155,52 @@ model_calls = Table(
     _account(),
     Column("tick", Moment, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("purpose", CleanText, nullable=False),
+    Column("turn", Integer, nullable=False),
     Column("asked_model", CleanText, nullable=False),
     Column("answered_model", CleanText),
     Column("provider", CleanText),
     Column("prompt_version", CleanText, nullable=False),
     Column("prompt_system", CleanText, nullable=False),
     Column("prompt_user", CleanText, nullable=False),
+    Column("prompt_turns", JSONB, nullable=False),
+    Column("parameters", JSONB, nullable=False),
     Column("content", CleanText),
     Column("raw", JSONB, nullable=False),
     Column("prompt_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
     Column("completion_tokens", Integer, nullable=False),
+    Column("reasoning_tokens", Integer, nullable=False),
     Column("cost", Money, nullable=False),
+    Column("estimated", Boolean, nullable=False),
     Column("latency_ms", Integer, nullable=False),
     Column("error", CleanText),
     Index("model_calls_by_cycle", "account_id", "tick"),
     Index("model_calls_by_account_and_time", "account_id", "at", "id"),
     Index("model_calls_by_time", "at", "id"),
+)
+
+# A day's money for models, reserved before a question and settled after it: a process that died leaves its worst case.
+model_spending = Table(
+    "model_spending",
+    metadata,
+    _account(),
+    Column("day", Date, nullable=False),  # UTC
+    Column("reserved", Money, nullable=False),
+    Column("spent", Money, nullable=False),
+    PrimaryKeyConstraint("account_id", "day"),
+)
+
+# How the account's models have been answering. No row: nothing has failed yet.
+model_health = Table(
+    "model_health",
+    metadata,
+    _account(),
+    Column("failures", Integer, nullable=False),  # cycles in a row without a usable answer
+    Column("manage_only_since", Moment),
+    Column("reason", CleanText, nullable=False),
+    Column("asks_again_at", Moment),
+    PrimaryKeyConstraint("account_id"),
 )
 
 answers = Table(

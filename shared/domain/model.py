@@ -1,9 +1,19 @@
 """What a language model was asked, what it answered, and what that cost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
+
+
+class Purpose(StrEnum):
+    """Why a model was asked: the account's own, one that stands in for it, or one that is only compared with it."""
+
+    DECISION = "decision"
+    FALLBACK = "fallback"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,23 +23,50 @@ class Prompt:
     version: str
     system: str
     user: str
+    turns: tuple[Mapping[str, Any], ...] = ()
+    """What was said since: the model's own messages, as received, and the answers of the tools it called."""
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Every message in order, as chat completions take them."""
+        opening = {"system": self.system, "user": self.user}
+        return [{"role": role, "content": text} for role, text in opening.items()] + [dict(turn) for turn in self.turns]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
-    """One request to a model, answered or failed. Money in USD."""
+    """One request to a model: answered, failed, or answered by calling tools, with neither content nor error.
 
+    Money in USD.
+    """
+
+    purpose: Purpose = Purpose.DECISION
+    turn: int = 0
+    """How many answers of the same model, each asking for tools, came before."""
     asked_model: str
     answered_model: str | None
     provider: str | None
     prompt: Prompt
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """What was sent beside the messages; the schema and the tools as their hashes."""
     content: str | None
     """The text of the answer; None when there was none."""
     raw: dict[str, Any] = field(default_factory=dict)
     """The reply as received, or what there was of it."""
     prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt's."""
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Of the completion's."""
     cost: Decimal = Decimal(0)
+    estimated: bool = False
+    """True when the service did not say what it charged: then `cost` is the most it can have been."""
     latency_ms: int = 0
     error: str | None = None
     at: datetime
+
+    @property
+    def calls_tools(self) -> bool:
+        """True when the model wants tools answered before it decides."""
+        return self.content is None and self.error is None

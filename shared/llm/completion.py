@@ -51,7 +51,9 @@ class Completion:
     model: str | None
     provider: str | None
     prompt_tokens: int
+    cached_tokens: int
     completion_tokens: int
+    reasoning_tokens: int
     cost: Decimal
     raw: dict[str, Any]
 
@@ -96,7 +98,9 @@ def read_completion(status: int, body: bytes, *, retry_after: str | None = None)
         model=_string(raw.get("model")),
         provider=_string(raw.get("provider")),
         prompt_tokens=_count(usage.get("prompt_tokens")),
+        cached_tokens=_count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
+        reasoning_tokens=_count(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")),
         cost=_cost(body),
         raw=raw,
     )

@@ -152,7 +152,9 @@ def _with(call: ModelCall, completion: Completion) -> ModelCall:
         provider=completion.provider,
         raw=completion.raw,
         prompt_tokens=completion.prompt_tokens,
+        cached_tokens=completion.cached_tokens,
         completion_tokens=completion.completion_tokens,
+        reasoning_tokens=completion.reasoning_tokens,
         cost=completion.cost,
     )
 

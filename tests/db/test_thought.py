@@ -11,6 +11,7 @@ from shared.domain.account import AccountStatus
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, UnreadItem
 from shared.domain.errors import UnknownAccount
+from shared.domain.model import Purpose
 from shared.domain.position import Direction
 from shared.domain.risk import Verdict
 from tests.db.samples import CYCLE, TICK, a_call, a_reviewed, a_snapshot, an_account, open_accounts
@@ -75,6 +76,28 @@ async def test_every_call_of_a_cycle_is_kept_in_the_order_made(database: Databas
     async with database.open_work() as work:
         assert await work.model_calls.of_cycle(CYCLE) == [failed, answered, repeated]
         assert await work.model_calls.of_cycle(StageRequest("other", TICK)) == []
+
+
+async def test_a_call_comes_back_with_the_turns_before_it_and_all_that_was_sent(database: Database) -> None:
+    asked = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1"}], "reasoning_details": [{"index": 0}]}
+    told = {"role": "tool", "tool_call_id": "c1", "content": "{}"}
+    call = a_call(
+        purpose=Purpose.FALLBACK,
+        turn=1,
+        prompt=replace(a_call().prompt, turns=(asked, told)),
+        parameters={"model": "maker/model", "seed": 7, "schema": "sha256:0", "reasoning": {"effort": "low"}},
+        cached_tokens=1024,
+        reasoning_tokens=33,
+        estimated=True,
+    )
+
+    async with database.open_work() as work:
+        await work.model_calls.save(CYCLE, [call])
+        [stored] = await work.model_calls.of_cycle(CYCLE)
+
+    assert stored == call
+    assert [message["role"] for message in stored.prompt.messages] == ["system", "user", "assistant", "tool"]
+    assert stored.prompt.messages[2:] == [asked, told]
 
 
 async def test_text_that_postgresql_cannot_store_is_stored_without_the_character_at_fault(database: Database) -> None:

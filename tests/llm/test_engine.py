@@ -61,7 +61,13 @@ def says(content: str | None, finish_reason: str = "stop") -> Answer:
         "model": "acme/m1-2026",
         "provider": "Acme",
         "choices": [{"finish_reason": finish_reason, "message": {"content": content}}],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 4, "cost": 0.25},
+        "usage": {
+            "prompt_tokens": 10,
+            "completion_tokens": 4,
+            "cost": 0.25,
+            "prompt_tokens_details": {"cached_tokens": 6},
+            "completion_tokens_details": {"reasoning_tokens": 3},
+        },
     }
     return lambda: httpx.Response(200, json=body)
 
@@ -109,6 +115,7 @@ async def test_an_answer_at_once_is_one_call_with_everything_in_it(
 
     assert (call.asked_model, call.answered_model, call.provider) == ("acme/m1", "acme/m1-2026", "Acme")
     assert (call.prompt_tokens, call.completion_tokens, call.cost) == (10, 4, Decimal("0.25"))
+    assert (call.cached_tokens, call.reasoning_tokens) == (6, 3)
     assert (call.at, call.latency_ms) == (START, 1500)
     assert (call.content, call.error, call.prompt) == (HOLD, None, prompt)
     assert call.raw["choices"][0]["message"]["content"] == HOLD
