@@ -17,6 +17,7 @@ from shared.clock import SteppedClock
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.order import Order
 from shared.domain.position import Position
+from shared.exchange.auth import NONCES
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
 
@@ -161,6 +162,9 @@ class House:
 @asynccontextmanager
 async def built_house(database_url: str, *, seed: int = 7, **settings: Any) -> AsyncIterator[House]:
     """Build a house on a migrated database and pull it down afterwards."""
+    # An exchange of its own knows none of the nonces that an earlier one was sent, whose time may have been later.
+    NONCES._given.clear()
+    NONCES._highest.clear()
     venue = Venue(synthetic_market(seed=seed, symbols=SYMBOLS))
     exchange, model = create_app(venue), ScriptedModel()
     clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
