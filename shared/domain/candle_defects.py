@@ -65,7 +65,7 @@ def inspect(
             note(DefectKind.OFF_GRID, candle, f"no {series.timeframe} candle opens then")
         elif not asked.since <= candle.opened <= asked.until:
             continue
-        elif not _possible(candle):
+        elif not candle.possible:
             prices = (candle.open, candle.high, candle.low, candle.close, candle.volume)
             note(DefectKind.IMPOSSIBLE, candle, "open {} high {} low {} close {} volume {}".format(*prices))
         else:
@@ -84,8 +84,3 @@ def inspect(
     if flat:
         wrong.append(CandleDefect(series, DefectKind.FLAT, Span(flat[0], flat[-1]), f"{len(flat)} without a trade"))
     return sound, wrong
-
-
-def _possible(candle: Candle) -> bool:
-    lowest, highest = sorted((candle.open, candle.close))
-    return 0 < candle.low <= lowest <= highest <= candle.high and candle.volume >= 0

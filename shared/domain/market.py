@@ -126,6 +126,12 @@ class Candle:
     close: Decimal
     volume: Decimal
 
+    @property
+    def possible(self) -> bool:
+        """Whether a market can have made it: every price positive and within low and high."""
+        lowest, highest = sorted((self.open, self.close))
+        return 0 < self.low <= lowest <= highest <= self.high and self.volume >= 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleWindow:

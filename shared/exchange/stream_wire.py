@@ -133,6 +133,8 @@ def _candle_update(row: Row) -> CandleUpdate:
     closes = moment(bar, "T")
     columns = [bar.get(letter) for letter in ("t", "o", "h", "l", "c", "v", "T")]
     [candle] = read_candles([columns], closed_by=closes + timedelta(seconds=1))
+    if not candle.possible:
+        raise Unreadable(f"no market makes such a candle: {candle}")
     return CandleUpdate(
         series=Series(text(bar, "s"), word(bar, "i", Timeframe)),
         candle=candle,

@@ -264,13 +264,12 @@ async def test_a_position_left_without_its_stop_is_not_left_until_the_next_tick(
     database_url: str, venue: Venue, cycles: Cycles
 ) -> None:
     class Refusing(AsterExchange):
-        """Refuses whatever protects or ends a position, for one reconciliation."""
+        """Refuses whatever protects or ends a position, until it is told to stop refusing."""
 
-        patience = 5  # the stop, the target and the exit of execute, the stop and the exit of reconcile
+        refuses = True
 
         async def place(self, intent: Intent) -> VenueOrder:
-            if intent.leg is not Leg.ENTRY and self.patience:
-                self.patience -= 1
+            if intent.leg is not Leg.ENTRY and Refusing.refuses:
                 raise RateLimited("not now")
             return await super().place(intent)
 
@@ -281,7 +280,9 @@ async def test_a_position_left_without_its_stop_is_not_left_until_the_next_tick(
         model.will_decide(a_long(price))
         scheduler = LocalScheduler(runtime)
         await scheduler.start()
-        first, again = await cycles.next(2)
+        [first] = await cycles.next(1)
+        Refusing.refuses = False
+        [again] = await cycles.next(1)
         await scheduler.stop()
 
     assert first["reconcile"]["error"] == "PositionUnprotected"
