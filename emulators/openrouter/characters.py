@@ -6,70 +6,52 @@ invented one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
-from emulators.openrouter.decisions import decide, idle
-from emulators.openrouter.prompt import Prompt
-from emulators.openrouter.schema import Schema, conform
+from emulators.openrouter.decisions import decide, idle, opening
+from emulators.openrouter.filling import Filler
+from emulators.openrouter.prompt import Chart
+from emulators.openrouter.reply import CHARACTERS_PER_TOKEN, Reply
 from emulators.openrouter.traders import RULE_FOLLOWER, Trader
+from emulators.openrouter.turn import Turn
 from emulators.openrouter.wire import Json, dumps
 
+Character = Callable[[Turn], Reply]
+"""Answers when it is its turn; only the well-behaved honour the schema."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What a model says: *content* as a string or null, and why it stopped (a normalised `finish_reason`)."""
-
-    content: str | None
-    finish_reason: str = "stop"
-    reasoning: str | None = None
-    refusal: str | None = None
-
-    def cut(self, max_tokens: int) -> "Reply":
-        """The same reply with at most *max_tokens* of what it says or thinks, four characters to a token."""
-        room = max_tokens * 4
-        if len(self.content or self.reasoning or "") <= room:
-            return self
-        return replace(
-            self,
-            content=None if self.content is None else self.content[:room],
-            reasoning=None if self.reasoning is None else self.reasoning[:room],
-            finish_reason="length",
-        )
-
-
-Character = Callable[[Prompt, Schema | None], Reply]
-"""Answers a prompt; the schema is the strict one of the request, if any, and only the well-behaved honour it."""
+PROSE = "The market breathes in, the market breathes out, and somewhere in between lies a trade. "
+PROSE_CHARACTERS = 10_000_000
+EFFORTS = {"none": 0, "minimal": 10, "low": 20, "medium": 50, "high": 80, "xhigh": 95, "max": 95}
+"""Share of `max_tokens` spent on thinking, in percent."""
+USUAL_BUDGET = 2000
+"""Tokens a reasoner has for everything when nobody tells it."""
 
 
 def well_behaved(trader: Trader) -> Character:
-    def character(prompt: Prompt, schema: Schema | None) -> Reply:
-        answer = decide(prompt, trader)
-        return Reply(content=dumps(answer if schema is None else conform(answer, schema)))
-
-    return character
+    return lambda turn: turn.answer(decide(turn.prompt, trader))
 
 
-def _rule_followers_answer(prompt: Prompt) -> str:
-    return dumps(decide(prompt, RULE_FOLLOWER))
+def _rule_followers_answer(turn: Turn) -> str:
+    return dumps(decide(turn.prompt, RULE_FOLLOWER))
 
 
-def fenced(prompt: Prompt, _schema: Schema | None) -> Reply:
-    answer = _rule_followers_answer(prompt)
+def fenced(turn: Turn) -> Reply:
+    answer = _rule_followers_answer(turn)
     return Reply(content=f"Here is my plan:\n\n```json\n{answer}\n```\n\nLet me know if you want anything changed!")
 
 
-def thinker(prompt: Prompt, _schema: Schema | None) -> Reply:
+def thinker(turn: Turn) -> Reply:
     thought = 'Should I answer {"decisions": []} and wait? No: {each asset} deserves a look.'
-    return Reply(content=f"<think>\n{thought}\n</think>\n{_rule_followers_answer(prompt)}")
+    return Reply(content=f"<think>\n{thought}\n</think>\n{_rule_followers_answer(turn)}")
 
 
-def truncated(prompt: Prompt, _schema: Schema | None) -> Reply:
-    answer = _rule_followers_answer(prompt)
+def truncated(turn: Turn) -> Reply:
+    answer = _rule_followers_answer(turn)
     return Reply(content=answer[: len(answer) * 2 // 3], finish_reason="length")
 
 
-def refuser(_prompt: Prompt, _schema: Schema | None) -> Reply:
+def refuser(_turn: Turn) -> Reply:
     return Reply(
         content=None,
         finish_reason="content_filter",
@@ -77,10 +59,10 @@ def refuser(_prompt: Prompt, _schema: Schema | None) -> Reply:
     )
 
 
-def hallucinator(prompt: Prompt, _schema: Schema | None) -> Reply:
+def hallucinator(turn: Turn) -> Reply:
     """Opens everything it sees with the stop on the wrong side and a leverage of 1000, and a coin nobody listed."""
-    answer = decide(prompt, RULE_FOLLOWER)
-    opens = [_fantasy(chart.asset, chart.mark_price) for chart in prompt.charts if chart.mark_price is not None]
+    answer = decide(turn.prompt, RULE_FOLLOWER)
+    opens = [_fantasy(chart.asset, chart.mark_price) for chart in turn.prompt.charts if chart.mark_price is not None]
     closes = [decision for decision in answer["decisions"] if decision["action"] == "close"]
     closing = {decision["asset"] for decision in closes}
     fantasies = [decision for decision in opens if decision["asset"] not in closing]
@@ -97,8 +79,8 @@ def _fantasy(asset: str, mark_price: Decimal) -> Json:
     }
 
 
-def numbers_as_strings(prompt: Prompt, _schema: Schema | None) -> Reply:
-    return Reply(content=dumps(_quoted(decide(prompt, RULE_FOLLOWER))))
+def numbers_as_strings(turn: Turn) -> Reply:
+    return Reply(content=dumps(_quoted(decide(turn.prompt, RULE_FOLLOWER))))
 
 
 def _quoted(value: object) -> object:
@@ -109,22 +91,149 @@ def _quoted(value: object) -> object:
     return format(value, "f") if isinstance(value, Decimal) else str(value) if isinstance(value, int) else value
 
 
-def not_json(prompt: Prompt, _schema: Schema | None) -> Reply:
-    lines = [f"I would {item['action']} {item['asset']}." for item in decide(prompt, RULE_FOLLOWER)["decisions"]]
+def not_json(turn: Turn) -> Reply:
+    lines = [f"I would {item['action']} {item['asset']}." for item in decide(turn.prompt, RULE_FOLLOWER)["decisions"]]
     return Reply(content="\n".join(["This market calls for patience.", *lines]))
 
 
-def empty(_prompt: Prompt, _schema: Schema | None) -> Reply:
+def empty(_turn: Turn) -> Reply:
     """Thinks until its tokens are gone and says nothing."""
     return Reply(content=None, finish_reason="length", reasoning="Let me look at every candle in turn. " * 40)
 
 
-def one_bad_item(prompt: Prompt, _schema: Schema | None) -> Reply:
+def cold(_turn: Turn) -> Reply:
+    """A cold start: no word, no reason, and so no charge."""
+    return Reply(content="", finish_reason=None)
+
+
+def one_bad_item(turn: Turn) -> Reply:
     """Closes and holds as the rule follower does; its one open has lost its asset, its size and its stop."""
-    answer = decide(prompt, RULE_FOLLOWER)
+    answer = decide(turn.prompt, RULE_FOLLOWER)
     sound = [
         decision if decision["action"] == "close" else idle(decision["asset"], "hold", decision["rationale"])
         for decision in answer["decisions"]
     ]
     broken = {"rationale": "A sure thing.", "action": "buy", "allocation_usd": "a lot", "leverage": "very high"}
     return Reply(content=dumps(answer | {"decisions": [*sound, broken]}))
+
+
+def echo(turn: Turn) -> Reply:
+    """Says back what it was told, word for word."""
+    return Reply(content="\n".join(each.text for each in turn.question.messages))
+
+
+def novelist(_turn: Turn) -> Reply:
+    return Reply(content=PROSE * (PROSE_CHARACTERS // len(PROSE) + 1))
+
+
+def surrogates(turn: Turn) -> Reply:
+    """Writes half of a pair of surrogates into every sentence, which no UTF-8 can carry."""
+    answer = decide(turn.prompt, RULE_FOLLOWER)
+    for decision in answer["decisions"]:
+        decision["rationale"] += " To the moon \ud83d"
+        decision["exit_plan"]["text"] += "\ude80"
+    return Reply(content=dumps(answer))
+
+
+def fabulist(turn: Turn) -> Reply:
+    """Opens soundly, and gives reasons full of prices that stand nowhere in its prompt."""
+    answer = opening(turn.prompt, "buy", "A clear case.")
+    for decision, chart in zip(answer["decisions"], _charts_of(answer, turn), strict=True):
+        if chart.mark_price is None:
+            continue
+        support, high = (_invented(chart.mark_price, factor) for factor in ("0.9137", "1.2291"))
+        decision["rationale"] = f"Support at {support} has held three times; last week's high of {high} is next."
+        if decision["action"] == "buy":
+            decision["exit_plan"]["text"] = f"Out below the trend line, now at {support}."
+    return turn.answer(answer)
+
+
+def _invented(mark: Decimal, factor: str) -> Decimal:
+    """A price of six digits whose last one is odd, so that no round multiple of the real one is hit."""
+    value = mark * Decimal(factor)
+    step = Decimal(1).scaleb(value.adjusted() - 5)
+    rounded = value.quantize(step)
+    return rounded if rounded / step % 2 else rounded + step
+
+
+def _charts_of(answer: Json, turn: Turn) -> list[Chart]:
+    by_asset = {chart.asset: chart for chart in turn.prompt.charts}
+    return [by_asset[decision["asset"]] for decision in answer["decisions"]]
+
+
+def flipper(turn: Turn) -> Reply:
+    """Takes the other side of its last decision on every asset, every time it is asked."""
+    made = []
+    for chart in turn.prompt.charts:
+        held = turn.prompt.holdings.get(chart.asset)
+        before = turn.prompt.last_actions.get(chart.asset) or ("buy" if held and held.side == "LONG" else "sell")
+        action = "sell" if before == "buy" else "buy"
+        alone = replace(turn.prompt, charts=[chart], holdings={})
+        made += opening(alone, action, "The other side looks better after all.")["decisions"]
+    return turn.answer({"reasoning": "I have changed my mind.", "decisions": made})
+
+
+def gambler(turn: Turn) -> Reply:
+    """Any valid decision, by dice that fall the same for the same question."""
+    made = []
+    for chart in turn.prompt.charts:
+        held = chart.asset in turn.prompt.holdings
+        action = turn.dice.choice(("hold", "close") if held else ("hold", "buy", "sell"))
+        alone = replace(turn.prompt, charts=[chart])
+        if action in {"hold", "close"}:
+            made.append(idle(chart.asset, action, "The dice said so."))
+        else:
+            made += opening(alone, action, "The dice said so.")["decisions"]
+    return turn.answer({"reasoning": "Rolled the dice.", "decisions": made})
+
+
+def planner(turn: Turn) -> Reply:
+    """
+    Opens with an exit plan for every asset, each with another kind of machine-checkable end.
+
+    It takes the kinds from the schema of the request: every way to fill in `exit_plan.invalidation`, in turn. Without a
+    schema it knows the candle close alone.
+    """
+    made = []
+    part = _invalidation_of(turn.question.schema)
+    for index, chart in enumerate(turn.prompt.charts):
+        alone = replace(turn.prompt, charts=[chart])
+        decision = opening(alone, "buy" if index % 2 == 0 else "sell", "A trade with a plan.")["decisions"][0]
+        plan = decision["exit_plan"]
+        if part is not None and plan["invalidation"] is not None:
+            known = plan["invalidation"]
+            filler = Filler(
+                prompt=turn.prompt,
+                turn=index,
+                asset=chart.asset,
+                price=known["price"],
+                condition=known["condition"],
+            )
+            plan["invalidation"] = filler.fill(part, "invalidation")
+        made.append(decision)
+    return turn.answer({"reasoning": "Every trade has its end written down.", "decisions": made})
+
+
+def _invalidation_of(schema: object) -> Json | None:
+    """The part of *schema* that describes the property `invalidation`, wherever it is."""
+    if isinstance(schema, dict):
+        found = schema.get("invalidation")
+        if isinstance(found, dict):
+            return found
+        return next((part for each in schema.values() if (part := _invalidation_of(each)) is not None), None)
+    if isinstance(schema, list):
+        return next((part for each in schema if (part := _invalidation_of(each)) is not None), None)
+    return None
+
+
+def reasoner(turn: Turn) -> Reply:
+    """Thinks as much as it is told to before it answers: its thoughts are billed, and count against `max_tokens`."""
+    wanted, limit = turn.question.reasoning, turn.question.max_tokens or USUAL_BUDGET
+    share = EFFORTS[wanted.effort or "medium"]
+    thoughts = wanted.max_tokens if wanted.max_tokens is not None else limit * share // 100
+    sound = turn.answer(decide(turn.prompt, RULE_FOLLOWER))
+    if not thoughts:
+        return sound
+    length = thoughts * CHARACTERS_PER_TOKEN
+    thought = ("Let me look at every candle in turn. " * (length // 37 + 1))[:length]
+    return replace(sound, reasoning=thought, hides_reasoning=wanted.exclude)

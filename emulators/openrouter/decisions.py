@@ -85,6 +85,27 @@ def decide(prompt: Prompt, trader: Trader) -> Json:
     return {"reasoning": f"Looked at {len(decisions)} assets: {summary or 'no market data'}.", "decisions": decisions}
 
 
+def opening(prompt: Prompt, action: str, reason: str) -> Json:
+    """
+    Answer *prompt* with one opening, whatever the market looks like, and hold everything else.
+
+    It is of the first asset that is not held and leaves room for it, and comes first; without such an asset all hold.
+    """
+    room = Room.of(prompt)
+    confidence = max(Decimal("0.7"), room.limits.min_confidence) if room else Decimal("0.7")
+    entry = Entry(action=action, confidence=confidence, reason=reason)
+    made: list[Json] = []
+    for chart in prompt.charts:
+        if chart.asset not in prompt.holdings and chart.timeframes and room is not None:
+            decision = _opening(chart, entry, room)
+            if decision["action"] == action:
+                made.insert(0, decision)
+                room = None
+                continue
+        made.append(idle(chart.asset, "hold", "One trade at a time."))
+    return {"reasoning": reason, "decisions": made}
+
+
 def idle(asset: str, action: str, rationale: str) -> Json:
     """A decision to hold or close, which carries no order."""
     return {

@@ -6,8 +6,9 @@ traders can hold instead of guessing. Numbers may stand as JSON numbers or as de
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -78,18 +79,26 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """The document a decision rests on. `holdings` is by asset."""
+    """The document a decision rests on. `holdings` and `last_actions`, the latest buys and sells, are by asset."""
 
     equity: Decimal | None
     available: Decimal | None
     limits: Limits | None
     holdings: Mapping[str, Holding]
     charts: Sequence[Chart]
+    last_actions: Mapping[str, str]
+    time: datetime | None
 
 
-def read_prompt(text: str) -> Prompt:
-    """Read the first JSON object in *text*; without one, the prompt is empty."""
-    document = _first_object(text)
+def read_prompt(texts: Sequence[str]) -> Prompt:
+    """
+    Read the briefing among the messages *texts*: the last JSON object with a `market`.
+
+    Without one it is the first object of the last message; without any, the prompt is empty.
+    """
+    document = next((found for text in reversed(texts) for found in _objects(text) if "market" in found), None)
+    if document is None:
+        document = next(_objects(texts[-1]), {}) if texts else {}
     account = _mapping(document.get("account"))
     holdings = {str(item.get("asset")): _holding(item) for item in map(_mapping, _list(document.get("positions")))}
     return Prompt(
@@ -98,6 +107,8 @@ def read_prompt(text: str) -> Prompt:
         limits=_limits(_mapping(document.get("limits"))),
         holdings=holdings,
         charts=[_chart(asset, _mapping(entry)) for asset, entry in _mapping(document.get("market")).items()],
+        last_actions=_last_actions(document.get("recent_decisions")),
+        time=_moment(document.get("tick")) or _moment(document.get("time")),
     )
 
 
@@ -112,17 +123,18 @@ def number(value: object) -> Decimal | None:
     return found if found.is_finite() else None
 
 
-def _first_object(text: str) -> Mapping[str, Any]:
+def _objects(text: str) -> Iterator[Mapping[str, Any]]:
+    """The JSON objects in *text* that lie in no other, in order."""
     decoder = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
     start = text.find("{")
     while start >= 0:
         try:
-            found, _ = decoder.raw_decode(text, start)
+            found, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
+            end = start + 1
         else:
-            return _mapping(found)
-    return {}
+            yield _mapping(found)
+        start = text.find("{", end)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -131,6 +143,20 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _list(value: object) -> Sequence[Any]:
     return value if isinstance(value, list) else []
+
+
+def _last_actions(decisions: object) -> Mapping[str, str]:
+    """The latest buy or sell of each asset, refused or not."""
+    made = [_mapping(each) for each in _list(decisions)]
+    openings = [each for each in made if each.get("action") in {"buy", "sell"}]
+    return {str(each.get("asset")): each["action"] for each in sorted(openings, key=lambda each: str(each.get("time")))}
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
 
 
 def _limits(document: Mapping[str, Any]) -> Limits | None:

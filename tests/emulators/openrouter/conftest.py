@@ -2,12 +2,15 @@
 
 import copy
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
 from emulators.openrouter import create_app
 
@@ -102,6 +105,20 @@ def rising() -> Json:
 @pytest.fixture
 def falling() -> Json:
     return mirrored(a_market())
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Where the emulator listens, as a server on a real socket."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
 
 
 @pytest.fixture
