@@ -1,6 +1,8 @@
 """A prompt that mentions only what a test cares about, and a client with a key."""
 
+import contextlib
 import copy
+import hashlib
 import json
 import socket
 import threading
@@ -43,6 +45,49 @@ LIMITS: Json = {
     "min_stop_distance": "0.002",
     "max_stop_distance": "0.08",
     "min_confidence": "0.5",
+}
+
+
+SEARCH_TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "look_up",
+        "description": "An indicator of an asset.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "symbol": {"type": "string", "enum": ["BTCUSDT"]},
+                "indicator": {"type": "string", "enum": ["rsi", "atr", "adx"]},
+                "timeframe": {"type": "string"},
+                "length": {"type": "integer", "minimum": 2, "maximum": 30},
+            },
+            "required": ["symbol", "indicator", "length"],
+        },
+    },
+}
+STRICT: Any = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "trade_decisions",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["mood", "decisions"],
+            "properties": {
+                "mood": {"type": "string"},
+                "decisions": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["asset", "action"],
+                        "properties": {"asset": {"type": "string"}, "action": {"type": "string"}},
+                    },
+                },
+            },
+        },
+    },
 }
 
 
@@ -107,9 +152,9 @@ def falling() -> Json:
     return mirrored(a_market())
 
 
-@pytest.fixture
-def address() -> Iterator[str]:
-    """Where the emulator listens, as a server on a real socket."""
+@contextlib.contextmanager
+def a_server() -> Iterator[str]:
+    """The emulator on a real socket; where it listens."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=1))
@@ -119,6 +164,24 @@ def address() -> Iterator[str]:
     server.should_exit = True
     thread.join()
     listener.close()
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with a_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shared_address() -> Iterator[str]:
+    """A server for all tests of a module, which keep apart by their keys."""
+    with a_server() as address:
+        yield address
+
+
+@pytest.fixture
+def own_key(request: pytest.FixtureRequest) -> str:
+    return f"sk-or-v1-{hashlib.sha256(request.node.name.encode()).hexdigest()}"
 
 
 @pytest.fixture
