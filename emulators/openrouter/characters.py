@@ -189,41 +189,36 @@ def gambler(turn: Turn) -> Reply:
 
 def planner(turn: Turn) -> Reply:
     """
-    Opens with an exit plan for every asset, each with another kind of machine-checkable end.
+    Opens every asset with an exit plan that has every machine-checkable end the schema of the request has room for.
 
-    It takes the kinds from the schema of the request: every way to fill in `exit_plan.invalidation`, in turn. Without a
-    schema it knows the candle close alone.
+    Where the schema knows several ways to say such an end, assets take turns. Without a schema it knows the candle
+    close alone.
     """
     made = []
-    part = _invalidation_of(turn.question.schema)
+    ends = _ends_of(turn.question.schema)
     for index, chart in enumerate(turn.prompt.charts):
         alone = replace(turn.prompt, charts=[chart])
-        decision = opening(alone, "buy" if index % 2 == 0 else "sell", "A trade with a plan.")["decisions"][0]
+        [decision] = opening(alone, "buy" if index % 2 == 0 else "sell", "A trade with a plan.")["decisions"]
         plan = decision["exit_plan"]
-        if part is not None and plan["invalidation"] is not None:
-            known = plan["invalidation"]
+        if known := plan["invalidation"]:
             filler = Filler(
-                prompt=turn.prompt,
-                turn=index,
-                asset=chart.asset,
-                price=known["price"],
-                condition=known["condition"],
+                prompt=turn.prompt, turn=index, asset=chart.asset, price=known["price"], condition=known["condition"]
             )
-            plan["invalidation"] = filler.fill(part, "invalidation")
+            plan |= {name: filler.fill(part, name) for name, part in ends.items()}
         made.append(decision)
     return turn.answer({"reasoning": "Every trade has its end written down.", "decisions": made})
 
 
-def _invalidation_of(schema: object) -> Json | None:
-    """The part of *schema* that describes the property `invalidation`, wherever it is."""
+def _ends_of(schema: object) -> Json:
+    """What an `exit_plan` holds beside its text, wherever in *schema* that is described."""
     if isinstance(schema, dict):
-        found = schema.get("invalidation")
-        if isinstance(found, dict):
-            return found
-        return next((part for each in schema.values() if (part := _invalidation_of(each)) is not None), None)
+        plan = schema.get("exit_plan")
+        if isinstance(plan, dict):
+            return {name: part for name, part in plan.get("properties", {}).items() if name != "text"}
+        return next((found for each in schema.values() if (found := _ends_of(each))), {})
     if isinstance(schema, list):
-        return next((part for each in schema if (part := _invalidation_of(each)) is not None), None)
-    return None
+        return next((found for each in schema if (found := _ends_of(each))), {})
+    return {}
 
 
 def reasoner(turn: Turn) -> Reply:

@@ -24,7 +24,9 @@ ASSET, TIMEFRAME, INDICATOR = (
     ("timeframe", "interval"),
     ("indicator", "function"),
 )
-PRICES = ("price", "level")
+PRICES, THRESHOLDS = ("price", "level"), ("value", "threshold")
+OTHER_WAYS = ("at", "until", "than")
+"""Properties that say what their neighbours can say as well: a moment for a span, an indicator for a value."""
 COUNTS = ("limit", "count", "last", "rounds", "candles", "bars")
 MOMENTS = ("time", "until", "after", "before", "since", "expires", "deadline", "_at", "date")
 
@@ -49,16 +51,25 @@ class Filler:
         kinds = schema.get("type", "string")
         kind = next((each for each in ([kinds] if isinstance(kinds, str) else kinds) if each != "null"), "null")
         if kind == "object":
-            return {key: self.fill(part, key) for key, part in schema.get("properties", {}).items()}
+            return {key: self._property(part, key) for key, part in schema.get("properties", {}).items()}
         if kind == "array":
             return [self.fill(schema.get("items", {}), name)]
         if kind in {"integer", "number"}:
             return self._number(schema, name, kind)
         return {"boolean": True, "null": None}.get(kind, self._text(name))
 
+    def _property(self, schema: Schema, name: str) -> Any:
+        """A value for one property of several; of what may be null, some on even turns and the rest on odd ones."""
+        kinds = [part.get("type") for part in schema.get("anyOf", [])] or schema.get("type", [])
+        if "null" in kinds and (name in OTHER_WAYS) != (self.turn % 2 == 1):
+            return None
+        return self.fill(schema, name)
+
     def _choice(self, choices: Sequence[Any], name: str) -> Any:
         if _sounds(name, ASSET) and self.asset in choices:
             return self.asset
+        if self.price is not None and (known := [each for each in choices if str(each).lower().startswith("rsi")]):
+            return known[0]
         # "below" says the same as "close_below".
         meant = (self.condition or "").rpartition("_")[2]
         same = [each for each in choices if meant and str(each).rpartition("_")[2] == meant]
@@ -68,6 +79,8 @@ class Filler:
         value: Any = 5 if _sounds(name, COUNTS) else LENGTHS[self.turn % len(LENGTHS)]
         if self.price is not None and kind == "number" and _sounds(name, PRICES):
             value = self.price
+        if self.price is not None and _sounds(name, THRESHOLDS):
+            value = 30 if (self.condition or "").endswith("below") else 70
         least, most = schema.get("minimum"), schema.get("maximum")
         if least is not None and value < least:
             return least

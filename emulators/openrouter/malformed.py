@@ -128,7 +128,8 @@ def _curly(sound: Sound) -> str:
 
 
 def _many(sound: Sound) -> str:
-    return dumps(sound.answer | {"decisions": [sound.order | {"asset": f"COIN{index}USDT"} for index in range(500)]})
+    strangers = [sound.order | {"asset": f"COIN{number}USDT"} for number in range(1, 500)]
+    return dumps(sound.answer | {"decisions": [sound.order, *strangers]})
 
 
 def _deep(sound: Sound) -> str:
@@ -182,10 +183,10 @@ def _decimals(value: Any) -> Any:
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
-def _cut(sound: Sound, reason: str) -> Reply:
-    # In the middle of the word that says what to do, after everything that would look sound.
-    at = sound.text.index('"action":') + len('"action":"') + 2
-    return Reply(content=sound.text[:at], finish_reason=reason)
+def _cut(sound: Sound, field: str, reason: str) -> Reply:
+    """The answer up to the second character of a field of the order: `"bu`, or a price of 95 for 95118."""
+    at = re.search(rf'"{field}":"?..', sound.text)
+    return Reply(content=sound.text[: at.end() if at else -2], finish_reason=reason)
 
 
 def _twice(sound: Sound) -> str:
@@ -207,8 +208,8 @@ _FORMS: Sequence[tuple[int, str, str, Spoil]] = (
     (4, "a note after it", READ, lambda s: f"{s.text} Note: not advice."),
     (5, "thoughts with braces before it", READ, lambda s: f'<think>maybe {{"action":"buy"}}?</think>{s.text}'),
     (6, "thoughts that never end", REJECTED, lambda s: f"<think>still thinking {s.text[:-2]}"),
-    (7, "cut off at max_tokens", REJECTED, lambda s: _cut(s, "length")),
-    (7, "cut off without saying so", REJECTED, lambda s: _cut(s, "stop")),
+    (7, "cut off at max_tokens", REJECTED, lambda s: _cut(s, "action", "length")),
+    (7, "cut off without saying so", REJECTED, lambda s: _cut(s, "take_profit", "stop")),
     (8, "null, and the answer among the thoughts", REJECTED, lambda s: Reply(
         content=None, reasoning=f"Let me think. {s.text} " * 3, finish_reason="length")),
     (9, "an empty string", REJECTED, lambda _: ""),

@@ -193,7 +193,7 @@ def test_it_reads_its_key_its_credit_and_what_became_of_its_calls(sdk: OpenRoute
     generations = [sdk.generations.get_generation(id=answer.id).data for answer in answers]
 
     assert key.usage == pytest.approx(sum(answer.usage.cost for answer in answers))
-    assert credit.total_usage == key.usage
+    assert credit.total_usage >= key.usage  # of all keys
     assert [generation.total_cost for generation in generations] == [answer.usage.cost for answer in answers]
     with pytest.raises(errors.NotFoundResponseError):
         sdk.generations.get_generation(id="gen-0")
