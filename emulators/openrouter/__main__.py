@@ -38,7 +38,8 @@ def main() -> None:
     parser = _Parser(prog="python -m emulators.openrouter", description="An emulator of OpenRouter's chat completions.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=3002, help="port, 0 for any free one (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="decides the ids given out (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="decides ids and dice (default %(default)s)")
+    parser.add_argument("--real-time", action="store_true", help="follow the real time, not one second an answer")
     arguments = parser.parse_args()
     try:
         listener = socket.create_server((arguments.host, arguments.port))
@@ -46,7 +47,9 @@ def main() -> None:
         parser.error(f"cannot listen on {arguments.host}:{arguments.port}: {exc.strerror}; choose another --port")
     # asyncio does so only for sockets whose protocol number is not 0; an answer's body would wait 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(create_app(arguments.seed), log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        create_app(arguments.seed, real_time=arguments.real_time), log_level="warning", timeout_graceful_shutdown=1
+    )
     with listener, contextlib.suppress(KeyboardInterrupt):
         _Server(config).run(sockets=[listener])
 

@@ -94,7 +94,7 @@ class Filler:
             return TIMEFRAMES[self.turn % len(TIMEFRAMES)]
         if _sounds(name, INDICATOR) or name == "name":
             return INDICATORS[self.turn % len(INDICATORS)]
-        if _sounds(name, MOMENTS):
+        if _sounds(name, MOMENTS) or name == "at":
             now = self.prompt.time or datetime.fromtimestamp(START, UTC)
             return (now + timedelta(hours=4)).isoformat(timespec="seconds")
         return "to see whether the trend holds"

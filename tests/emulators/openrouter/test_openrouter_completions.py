@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from emulators.openrouter import create_app
+from emulators.openrouter.catalogue import MODELS
 
 SCHEMA = {
     "type": "object",
@@ -255,3 +256,76 @@ async def test_a_request_that_makes_no_sense_is_refused_in_one_line(client, chan
 @pytest.mark.parametrize("body", [b"", b"not json", b"[1]"])
 async def test_a_body_that_is_no_json_object_is_refused(client, body) -> None:
     assert (await client.post("/chat/completions", content=body)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"temperature": 3}, "temperature must be a number from 0 to 2"),
+        ({"top_p": "most"}, "top_p must be a number"),
+        ({"seed": 1.5}, "seed must be an integer"),
+        ({"stop": ["a"] * 5}, "at most 4"),
+        ({"session_id": "x" * 257}, "session_id must be a string of at most 256"),
+        ({"metadata": {"cycle": 412}}, "metadata must hold"),
+        ({"plugins": [{"id": "magic"}]}, "plugins: each needs an id"),
+        ({"reasoning": "deep"}, "reasoning must be an object"),
+        ({"reasoning": {"effort": "low", "max_tokens": 5}}, "either effort or max_tokens"),
+        ({"reasoning": {"effort": "extreme"}}, "reasoning.effort must be one of"),
+        ({"reasoning": {"effort": "low"}, "reasoning_effort": "high"}, "differ"),
+        ({"reasoning": {"max_tokens": "all"}}, "reasoning.max_tokens must be an integer"),
+    ],
+)
+async def test_an_option_out_of_its_range_is_refused(client, changes, complaint) -> None:
+    body = {"model": "emulated/coward", "messages": [{"role": "user", "content": "{}"}]} | changes
+
+    reply = await client.post("/chat/completions", json=body)
+
+    assert reply.status_code == 400
+    assert complaint in reply.json()["error"]["message"]
+
+
+async def test_everything_a_client_may_send_is_taken(ask, prompt) -> None:
+    reply = await ask(
+        "rule-follower",
+        prompt(),
+        models=["emulated/coward"],
+        route="fallback",
+        temperature=0.2,
+        top_p=1,
+        top_k=40,
+        seed=7,
+        stop="###",
+        max_completion_tokens=4000,
+        reasoning={"effort": "low", "exclude": False},
+        plugins=[{"id": "response-healing"}, {"id": "context-compression", "enabled": False}],
+        transforms=[],
+        usage={"include": True},
+        stream_options={"include_usage": True},
+        user="desk-1",
+        session_id="run-2026-10-01",
+        metadata={"cycle": "412"},
+        response_format={"type": "json_object"},
+        tools=None,
+        provider={"order": ["emulated"], "require_parameters": True},
+    )
+
+    assert reply["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_every_model_gives_the_same_bytes_for_the_same_calls_and_seed() -> None:
+    async def transcript() -> list[bytes]:
+        heard = []
+        transport = httpx.ASGITransport(create_app(seed=3))
+        async with httpx.AsyncClient(transport=transport, headers={"Authorization": "Bearer x"}) as client:
+            for slug, model in MODELS.items():
+                if any("slow" in each.kind or "drip" in each.kind for each in model.troubles):
+                    continue
+                body = {"model": slug, "messages": [{"role": "user", "content": "{}"}], "stream": len(heard) % 2 == 0}
+                try:
+                    heard.append((await client.post("http://emulator/api/v1/chat/completions", json=body)).content)
+                except httpx.ReadError:
+                    heard.append(b"reset")
+            heard.append((await client.get("http://emulator/api/v1/key")).content)
+        return heard
+
+    assert await transcript() == await transcript()
