@@ -174,7 +174,7 @@ class Fault:
 
 def read_fault(document: object) -> Fault:
     """Read an order; a `ServiceError` of status 400 says what is wrong with it."""
-    if not isinstance(document, dict) or document.get("kind") not in KINDS:
+    if not isinstance(document, dict) or document.get("kind") not in tuple(KINDS):
         _refuse(f"kind must be one of {', '.join(KINDS)}")
     known = {each.name for each in fields(Fault)}
     unknown = sorted(document.keys() - known)

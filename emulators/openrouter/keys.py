@@ -159,9 +159,9 @@ class Keys:
             _refuse("key must be the API key to change")
         if unknown := sorted(document.keys() - known):
             _refuse(f"unknown field {unknown[0]}; known are {', '.join(sorted(known))}")
-        if document.get("limit_reset") not in {None, *PERIODS}:
+        if document.get("limit_reset") not in (None, *PERIODS):
             _refuse(f"limit_reset must be null or one of {', '.join(PERIODS)}")
-        if document.get("exhausted_status", 403) not in {402, 403}:
+        if document.get("exhausted_status", 403) not in (402, 403):
             _refuse("exhausted_status must be 402 or 403")
         if not isinstance(document.get("disabled", False), bool):
             _refuse("disabled must be true or false")

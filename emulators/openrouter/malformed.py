@@ -17,7 +17,7 @@ from emulators.openrouter.reply import Reply, ToolCall
 from emulators.openrouter.turn import Turn
 from emulators.openrouter.wire import Json, dumps
 
-READ, DROPPED, REJECTED = "read", "dropped", "rejected"
+READ, DROPPED, REJECTED, IDLE = "read", "dropped", "rejected", "read as nothing to do"
 READ_OR_REJECTED, READ_OR_DROPPED = "read or rejected", "read or dropped"
 MARK = "@@"
 """Stands in an answer for what JSON cannot say, until it is written."""
@@ -238,7 +238,7 @@ _FORMS: Sequence[tuple[int, str, str, Spoil]] = (
     (23, "the pair with a slash", READ, lambda s: s.changed(asset=f"{_base(s)}/USD")),
     (23, "the perpetual with a hyphen", READ, lambda s: s.changed(asset=f"{_base(s)}-PERP")),
     (24, "a coin nobody listed", DROPPED, lambda s: s.changed(asset="MOONX")),
-    (25, "one word for all assets", READ, lambda _: '{"decisions":[{"asset":"ALL","action":"wait"}]}'),
+    (25, "one word for all assets", IDLE, lambda _: '{"decisions":[{"asset":"ALL","action":"wait"}]}'),
     (26, "the action in capitals", READ, lambda s: s.changed(action="BUY")),
     (26, "the action as two words", READ, lambda s: s.changed(action="Open Long")),
     (26, "the action of another project", READ, lambda s: s.changed(action="go_long")),

@@ -48,7 +48,7 @@ def read_preferences(document: object) -> Preferences:
     for name in SWITCHES:
         if not isinstance(stated.get(name, False), bool):
             _refuse(f"provider.{name} must be true or false")
-    if stated.get("data_collection", "allow") not in {"allow", "deny"}:
+    if stated.get("data_collection", "allow") not in ("allow", "deny"):
         _refuse("provider.data_collection must be allow or deny")
     if not set(stated.get("quantizations", [])) <= set(QUANTIZATIONS):
         _refuse(f"provider.quantizations: known are {', '.join(QUANTIZATIONS)}")

@@ -148,7 +148,7 @@ def _list(value: object) -> Sequence[Any]:
 def _last_actions(decisions: object) -> Mapping[str, str]:
     """The latest buy or sell of each asset, refused or not."""
     made = [_mapping(each) for each in _list(decisions)]
-    openings = [each for each in made if each.get("action") in {"buy", "sell"}]
+    openings = [each for each in made if each.get("action") in ("buy", "sell")]
     return {str(each.get("asset")): each["action"] for each in sorted(openings, key=lambda each: str(each.get("time")))}
 
 

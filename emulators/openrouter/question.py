@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from emulators.openrouter.errors import ServiceError
 from emulators.openrouter.preferences import Preferences, read_preferences
 from emulators.openrouter.reply import ToolCall, tokens
-from emulators.openrouter.schema import Schema, flaw
+from emulators.openrouter.schema import Schema, flaw, misshapen
 from emulators.openrouter.wire import dumps
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -293,6 +293,8 @@ def _tool(tool: object) -> Tool:
     parameters = function.get("parameters", {"type": "object", "properties": {}})
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
         _refuse(f"tools: the parameters of {function['name']} must be a JSON Schema of type object")
+    if (problem := misshapen(parameters)) is not None:
+        _refuse(f"Invalid schema for function '{function['name']}': {problem}")
     if function.get("strict") is True and (problem := flaw(parameters)) is not None:
         _refuse(f"Invalid schema for function '{function['name']}': {problem}")
     return Tool(name=function["name"], parameters=parameters)
@@ -301,7 +303,7 @@ def _tool(tool: object) -> Tool:
 def _tool_choice(choice: object, tools: tuple[Tool, ...]) -> tuple[str, str | None]:
     if isinstance(choice, dict):
         name = choice["function"].get("name") if isinstance(choice.get("function"), dict) else None
-        if choice.get("type") != "function" or name not in {tool.name for tool in tools}:
+        if choice.get("type") != "function" or name not in [tool.name for tool in tools]:
             _refuse("tool_choice: must name one of the functions of tools")
         return "required", str(name)
     if choice not in CHOICES:
@@ -340,6 +342,8 @@ def _compresses(document: dict[str, Any]) -> bool | None:
         if each["id"] == "context-compression":
             return each.get("enabled") is not False
     transforms = document.get("transforms")
+    if transforms is not None and not isinstance(transforms, list):
+        _refuse("transforms must be an array")
     return None if transforms is None else "middle-out" in transforms
 
 

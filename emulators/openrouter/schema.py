@@ -25,17 +25,59 @@ IS_OF_TYPE: Mapping[str, Callable[[object], bool]] = {
 BLANKS: Json = {"null": None, "boolean": False, "string": "", "number": 0, "integer": 0, "array": []}
 
 
-def flaw(schema: Schema) -> str | None:
-    """What strict mode refuses in *schema*, in one line, or None."""
-    if schema.get("type") != "object":
-        return "schema must be a JSON Schema of 'type: \"object\"'"
-    return _flaw(schema, "schema", {f"#/$defs/{name}" for name in schema.get("$defs", {})})
+SHAPES: Mapping[str, type | tuple[type, ...]] = {
+    "type": (str, list),
+    "properties": dict,
+    "$defs": dict,
+    "required": list,
+    "enum": list,
+    "anyOf": list,
+    "oneOf": list,
+    "items": dict,
+    "minimum": (int, float),
+    "maximum": (int, float),
+}
 
 
-def _flaw(schema: object, where: str, references: set[str]) -> str | None:
+def misshapen(schema: object, where: str = "schema") -> str | None:
+    """What makes *schema* no JSON Schema at all, in one line, or None. Keywords without a meaning here pass."""
     if not isinstance(schema, dict):
         return f"in {where}: a schema must be an object"
-    if "$ref" in schema and schema["$ref"] not in references:
+    for keyword, shape in SHAPES.items():
+        if keyword in schema and (not isinstance(schema[keyword], shape) or schema[keyword] in ([], True, False)):
+            if keyword == "required" and schema[keyword] == []:
+                continue
+            return f"in {where}: {keyword!r} has the wrong type"
+    named = [*schema.get("required", []), *(_kinds(schema))]
+    if not all(isinstance(name, str) for name in named):
+        return f"in {where}: names must be strings"
+    return next((found for path, part in _parts(schema, where) if (found := misshapen(part, path))), None)
+
+
+def _parts(schema: Schema, where: str) -> list[tuple[str, object]]:
+    """The schemas within *schema*, each with its place."""
+    parts = [(f"{where}.{key}.{name}", part) for key in ("properties", "$defs") for name, part in _items(schema, key)]
+    parts += [(f"{where}.{key}", option) for key in ("anyOf", "oneOf") for option in schema.get(key, [])]
+    return parts + ([(f"{where}.items", schema["items"])] if "items" in schema else [])
+
+
+def flaw(schema: Schema) -> str | None:
+    """What strict mode refuses in *schema*, in one line, or None."""
+    if problem := misshapen(schema):
+        return problem
+    if schema.get("type") != "object":
+        return "schema must be a JSON Schema of 'type: \"object\"'"
+    problem = _flaw(schema, "schema", {f"#/$defs/{name}" for name in schema.get("$defs", {})})
+    if problem is None:
+        try:
+            _Grammar(schema.get("$defs", {})).blank(schema)
+        except RecursionError:
+            return "in schema: a reference leads back to itself and has no end"
+    return problem
+
+
+def _flaw(schema: Schema, where: str, references: set[str]) -> str | None:
+    if "$ref" in schema and str(schema["$ref"]) not in references:
         return f"in {where}: reference {schema['$ref']!r} cannot be resolved"
     unknown = [kind for kind in _kinds(schema) if kind not in IS_OF_TYPE]
     if unknown:
@@ -46,9 +88,7 @@ def _flaw(schema: object, where: str, references: set[str]) -> str | None:
             return f"in {where}: 'additionalProperties' is required to be supplied and to be false"
         if set(schema.get("required", [])) != names:
             return f"in {where}: 'required' is required to be supplied and to include every key in properties"
-    inner = [(f"{where}.{key}.{name}", part) for key in ("properties", "$defs") for name, part in _items(schema, key)]
-    inner += [(f"{where}.anyOf", option) for option in schema.get("anyOf", [])]
-    inner += [(f"{where}.items", schema["items"])] if "items" in schema else []
+    inner = [(path, part) for path, part in _parts(schema, where) if isinstance(part, dict)]
     return next((found for path, part in inner if (found := _flaw(part, path, references))), None)
 
 

@@ -198,6 +198,10 @@ async def test_a_misbehaving_model_ignores_the_schema_it_declares_to_support(cli
     assert "reasoning" in json.loads(reply["choices"][0]["message"]["content"])
 
 
+NODE = {"type": "object", "additionalProperties": False, "required": ["next"]} | {
+    "properties": {"next": {"$ref": "#/$defs/Node"}}
+}
+ENDLESS = NODE | {"$defs": {"Node": NODE}}
 LOOSE = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
@@ -215,6 +219,9 @@ LOOSE = {"type": "object", "properties": {"a": {"type": "string"}}}
         (strictly(SCHEMA | {"$defs": {}}), "cannot be resolved"),
         (strictly({**SCHEMA, "properties": SCHEMA["properties"] | {"mood": {"type": "text"}}}), "is not a type"),
         (strictly({**SCHEMA, "properties": SCHEMA["properties"] | {"mood": True}}), "must be an object"),
+        (strictly({**SCHEMA, "properties": []}), "'properties' has the wrong type"),
+        (strictly({**SCHEMA, "required": [5]}), "names must be strings"),
+        (strictly(ENDLESS), "leads back to itself"),
     ],
 )
 async def test_a_response_format_no_strict_provider_takes_is_refused(client, response_format, complaint) -> None:
