@@ -55,6 +55,7 @@ class Model:
     reasoning: Mapping[str, object] | None = None
     needs_its_thoughts: bool = False
     is_boundless: bool = False
+    expires: str | None = None
     troubles: tuple[Fault, ...] = field(default=())
 
     @property
@@ -106,7 +107,7 @@ class Model:
             "supported_parameters": self.supported_parameters,
             "supported_voices": None,
             "links": {"details": f"/api/v1/models/{self.slug}/endpoints"},
-            "expiration_date": None,
+            "expiration_date": self.expires,
             **({"reasoning": dict(self.reasoning)} if self.reasoning else {}),
         }
 
@@ -295,6 +296,7 @@ _ODD_HOUSES = (
         context_length=8192,
         max_completion_tokens=2048,
     ),
+    replace(_model("leaver", "Its listing says that it ends on 20 October 2025.", FOLLOWER), expires="2025-10-20"),
     _model("slow", "Two seconds of silence.", FOLLOWER, troubles=(_trouble("slow-first-byte", ms=2000),)),
     _model("mute", "Ten minutes of silence.", FOLLOWER, troubles=(_trouble("slow-first-byte", ms=FOREVER),)),
     _model("dripper", "Two seconds of white space.", FOLLOWER, troubles=(_trouble("whitespace-drip", ms=2000),)),

@@ -23,8 +23,6 @@ IS_OF_TYPE: Mapping[str, Callable[[object], bool]] = {
     "object": lambda value: isinstance(value, dict),
 }
 BLANKS: Json = {"null": None, "boolean": False, "string": "", "number": 0, "integer": 0, "array": []}
-
-
 SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "type": (str, list),
     "properties": dict,
@@ -37,21 +35,27 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "minimum": (int, float),
     "maximum": (int, float),
 }
+"""Keywords and what they hold, as far as anything here reads them."""
 
 
 def misshapen(schema: object, where: str = "schema") -> str | None:
     """What makes *schema* no JSON Schema at all, in one line, or None. Keywords without a meaning here pass."""
     if not isinstance(schema, dict):
         return f"in {where}: a schema must be an object"
-    for keyword, shape in SHAPES.items():
-        if keyword in schema and (not isinstance(schema[keyword], shape) or schema[keyword] in ([], True, False)):
-            if keyword == "required" and schema[keyword] == []:
-                continue
-            return f"in {where}: {keyword!r} has the wrong type"
+    wrong = [keyword for keyword in SHAPES if keyword in schema and not _is_shaped(keyword, schema[keyword])]
+    if wrong:
+        return f"in {where}: {wrong[0]!r} has the wrong type"
     named = [*schema.get("required", []), *(_kinds(schema))]
     if not all(isinstance(name, str) for name in named):
         return f"in {where}: names must be strings"
     return next((found for path, part in _parts(schema, where) if (found := misshapen(part, path))), None)
+
+
+def _is_shaped(keyword: str, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, SHAPES[keyword]):
+        return False
+    # Nothing may be required, but there is nothing to choose from no choices.
+    return value != [] or keyword == "required"
 
 
 def _parts(schema: Schema, where: str) -> list[tuple[str, object]]:

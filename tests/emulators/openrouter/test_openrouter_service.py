@@ -107,11 +107,14 @@ async def test_one_model_can_be_looked_up(client, slug) -> None:
     assert (await client.get("/model/acme/m1")).status_code == 404
 
 
-async def test_a_model_says_whether_it_thinks(client) -> None:
-    brooder, coward = [(await client.get(f"/model/emulated/{name}")).json()["data"] for name in ("brooder", "coward")]
+async def test_a_model_says_whether_it_thinks_and_when_it_ends(client) -> None:
+    async def listing(name: str) -> dict:
+        return (await client.get(f"/model/emulated/{name}")).json()["data"]
 
-    assert brooder["reasoning"]["mandatory"] is True
-    assert "reasoning" not in coward
+    assert (await listing("brooder"))["reasoning"]["mandatory"] is True
+    assert "reasoning" not in await listing("coward")
+    assert (await listing("coward"))["expiration_date"] is None
+    assert (await listing("leaver"))["expiration_date"] == "2025-10-20"
 
 
 async def test_a_key_is_on_record_nowhere_not_even_where_it_does_not_belong(client) -> None:

@@ -20,8 +20,10 @@ CANDLES: Any = {
                 "until": {"type": "string"},
                 "columns": {"type": "array", "items": {"type": "string", "enum": ["close"]}},
                 "adjusted": {"type": "boolean"},
+                "shift": {"type": "integer", "minimum": 0, "maximum": 1},
                 "level": {"anyOf": [{"type": "null"}, {"type": "number"}]},
             },
+            "required": [],
         },
     },
 }
@@ -81,7 +83,7 @@ async def test_arguments_fit_the_schema_of_the_tool(talk) -> None:
     assert candles["asset"] in {"BTCUSDT", "ETHUSDT"}
     assert candles["timeframe"] in {"1m", "1h"}
     assert candles["until"].startswith("2025-05-06T20:05:00")
-    assert (candles["columns"], candles["adjusted"]) == (["close"], True)
+    assert (candles["columns"], candles["adjusted"], candles["shift"]) == (["close"], True, 1)
 
 
 async def test_a_single_caller_asks_once_for_everything_with_a_word_on_it(talk) -> None:
