@@ -19,6 +19,7 @@ from typing import Any
 
 from shared.domain.decision import Action, Condition, Decision, ExitPlan, Invalidation
 from shared.domain.market import Timeframe
+from shared.llm.schema import EXAMPLE_MARK
 from shared.llm.text import inert
 from shared.llm.vocabulary import ACTIONS, EVERYTHING, FIELDS, spelled, symbol_names
 
@@ -59,6 +60,10 @@ class ItemReader:
         """Return the values of each known field; *key* is the asset where items are keyed by it. Raises BadItem."""
         if not isinstance(item, dict):
             raise BadItem("not_an_object", f"an item is an object, not {_quoted(item)}")
+        if "verdict" in item:
+            raise BadItem("not_a_decision", "the item is a record of the past, as the prompt shows them")
+        if any(isinstance(value, str) and value.startswith(EXAMPLE_MARK) for value in item.values()):
+            raise BadItem("example", "the item copies the example of the prompt")
         fields: dict[str, list[Any]] = {"asset": [key]} if key is not None else {}
         for name, value in item.items():
             field = FIELDS.get(spelled(name))
@@ -116,6 +121,10 @@ class ItemReader:
         )
 
     def _entry(self, fields: Fields, asset: str, action: Action) -> Decision:
+        # Some models name the side next to the action. It decides nothing, but it may not say the opposite.
+        for side in fields.get("side", ()):
+            if side is not None and ACTIONS.get(_spelled(side)) is not action:
+                raise BadItem("conflicting_fields", f"the action is {action.value}, the side {_quoted(side)}")
         allocation = self._amount(fields, "allocation_usd")
         if allocation is None:
             raise BadItem("bad_allocation_usd", "an entry needs an allocation_usd")

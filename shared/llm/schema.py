@@ -15,12 +15,15 @@ Schema = dict[str, Any]
 
 NAME = "trading_decisions"
 
+EXAMPLE_MARK = "EXAMPLE ONLY"
+"""Begins every text of the example: an item that bears it was copied."""
+
 # Numbers in an example get copied, so these are legal and plainly of no market. An answer that repeats it is no answer.
 EXAMPLE: dict[str, Any] = {
-    "reasoning": "EXAMPLE ONLY: one or two sentences on the market as a whole.",
+    "reasoning": f"{EXAMPLE_MARK}: one or two sentences on the market as a whole.",
     "decisions": [
         {
-            "rationale": "EXAMPLE ONLY: why this, why now.",
+            "rationale": f"{EXAMPLE_MARK}: why this, why now.",
             "asset": "EXAMPLEUSDT",
             "action": "buy",
             "allocation_usd": 111.11,
@@ -29,7 +32,7 @@ EXAMPLE: dict[str, Any] = {
             "take_profit": 4.44,
             "confidence": 0.77,
             "exit_plan": {
-                "text": "EXAMPLE ONLY: what would prove the idea wrong.",
+                "text": f"{EXAMPLE_MARK}: what would prove the idea wrong.",
                 "invalidation": {"timeframe": "5m", "condition": "close_below", "price": 1.23},
             },
         }

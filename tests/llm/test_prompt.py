@@ -171,4 +171,4 @@ def test_the_example_is_an_answer_by_the_schema() -> None:
 
     assert list(EXAMPLE) == list(schema["properties"])
     assert list(example) == list(schema["properties"]["decisions"]["items"]["properties"])
-    assert read(json.dumps({"decisions": [example | {"leverage": 2}]}), ["EXAMPLEUSDT"]).unread == ()
+    assert read(json.dumps({"decisions": [example | {"rationale": "why"}]}), ["EXAMPLEUSDT"]).unread == ()
