@@ -118,7 +118,8 @@ def _only_answer(documents: Sequence[Any]) -> tuple[_Shape, list[str]]:
     """Return the one answer among *documents*, and the repairs it took. Raises UnusableReply."""
     shapes = [shape for shape in map(_shape, documents) if shape is not None]
     if not shapes:
-        raise UnusableReply(f"the answer holds no decisions: {inert(str(documents[0]), limit=100)}", code="no_decisions")
+        excerpt = inert(str(documents[0]), limit=100)
+        raise UnusableReply(f"the answer holds no decisions: {excerpt}", code="no_decisions")
     first = shapes[0]
     if any(shape.items != first.items for shape in shapes[1:]):
         raise UnusableReply("the answer holds several different sets of decisions", code="ambiguous")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.decision import Action, Condition, Decision, ExitPlan, Invalidation
-from shared.domain.errors import UnusableReply
+from shared.domain.errors import ModelError, UnusableReply
 from shared.domain.market import Timeframe
+from shared.llm.completion import read_completion
 from shared.llm.reply import read
 from tests.llm.soundness import assert_sound
 
@@ -336,24 +337,36 @@ SPLICED = st.lists(
 ).map(spliced)
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
-@given(SPLICED | st.text() | st.lists(FRAGMENTS | st.text(max_size=3)).map("".join))
-def test_whatever_the_text_reading_it_ends_in_an_answer_or_a_refusal(content: str) -> None:
+def assert_read_or_refused(content: str) -> None:
     try:
         found = read(content, SYMBOLS)
     except UnusableReply as exc:
-        assert exc.code != "no_answer"
+        refusal = exc
+    else:
+        assert_sound(found, content, SYMBOLS)
         return
-    assert_sound(found, content, SYMBOLS)
+    assert refusal.code != UnusableReply("").code
+
+
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(SPLICED | st.text() | st.lists(FRAGMENTS | st.text(max_size=3)).map("".join))
+def test_whatever_the_text_reading_it_ends_in_an_answer_or_a_refusal(content: str) -> None:
+    assert_read_or_refused(content)
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
 @given(st.lists(ITEMS | ITEMS | JSON, max_size=4))
-def test_whatever_the_items_no_entry_leaves_the_symbols_asked_about(items: list[Any]) -> None:
-    content = json.dumps({"decisions": items})
+def test_whatever_the_items_nothing_in_the_answer_is_made_up(items: list[Any]) -> None:
+    assert_read_or_refused(json.dumps({"decisions": items}))
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.binary(max_size=60), st.integers(0, len(SOUND)))
+def test_whatever_the_bytes_reading_them_ends_in_an_answer_or_a_refusal(damage: bytes, place: int) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": SOUND}}
+    body = json.dumps({"id": "gen-1", "model": "acme/m1", "choices": [choice]}).encode()
     try:
-        found = read(content, SYMBOLS)
-    except UnusableReply as exc:
-        assert exc.code != "no_answer"
+        content = read_completion(200, body[:place] + damage + body[place + len(damage) :]).answer()
+    except ModelError:
         return
-    assert_sound(found, content, SYMBOLS)
+    assert_read_or_refused(content)

@@ -54,7 +54,8 @@ def actions(found: Answer) -> dict[str, str]:
 HOLD = answer(hold())
 SIZES = {name: value for name, value in entry().items() if name not in {"asset", "action"}}
 ARENA = {"field_alias", "symbol_alias", "action_alias"}
-PROMPT = PromptTemplate().prompt({"limits": dict.fromkeys(LIMITS, "1"), "recent_decisions": [hold() | {"verdict": "x"}]})
+PAST = hold() | {"verdict": "held"}
+PROMPT = PromptTemplate().prompt({"limits": dict.fromkeys(LIMITS, "1"), "recent_decisions": [PAST]})
 CLOSE_AND_BUY = answer({"asset": "ETHUSDT", "action": "close"}, entry())
 DEEP = "[" * 10_000 + "]" * 10_000
 
@@ -163,7 +164,7 @@ DROPPED = [
     ("38 two names of the action", answer(entry(signal="sell")), "conflicting_fields"),
     ("38 two names of the asset", answer(entry(coin="ETH")), "unknown_symbol"),
     ("47 the example for an asset of ours", answer(EXAMPLE["decisions"][0] | {"asset": "BTCUSDT"}), "example"),
-    ("47 a decision out of the prompt", answer({"asset": "BTCUSDT", "action": "close", "verdict": "x"}), "not_a_decision"),
+    ("47 a decision out of the prompt", answer(PAST | {"action": "close"}), "not_a_decision"),
     ("an action of everything", answer({"asset": "ALL", "action": "close"}), "unknown_symbol"),
     ("digits of another script", answer(entry(stop_loss="\u0669\u0664\u0660\u0660\u0660")), "bad_stop_loss"),
     ("48 a list as a number", answer(entry(allocation_usd=[500])), "bad_allocation_usd"),
