@@ -155,9 +155,8 @@ def fuzz(seconds: float, seed: int, keep: Path | None) -> int:
             _report(exc, text, keep, findings)
         slowest = max(slowest, time.process_time() - began)
         outcomes[outcome] += 1
-    print(
-        f"seed {seed}: {outcomes.total()} replies read, {findings} findings, the slowest took {slowest:.2f} s of processor time"
-    )
+    print(f"seed {seed}: {outcomes.total()} replies read, {findings} findings")
+    print(f"the slowest took {slowest:.2f} s of processor time")
     for outcome, count in outcomes.most_common():
         print(f"{count:>10}  {outcome}")
     return findings

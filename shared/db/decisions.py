@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import Select, func, or_, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
-from shared.db.tables import answers, decisions
+from shared.db.tables import answers, decisions, orders
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan
+from shared.domain.order import Leg
 from shared.domain.position import Direction
-from shared.domain.risk import Review, ReviewedDecision, Verdict
+from shared.domain.risk import Move, Review, ReviewedDecision, Verdict
 
 _DIRECTIONS = {Action.BUY: Direction.LONG, Action.SELL: Direction.SHORT}
 
@@ -58,8 +59,11 @@ class DecisionTable:
     async def plans(
         self, account_id: str, symbols: Sequence[str]
     ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
-        """Return, per symbol and direction, the tick, exit plan and review of the latest approved entry."""
-        found = await self._connection.execute(
+        """Return, per symbol and direction, the review of the latest entry that filled, and the plan with its tick.
+
+        The plan is that of the same entry, or of the one before where it only added to the position and said no plan.
+        """
+        entered = (
             _reviewed()
             .add_columns(decisions.c.asset, decisions.c.action)
             .ext(distinct_on(decisions.c.asset, decisions.c.action))
@@ -68,10 +72,35 @@ class DecisionTable:
                 decisions.c.asset.in_(symbols),
                 decisions.c.action.in_([Action.BUY, Action.SELL]),
                 decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
+                select(orders.c.id)
+                .where(
+                    orders.c.account_id == decisions.c.account_id,
+                    orders.c.tick == decisions.c.tick,
+                    orders.c.symbol == decisions.c.asset,
+                    orders.c.leg == Leg.ENTRY,
+                    orders.c.executed_quantity > 0,
+                )
+                .exists(),
             )
             .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
         )
-        return {(row.asset, _DIRECTIONS[row.action]): (row.tick, row.decision.exit_plan, row.review) for row in found}
+        move = type_coerce(decisions.c.review, JSONB)["move"].astext
+        plan = type_coerce(decisions.c.decision, JSONB)["exit_plan"]
+        says_something = or_(
+            move.is_distinct_from(Move.ADD),
+            plan["text"].astext != "",
+            *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
+        )
+        latest = await self._connection.execute(entered)
+        planned = await self._connection.execute(entered.where(says_something))
+        plans = {(row.asset, row.action): (row.tick, row.decision.exit_plan) for row in planned}
+        return {
+            (row.asset, _DIRECTIONS[row.action]): (
+                *plans.get((row.asset, row.action), (row.tick, row.decision.exit_plan)),
+                row.review,
+            )
+            for row in latest
+        }
 
 
 def _reviewed() -> Select[Any]:

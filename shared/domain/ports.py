@@ -274,7 +274,10 @@ class Decisions(Protocol):
     async def plans(
         self, account_id: str, symbols: Sequence[str]
     ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
-        """Return, per symbol and direction, the tick, exit plan and review of the latest approved entry."""
+        """Return, per symbol and direction, the review of the latest entry that filled, and the plan with its tick.
+
+        The plan is that of the same entry, or of the one before where it only added to the position and said no plan.
+        """
         ...
 
 

@@ -59,8 +59,15 @@ def _numbers(decision: Decision) -> Iterator[Decimal]:
 def _plan_numbers(plan: ExitPlan) -> Iterator[Decimal]:
     if plan.invalidation:
         yield plan.invalidation.price
+    if plan.indicator and plan.indicator.value is not None:
+        yield abs(plan.indicator.value)
+    if plan.expiry and plan.expiry.candles is not None:
+        yield Decimal(plan.expiry.candles)
 
 
 def _texts(decision: Decision) -> Iterator[str]:
     yield decision.rationale
     yield decision.exit_plan.text
+    yield from decision.exit_plan.unenforced
+    if decision.exit_plan.indicator:
+        yield decision.exit_plan.indicator.name

@@ -59,7 +59,15 @@ PROMPT = PromptTemplate().prompt({"limits": dict.fromkeys(LIMITS, "1"), "recent_
 CLOSE_AND_BUY = answer({"asset": "ETHUSDT", "action": "close"}, entry())
 DEEP = "[" * 10_000 + "]" * 10_000
 
+PLAN = {
+    "text": "when the trend is over",
+    "invalidation": {"timeframe": None, "condition": "mark_below", "price": 94100},
+    "indicator": {"timeframe": "4h", "name": "rsi_14", "comparison": "crosses_below", "value": 45.5, "than": None},
+    "expiry": {"after_candles": 48, "timeframe": "5m", "at": "2026-03-02T12:00+00:00"},
+}
+
 READ = [
+    ("a plan with every rule", answer(entry(exit_plan=PLAN)), {"BTCUSDT": "buy"}, set()),
     ("1 fenced", '```json\n{"decisions":[]}\n```', {}, {"fence"}),
     ("2 fenced, with a goodbye", '```\n{"decisions":[]}\n```\nLet me know!', {}, {"fence", "surrounding_text"}),
     ("3 prose before", f"Sure, here it is: {HOLD}", {"BTCUSDT": "hold"}, {"surrounding_text"}),
