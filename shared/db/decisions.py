@@ -59,11 +59,12 @@ class DecisionTable:
     async def plans(
         self, account_id: str, symbols: Sequence[str]
     ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
-        """Return, per symbol and direction, the review of the latest entry that filled, and the plan with its tick.
+        """Return, per symbol and direction, the exit plan of the position, since when it has it, and the latest review.
 
-        The plan is that of the same entry, or of the one before where it only added to the position and said no plan.
+        The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
+        review is that of the latest approved entry: its stop and target rest whether it filled or not.
         """
-        entered = (
+        approved = (
             _reviewed()
             .add_columns(decisions.c.asset, decisions.c.action)
             .ext(distinct_on(decisions.c.asset, decisions.c.action))
@@ -72,17 +73,19 @@ class DecisionTable:
                 decisions.c.asset.in_(symbols),
                 decisions.c.action.in_([Action.BUY, Action.SELL]),
                 decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
-                select(orders.c.id)
-                .where(
-                    orders.c.account_id == decisions.c.account_id,
-                    orders.c.tick == decisions.c.tick,
-                    orders.c.symbol == decisions.c.asset,
-                    orders.c.leg == Leg.ENTRY,
-                    orders.c.executed_quantity > 0,
-                )
-                .exists(),
             )
             .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
+        )
+        filled = (
+            select(orders.c.id)
+            .where(
+                orders.c.account_id == decisions.c.account_id,
+                orders.c.tick == decisions.c.tick,
+                orders.c.symbol == decisions.c.asset,
+                orders.c.leg == Leg.ENTRY,
+                orders.c.executed_quantity > 0,
+            )
+            .exists()
         )
         move = type_coerce(decisions.c.review, JSONB)["move"].astext
         plan = type_coerce(decisions.c.decision, JSONB)["exit_plan"]
@@ -91,8 +94,8 @@ class DecisionTable:
             plan["text"].astext != "",
             *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
         )
-        latest = await self._connection.execute(entered)
-        planned = await self._connection.execute(entered.where(says_something))
+        latest = await self._connection.execute(approved)
+        planned = await self._connection.execute(approved.where(filled, says_something))
         plans = {(row.asset, row.action): (row.tick, row.decision.exit_plan) for row in planned}
         return {
             (row.asset, _DIRECTIONS[row.action]): (

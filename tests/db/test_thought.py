@@ -166,23 +166,23 @@ async def entered(work: Work, tick: datetime, each: ReviewedDecision, *, execute
     await work.orders.save([filled])
 
 
-async def test_the_plan_of_a_position_is_that_of_the_latest_entry_that_filled_in_its_direction(
+async def test_a_position_has_the_plan_of_the_entry_that_filled_and_the_stop_of_the_latest_approved(
     database: Database,
 ) -> None:
     earlier, before = TICK - timedelta(minutes=5), TICK - timedelta(minutes=10)
     clipped = a_reviewed("BTCUSDT", Action.SELL, verdict=Verdict.CLIPPED, quantity=Decimal("0.001"))
-    bought = a_reviewed("BTCUSDT")
+    bought, unfilled = a_reviewed("BTCUSDT"), a_reviewed("BTCUSDT", stop_loss=Decimal("63000"))
     async with database.open_work() as work:
         await entered(work, before, bought)
         await entered(work, earlier, clipped)
-        await entered(work, TICK, a_reviewed("BTCUSDT"), executed="0")
+        await entered(work, TICK, unfilled, executed="0")
         refused = a_reviewed("BTCUSDT", verdict=Verdict.REFUSED)
         await work.decisions.save(StageRequest("main", TICK + timedelta(minutes=5)), [refused], None)
 
         plans = await work.decisions.plans("main", ["BTCUSDT", "ETHUSDT"])
 
     assert plans == {
-        ("BTCUSDT", Direction.LONG): (before, bought.decision.exit_plan, bought.review),
+        ("BTCUSDT", Direction.LONG): (before, bought.decision.exit_plan, unfilled.review),
         ("BTCUSDT", Direction.SHORT): (earlier, clipped.decision.exit_plan, clipped.review),
     }
 
