@@ -22,6 +22,7 @@ from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.decision import Action, Answer, Decision
 from shared.domain.errors import MarketDataUnusable, UnusableReply
 from shared.domain.exit_plan import Sight, close_by_plan, come_true, enforceable, lies_ahead, rules, sound_views
+from shared.domain.grounding import ground, shown
 from shared.domain.model import ModelCall
 from shared.domain.performance import EquityMarks
 from shared.domain.ports import Clock, Engine, OpenWork, Work
@@ -69,7 +70,7 @@ async def decide(request: StageRequest, *, open_work: OpenWork, engine: Engine, 
         answer, why = _read(calls, engine, tuple(dict.fromkeys((*run.account.symbols, *held))))
         decisions = _enforceable(answer.decisions, known) if answer else ()
         due = _due_closes(decisions, known)
-        reviewed = review((*due, *decisions), known.context, prior=_prior(decisions, known))
+        reviewed = review((*due, *decisions), known.context, prior=_prior(decisions, known, calls))
         async with open_work(run.lease) as work:
             await work.decisions.save(request, reviewed, answer)
             details = _details(calls, reviewed, answer, why)
@@ -147,12 +148,17 @@ def _due_closes(decisions: Sequence[Decision], known: _Known) -> tuple[Decision,
     )
 
 
-def _prior(decisions: Sequence[Decision], known: _Known) -> dict[str, tuple[Finding, ...]]:
-    """Return, per asset, what was found about an entry before the review."""
+def _prior(decisions: Sequence[Decision], known: _Known, calls: Sequence[ModelCall]) -> dict[str, tuple[Finding, ...]]:
+    """Return, per asset, what was found about the model's decision before the review."""
+    turns = calls[-1].prompt.turns if calls else ()
+    seen = shown(known.briefing, [str(turn.get("content")) for turn in turns if turn.get("role") == "tool"])
+    policy = known.context.account.limits.grounding
     return {
-        decision.asset: (lies_ahead(decision.exit_plan, known.sight(decision.asset)),)
+        decision.asset: (
+            ground(decision, seen, policy),
+            *([lies_ahead(decision.exit_plan, known.sight(decision.asset))] if decision.opens else []),
+        )
         for decision in decisions
-        if decision.opens
     }
 
 
