@@ -6,22 +6,27 @@ Asks     the model, once per cycle
 Writes   the model calls, then the decisions with their reviews
 Repeats  safely: the model's answer is committed before anything is made of it, and a second run reads that answer.
 
-Whatever goes wrong with the model, the result is to hold: nothing opens, and what is open keeps its protection.
+Whatever goes wrong with the model, the result is to hold: nothing opens, and what is open keeps its protection and its
+exit plan. A plan that has come true closes its position, whatever the model says or fails to say.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from functions.run import Run, begin
 from shared.domain.briefing import Plans, briefing
 from shared.domain.cycle import Stage, StageRequest, StageResult
-from shared.domain.decision import Answer
+from shared.domain.decision import Action, Answer, Decision
 from shared.domain.errors import MarketDataUnusable, UnusableReply
+from shared.domain.exit_plan import Sight, close_by_plan, come_true, enforceable, lies_ahead, rules, sound_views
+from shared.domain.grounding import ground, shown
 from shared.domain.model import ModelCall
 from shared.domain.performance import EquityMarks
 from shared.domain.ports import Clock, Engine, OpenWork, Work
-from shared.domain.risk import ReviewedDecision, RiskContext, Verdict, review
+from shared.domain.risk import Finding, ReviewedDecision, RiskContext, Verdict, review
 from shared.domain.snapshot import Snapshot
 
 RECENT_DECISIONS = 10
@@ -36,6 +41,21 @@ class _Known:
     calls: tuple[ModelCall, ...]
     briefing: dict[str, Any]
     context: RiskContext
+    plans: Plans
+
+    def sight(self, symbol: str) -> Sight:
+        """Return what the plan of an entry or a position in *symbol* is held against."""
+        return Sight(
+            now=self.context.now,
+            mark_price=self._mark_price(symbol),
+            tick=self.snapshot.tick,
+            views=sound_views(self.snapshot, symbol),
+        )
+
+    def _mark_price(self, symbol: str) -> Decimal:
+        """Return the price that came with the position, else that of the quote; what has neither is not traded."""
+        position, quote = self.context.holdings.position(symbol), self.snapshot.quotes.get(symbol)
+        return position.mark_price if position else quote.mark_price if quote else Decimal(0)
 
 
 async def decide(request: StageRequest, *, open_work: OpenWork, engine: Engine, clock: Clock) -> StageResult:
@@ -48,7 +68,9 @@ async def decide(request: StageRequest, *, open_work: OpenWork, engine: Engine, 
         calls = known.calls or await _ask(run, known, open_work, engine)
         held = (position.symbol for position in known.snapshot.holdings.positions)
         answer, why = _read(calls, engine, tuple(dict.fromkeys((*run.account.symbols, *held))))
-        reviewed = review(answer.decisions, known.context) if answer else []
+        decisions = _enforceable(answer.decisions, known) if answer else ()
+        due = _due_closes(decisions, known)
+        reviewed = review((*due, *decisions), known.context, prior=_prior(decisions, known, calls))
         async with open_work(run.lease) as work:
             await work.decisions.save(request, reviewed, answer)
             details = _details(calls, reviewed, answer, why)
@@ -70,6 +92,7 @@ async def _load(work: Work, run: Run) -> _Known:
     held = [position.symbol for position in snapshot.holdings.positions]
     plans: Plans = await work.decisions.plans(account.id, held) if held else {}
     adopted = await work.holds.adopted(account.id)
+    plans = {key: plan for key, plan in plans.items() if key not in adopted}
     context = RiskContext(
         account=account,
         now=run.clock.now(),
@@ -88,7 +111,7 @@ async def _load(work: Work, run: Run) -> _Known:
     document = briefing(
         account,
         snapshot,
-        plans={key: plan for key, plan in plans.items() if key not in adopted},
+        plans=plans,
         recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS),
         recent_fills=await work.fills.recent(account.id, RECENT_FILLS),
         marks=marks,
@@ -98,7 +121,45 @@ async def _load(work: Work, run: Run) -> _Known:
         calls=tuple(await work.model_calls.of_cycle(run.request)),
         briefing=document,
         context=context,
+        plans=plans,
     )
+
+
+def _enforceable(decisions: Sequence[Decision], known: _Known) -> tuple[Decision, ...]:
+    """Return the decisions with what their plans rely on and the snapshot does not tell said to be unenforced."""
+    return tuple(
+        replace(decision, exit_plan=enforceable(decision.exit_plan, known.sight(decision.asset).views))
+        for decision in decisions
+    )
+
+
+def _due_closes(decisions: Sequence[Decision], known: _Known) -> tuple[Decision, ...]:
+    """Return a close for each position whose plan has come true, unless the model closes all of it by itself."""
+    closed = {each.asset for each in decisions if each.action is Action.CLOSE and not each.allocation_usd}
+    return tuple(
+        close_by_plan(position.symbol, plan, true)
+        for position in known.context.holdings.positions
+        if position.symbol not in closed
+        # A close ends all that is held in a symbol. Of a LONG and a SHORT, reconcile ends the one whose plan it is.
+        and len(known.context.holdings.positions_in(position.symbol)) == 1
+        and position.key in known.plans
+        and (plan := known.plans[position.key][1])
+        and (true := come_true(plan, known.plans[position.key][0], known.sight(position.symbol)))
+    )
+
+
+def _prior(decisions: Sequence[Decision], known: _Known, calls: Sequence[ModelCall]) -> dict[str, tuple[Finding, ...]]:
+    """Return, per asset, what was found about the model's decision before the review."""
+    turns = calls[-1].prompt.turns if calls else ()
+    seen = shown(known.briefing, [str(turn.get("content")) for turn in turns if turn.get("role") == "tool"])
+    policy = known.context.account.limits.grounding
+    return {
+        decision.asset: (
+            ground(decision, seen, policy),
+            *([lies_ahead(decision.exit_plan, known.sight(decision.asset))] if decision.opens else []),
+        )
+        for decision in decisions
+    }
 
 
 async def _ask(run: Run, known: _Known, open_work: OpenWork, engine: Engine) -> tuple[ModelCall, ...]:
@@ -121,7 +182,7 @@ def _read(calls: tuple[ModelCall, ...], engine: Engine, symbols: tuple[str, ...]
     try:
         return engine.read(last.content, symbols), ""
     except UnusableReply as exc:
-        return None, str(exc)
+        return None, f"{exc.code}: {exc}"
 
 
 def _details(
@@ -136,6 +197,7 @@ def _details(
             {
                 "asset": each.decision.asset,
                 "action": each.decision.action.value,
+                "source": each.decision.source.value,
                 "verdict": each.review.verdict.value,
                 "code": each.review.code,
                 "reason": each.review.reason,
@@ -156,6 +218,9 @@ async def _write_diary(work: Work, run: Run, each: ReviewedDecision) -> None:
     body = {
         "rationale": decision.rationale,
         "exit_plan": decision.exit_plan.text,
+        "exit_rules": list(rules(decision.exit_plan)),
+        "exit_rules_not_enforced": list(decision.exit_plan.unenforced),
+        "source": decision.source.value,
         "confidence": str(decision.confidence),
         "quantity": str(verdict.quantity),
         "stop_loss": str(verdict.stop_loss),

@@ -18,13 +18,14 @@ from typing import Any
 
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
 from functions.repairing import Repairs
-from functions.run import begin
+from functions.run import Run, begin
 from functions.sending import Desk
-from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
+from shared.domain.exit_plan import Sight, sound_views
 from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
-from shared.domain.ports import Clock, Exchange, MarketData, OpenWork
+from shared.domain.ports import Clock, Exchange, MarketData, OpenWork, Work
 from shared.domain.position import Direction, Position
 from shared.domain.reconciliation import (
     Difference,
@@ -84,13 +85,15 @@ async def reconcile(
                     text = f"external: {each.symbol}, {each.kind.value.replace('_', ' ')}, {each.theirs}"
                     await work.journal.diary(run.account.id, request.tick, clock.now(), text, asdict(each))
             plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
+            sights = await _sights(work, run, positions) if positions else {}
 
         desk = Desk(
             run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
         )
         repairs = Repairs(desk, {key: plan for key, plan in plans.items() if key not in adopted})
-        await repairs.protect(positions, seen.open_orders)
-        await repairs.tidy(ours, positions, seen.open_orders)
+        standing = await repairs.keep_promises(positions, sights, ours)
+        await repairs.protect(standing, seen.open_orders)
+        await repairs.tidy(ours, standing, seen.open_orders)
         async with open_work(run.lease) as work:
             await work.orders.save(desk.orders)
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
@@ -102,6 +105,21 @@ async def reconcile(
                 return await run.finish(work, details)
         # Not finished: whoever asked has to ask again, and soon.
         raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
+
+
+async def _sights(work: Work, run: Run, positions: Sequence[Position]) -> dict[str, Sight]:
+    """Return what exit plans are held against, by symbol: the time, and the indicators of this tick if it has any."""
+    tick = tick_at(run.request.tick, run.account.interval)
+    snapshot = await work.snapshots.get(StageRequest(run.account.id, tick))
+    return {
+        position.symbol: Sight(
+            now=run.clock.now(),
+            mark_price=position.mark_price,
+            tick=tick,
+            views=sound_views(snapshot, position.symbol) if snapshot else {},
+        )
+        for position in positions
+    }
 
 
 async def _judge(

@@ -3,18 +3,20 @@ Repairing: no position stands without its stop, and no stop without its position
 
 Needs no model and no market opinion. A stop goes where the plan put it, else at the widest distance that the limits
 allow; where it is refused, or lost twice, the position is closed. A target goes where the plan put it; where the price
-has passed it, the position is closed.
+has passed it, the position is closed. So is one whose exit plan has come true.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from functions.exiting import close_now
 from functions.sending import Desk, Sent
 from shared.domain.briefing import Plans
 from shared.domain.errors import WouldTrigger
+from shared.domain.exit_plan import Sight, come_true
 from shared.domain.order import Leg, Order, OrderState, VenueOrder
 from shared.domain.position import Position
 from shared.domain.protection import fallback_stop, protective_intent, stops_of, targets_of
@@ -34,6 +36,31 @@ class Repairs:
         self.discrepancies: list[Discrepancy] = []
         self.naked: list[str] = []
         """Symbols whose position could be neither protected nor closed."""
+
+    async def keep_promises(
+        self, positions: Sequence[Position], sights: Mapping[str, Sight], ours: Sequence[Order]
+    ) -> list[Position]:
+        """Close the positions whose exit plans have come true by what is seen of their symbols; return the others."""
+        leaving = {(order.intent.symbol, order.intent.direction) for order in ours if order.intent.leg is Leg.EXIT}
+        standing = []
+        for position in positions:
+            true = self._come_true(position, sights[position.symbol])
+            # An exit whose fate is unknown, or that still works, may have ended it: its outcome is awaited.
+            if true is None or position.key in leaving:
+                standing.append(position)
+                continue
+            closed = await self._close(position)
+            if not closed:
+                standing.append(position)
+            action = f"closed at the market: {'done' if closed else 'not done'}"
+            self._note(Difference.EXIT_PLAN, position.symbol, true, "still open", action)
+        return standing
+
+    def _come_true(self, position: Position, sight: Sight) -> str | None:
+        if position.key not in self._plans:
+            return None
+        made_at, plan, _ = self._plans[position.key]
+        return come_true(plan, made_at, replace(sight, mark_price=position.mark_price))
 
     async def protect(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder]) -> None:
         """Give every position the stop and the target that it lacks; close those that cannot have a stop."""

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.domain.account import Account, RiskLimits
+from shared.domain.account import Account, Grounding, RiskLimits
 from shared.durations import Duration
 from shared.secrets import remember
 from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError, Timeframes, at_least_one, environment
@@ -70,6 +70,7 @@ class _Limits(BaseModel):
     cooldown: Duration | None = None
     flip_cooldown: Duration | None = None
     max_funding_rate: Decimal | None = Field(default=None, ge=0)
+    grounding: Grounding | None = None
 
 
 class _Exchange(BaseModel):

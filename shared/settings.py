@@ -28,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.domain.account import Grounding
 from shared.domain.errors import PerpetuaError
 from shared.domain.market import Timeframe
 from shared.durations import Duration
@@ -186,6 +187,7 @@ class Settings(BaseSettings):
     risk_cooldown: Duration = Field(default="15m", validate_default=True)
     risk_flip_cooldown: Duration = Field(default="1h", validate_default=True)
     risk_max_funding_rate: Decimal = Field(default=Decimal("0.001"), ge=0)
+    risk_grounding: Grounding = Grounding.REFUSE_CLAIMS
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None

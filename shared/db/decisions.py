@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import Select, func, or_, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
-from shared.db.tables import answers, decisions
+from shared.db.tables import answers, decisions, orders
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan
+from shared.domain.order import Leg
 from shared.domain.position import Direction
-from shared.domain.risk import Review, ReviewedDecision, Verdict
+from shared.domain.risk import Move, Review, ReviewedDecision, Verdict
 
 _DIRECTIONS = {Action.BUY: Direction.LONG, Action.SELL: Direction.SHORT}
 
@@ -58,8 +59,12 @@ class DecisionTable:
     async def plans(
         self, account_id: str, symbols: Sequence[str]
     ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
-        """Return, per symbol and direction, the tick, exit plan and review of the latest approved entry."""
-        found = await self._connection.execute(
+        """Return, per symbol and direction, the exit plan of the position, since when it has it, and the latest review.
+
+        The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
+        review is that of the latest approved entry: its stop and target rest whether it filled or not.
+        """
+        approved = (
             _reviewed()
             .add_columns(decisions.c.asset, decisions.c.action)
             .ext(distinct_on(decisions.c.asset, decisions.c.action))
@@ -71,7 +76,34 @@ class DecisionTable:
             )
             .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
         )
-        return {(row.asset, _DIRECTIONS[row.action]): (row.tick, row.decision.exit_plan, row.review) for row in found}
+        filled = (
+            select(orders.c.id)
+            .where(
+                orders.c.account_id == decisions.c.account_id,
+                orders.c.tick == decisions.c.tick,
+                orders.c.symbol == decisions.c.asset,
+                orders.c.leg == Leg.ENTRY,
+                orders.c.executed_quantity > 0,
+            )
+            .exists()
+        )
+        move = type_coerce(decisions.c.review, JSONB)["move"].astext
+        plan = type_coerce(decisions.c.decision, JSONB)["exit_plan"]
+        says_something = or_(
+            move.is_distinct_from(Move.ADD),
+            plan["text"].astext != "",
+            *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
+        )
+        latest = await self._connection.execute(approved)
+        planned = await self._connection.execute(approved.where(filled, says_something))
+        plans = {(row.asset, row.action): (row.tick, row.decision.exit_plan) for row in planned}
+        return {
+            (row.asset, _DIRECTIONS[row.action]): (
+                *plans.get((row.asset, row.action), (row.tick, row.decision.exit_plan)),
+                row.review,
+            )
+            for row in latest
+        }
 
 
 def _reviewed() -> Select[Any]:

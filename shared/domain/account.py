@@ -16,6 +16,19 @@ class AccountStatus(StrEnum):
     HALTED = "halted"
 
 
+class Grounding(StrEnum):
+    """What becomes of an entry whose decision cites what the model was not shown. A close is never refused for it."""
+
+    OFF = "off"
+    """It is not looked for."""
+    FLAG = "flag"
+    """It is written down."""
+    REFUSE_CLAIMS = "refuse_claims"
+    """A made up position, a made up price of now and a level of no such market refuse; the rest is written down."""
+    REFUSE = "refuse"
+    """Whatever is made up refuses."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskLimits:
     """Hard limits that no model output can reach. Fractions are of equity unless a name says otherwise."""
@@ -40,6 +53,7 @@ class RiskLimits:
     """Likewise, when the next entry goes the other way."""
     max_funding_rate: Decimal = Decimal("0.001")
     """Per funding interval, when it would be ours to pay."""
+    grounding: Grounding = Grounding.REFUSE_CLAIMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,11 +106,27 @@ def _position(held: Position, snapshot: Snapshot, plans: Plans) -> dict[str, Any
 
 
 def _plan(plan: ExitPlan) -> dict[str, Any]:
-    rule = plan.invalidation
+    """Return the plan in the form of an answer, and what of it is not enforced."""
+    price, indicator, expiry = plan.invalidation, plan.indicator, plan.expiry
     return {
         "text": plan.text,
-        "invalidation": rule
-        and {"timeframe": rule.timeframe.value, "condition": rule.condition.value, "price": _plain(rule.price)},
+        "invalidation": price
+        and {"timeframe": price.timeframe, "condition": price.condition.value, "price": _plain(price.price)},
+        "indicator": indicator
+        and {
+            "timeframe": indicator.timeframe.value,
+            "name": indicator.name,
+            "comparison": indicator.comparison.value,
+            "value": None if indicator.value is None else _plain(indicator.value),
+            "than": indicator.than,
+        },
+        "expiry": expiry
+        and {
+            "after_candles": expiry.candles,
+            "timeframe": expiry.timeframe,
+            "at": expiry.at.isoformat(timespec="minutes") if expiry.at else None,
+        },
+        "not_enforced": list(plan.unenforced),
     }
 
 
@@ -141,6 +157,7 @@ def _decision(tick: datetime, reviewed: ReviewedDecision) -> dict[str, Any]:
         "time": tick.isoformat(timespec="seconds"),
         "asset": reviewed.decision.asset,
         "action": reviewed.decision.action.value,
+        "by": reviewed.decision.source.value,
         "verdict": reviewed.review.verdict.value,
         "reason": reviewed.review.reason,
     }

@@ -1,6 +1,7 @@
 """What the model wants: one typed decision per asset, and what could not be read as one."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -16,28 +17,74 @@ class Action(StrEnum):
     CLOSE = "close"
 
 
+class Source(StrEnum):
+    """Who wants it."""
+
+    MODEL = "model"
+    EXIT_PLAN = "exit plan"
+    """The plan of the position has come true: code keeps the promise that the model made."""
+
+
 class Condition(StrEnum):
-    """When an exit plan no longer holds."""
+    """What a price does when an exit plan no longer holds."""
 
     CLOSE_ABOVE = "close_above"
     CLOSE_BELOW = "close_below"
+    MARK_ABOVE = "mark_above"
+    MARK_BELOW = "mark_below"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invalidation:
-    """The part of an exit plan that code can check: a candle of *timeframe* closing beyond *price*."""
+    """A candle of `timeframe` closing beyond `price`, or the mark price being beyond it, which knows no timeframe."""
 
-    timeframe: Timeframe
+    timeframe: Timeframe | None = None
     condition: Condition
     price: Decimal
 
 
+class Comparison(StrEnum):
+    """How an indicator stands to something else at the close of a candle."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    CROSSES_ABOVE = "crosses_above"
+    CROSSES_BELOW = "crosses_below"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicatorRule:
+    """An indicator at the close of a candle of `timeframe`, held against a `value` or against the indicator `than`."""
+
+    timeframe: Timeframe
+    name: str
+    comparison: Comparison
+    value: Decimal | None = None
+    than: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """So many closed candles of `timeframe` after the entry, or a moment; of two, the earlier."""
+
+    candles: int | None = None
+    timeframe: Timeframe | None = None
+    at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitPlan:
-    """Why and when to leave: in words, and as a condition where one was given."""
+    """
+    Why and when to leave: in words, and in rules that code enforces, of which the first to come true ends the position.
+
+    `unenforced` is what was meant as a rule and is none that code can check: kept as it was said.
+    """
 
     text: str
     invalidation: Invalidation | None = None
+    indicator: IndicatorRule | None = None
+    expiry: Expiry | None = None
+    unenforced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +105,7 @@ class Decision:
     confidence: Decimal
     exit_plan: ExitPlan
     rationale: str
+    source: Source = Source.MODEL
 
     @property
     def opens(self) -> bool:

@@ -121,7 +121,11 @@ class ModelRefused(ModelError):
 
 
 class UnusableReply(ModelError):
-    """The model answered something we will not trade on."""
+    """The model answered something we will not trade on: `code` says why to machines, the message to people."""
+
+    def __init__(self, message: str, *, code: str = "no_answer") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class StageBusy(PerpetuaError):

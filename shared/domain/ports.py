@@ -274,7 +274,11 @@ class Decisions(Protocol):
     async def plans(
         self, account_id: str, symbols: Sequence[str]
     ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
-        """Return, per symbol and direction, the tick, exit plan and review of the latest approved entry."""
+        """Return, per symbol and direction, since when a position has its exit plan, the plan, and the latest review.
+
+        The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
+        review is that of the latest approved entry: its stop and target rest whether it filled or not.
+        """
         ...
 
 

@@ -32,6 +32,8 @@ class Difference(StrEnum):
     """A position stands without the target of its plan."""
     DUPLICATE_TARGET = "duplicate_target"
     """More than one target of ours rests for one position."""
+    EXIT_PLAN = "exit_plan"
+    """A position stands although its exit plan has come true."""
     MANUAL_TRADE = "manual_trade"
     """A trade came from no order of ours."""
     LIQUIDATION = "liquidation"

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.account import Account, AccountStatus
-from shared.domain.decision import Action, Decision
+from shared.domain.decision import Action, Decision, Source
 from shared.domain.instrument import Instrument
 from shared.domain.market import Quote
 from shared.domain.performance import EquityMarks
@@ -175,8 +175,17 @@ class _Entry:
         return None if self.target is None else (self.target - self.price) * self.direction.sign / self.price
 
 
-def review(decisions: Sequence[Decision], context: RiskContext) -> list[ReviewedDecision]:
-    """Review every decision, closes first because they make room; return them in the order given."""
+HELD = Review(verdict=Verdict.HELD)
+NOTHING_FOUND: Mapping[str, Sequence[Finding]] = {}
+
+
+def review(
+    decisions: Sequence[Decision], context: RiskContext, *, prior: Mapping[str, Sequence[Finding]] = NOTHING_FOUND
+) -> list[ReviewedDecision]:
+    """Review every decision, closes first because they make room; return them in the order given.
+
+    *prior* is what was found before about the model's decision on an asset. It can refuse an entry, and never a close.
+    """
     reviews: dict[int, Review] = {}
     room = Room(
         exposure=sum((held.notional for held in context.holdings.positions), Decimal(0)),
@@ -187,20 +196,19 @@ def review(decisions: Sequence[Decision], context: RiskContext) -> list[Reviewed
     # A sort is stable: among closes, and among entries, the order is the model's.
     for index in sorted(range(len(decisions)), key=lambda index: decisions[index].opens):
         decision = decisions[index]
+        found = tuple(prior.get(decision.asset, ())) if decision.source is Source.MODEL else ()
         if decision.action is Action.HOLD:
-            reviews[index] = HELD
+            reviews[index] = replace(HELD, findings=found)
         elif decision.asset in acted:
             reviews[index] = _refusal([_acted_already(decision)])
         elif decision.opens:
-            reviews[index], room = _review_entry(decision, context, room)
+            reviews[index], room = _review_entry(decision, context, room, found)
         else:
             reviews[index], room = _review_close(decision, context, room)
+            reviews[index] = replace(reviews[index], findings=(*reviews[index].findings, *found))
         if reviews[index].acts:
             acted.add(decision.asset)
     return [ReviewedDecision(decision=decision, review=reviews[index]) for index, decision in enumerate(decisions)]
-
-
-HELD = Review(verdict=Verdict.HELD)
 
 
 def _acted_already(decision: Decision) -> Finding:
@@ -329,8 +337,10 @@ def _is_dust(position: Position, rest: Decimal, context: RiskContext) -> bool:
 # ---- entries
 
 
-def _review_entry(decision: Decision, context: RiskContext, room: Room) -> tuple[Review, Room]:
-    gate = [rule(decision, context) for rule in GATE_RULES]
+def _review_entry(
+    decision: Decision, context: RiskContext, room: Room, prior: Sequence[Finding]
+) -> tuple[Review, Room]:
+    gate = [*(rule(decision, context) for rule in GATE_RULES), *prior]
     if not all(finding.passed for finding in gate):
         return _refusal(gate), room
     entry = _entry(decision, context, room)

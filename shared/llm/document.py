@@ -18,15 +18,15 @@ from shared.llm.tolerant import CLOSE_ARRAY, CLOSE_OBJECT, COLON, OPEN_ARRAY, OP
 
 MAX_CHARACTERS = 400_000
 MAX_DEPTH = 64
-MAX_PIECES = 500
-"""Bracketed pieces that prose may hold: each costs a look at all that precedes it."""
+MAX_PIECES = 100
+"""Bracketed pieces that prose may hold: each may cost a look at all that follows it."""
 
 THINK_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 FENCE = re.compile(r"```[A-Za-z0-9_-]*")
 OPENING = re.compile(f"[{re.escape(OPEN_OBJECT + OPEN_ARRAY)}]")
 BRACKET = re.compile(f"[{re.escape(OPEN_OBJECT + CLOSE_OBJECT + OPEN_ARRAY + CLOSE_ARRAY)}]")
 UNOPENED = re.compile(f"[{re.escape(CLOSE_OBJECT + CLOSE_ARRAY)}]")
-MEANT_AS_JSON = re.compile(f'["“”]|[{OPEN_OBJECT}].*[{COLON}]', re.DOTALL)
+QUOTE = re.compile('["“”]')
 
 
 @dataclass(slots=True)
@@ -40,10 +40,10 @@ class Documents:
 def find_documents(content: str) -> Documents:
     """Return the JSON objects and arrays in *content*, at least one. Raises UnusableReply."""
     if len(content) > MAX_CHARACTERS:
-        raise UnusableReply(f"the answer is longer than {MAX_CHARACTERS} characters")
+        raise UnusableReply(f"the answer is longer than {MAX_CHARACTERS} characters", code="too_long")
     text = storable(content).strip().removeprefix("\ufeff")
     if not text:
-        raise UnusableReply("the answer is empty")
+        raise UnusableReply("the answer is empty", code="empty")
     _require_shallow(text)
     found = _find(text)
     if len(found.values) == 1 and isinstance(found.values[0], str):
@@ -52,7 +52,7 @@ def find_documents(content: str) -> Documents:
         found.repairs.insert(0, "double_encoded")
     found.values = [value for value in found.values if isinstance(value, dict | list)]
     if not found.values:
-        raise UnusableReply(f"the answer holds no JSON object: {inert(text, limit=100)!r}")
+        raise UnusableReply(f"the answer holds no JSON object: {inert(text, limit=100)!r}", code="no_json")
     return found
 
 
@@ -73,7 +73,7 @@ def _after_thinking(text: str) -> str:
     """Return what follows the last thought, which may itself hold drafts of an answer."""
     *_, last = THINK_TAG.finditer(text)
     if not last[1]:
-        raise UnusableReply("the answer ends while the model is still thinking")
+        raise UnusableReply("the answer ends while the model is still thinking", code="still_thinking")
     return text[last.end() :].strip()
 
 
@@ -84,7 +84,7 @@ def _scan(text: str) -> Documents:
     while opening := OPENING.search(text, place):
         pieces += 1
         if pieces > MAX_PIECES:
-            raise UnusableReply(f"the answer holds more than {MAX_PIECES} bracketed pieces")
+            raise UnusableReply(f"the answer holds more than {MAX_PIECES} bracketed pieces", code="too_many_pieces")
         start = opening.start()
         outside += text[place:start]
         try:
@@ -99,7 +99,7 @@ def _scan(text: str) -> Documents:
         found.values.append(value)
     outside += text[place:]
     if UNOPENED.search(outside):
-        raise UnusableReply("the answer lacks its beginning: a bracket closes that was never opened")
+        raise UnusableReply("the answer lacks its beginning: a bracket closes that was never opened", code="cut_off")
     if FENCE.search(outside):
         found.repairs.append("fence")
     if FENCE.sub("", outside).strip():
@@ -113,10 +113,16 @@ def _end_of_prose(text: str, start: int, flaw: ValueError) -> int:
     for bracket in BRACKET.finditer(text, start):
         depth += 1 if bracket[0] in OPEN_OBJECT + OPEN_ARRAY else -1
         if depth == 0:
-            if MEANT_AS_JSON.search(text, start, bracket.end()):
-                raise UnusableReply(f"the answer is broken JSON: {flaw}") from flaw
+            if _meant_as_json(text[start : bracket.end()]):
+                raise UnusableReply(f"the answer is broken JSON: {flaw}", code="broken_json") from flaw
             return bracket.end()
-    raise UnusableReply("the answer is cut off: a bracket is never closed") from flaw
+    raise UnusableReply("the answer is cut off: a bracket is never closed", code="cut_off") from flaw
+
+
+def _meant_as_json(piece: str) -> bool:
+    """Say whether a bracketed piece holds a quote, or an object's bracket with a colon somewhere after it."""
+    opening = min((place for place in map(piece.find, OPEN_OBJECT) if place >= 0), default=len(piece))
+    return QUOTE.search(piece) is not None or any(piece.find(colon, opening) >= 0 for colon in COLON)
 
 
 def _require_shallow(text: str) -> None:
@@ -125,7 +131,7 @@ def _require_shallow(text: str) -> None:
     for bracket in BRACKET.finditer(text):
         depth = depth + 1 if bracket[0] in OPEN_OBJECT + OPEN_ARRAY else max(0, depth - 1)
         if depth > MAX_DEPTH:
-            raise UnusableReply(f"the answer is nested deeper than {MAX_DEPTH} levels")
+            raise UnusableReply(f"the answer is nested deeper than {MAX_DEPTH} levels", code="too_deep")
 
 
 def _number(text: str) -> Decimal:
@@ -138,7 +144,7 @@ def _number(text: str) -> Decimal:
 def _members(pairs: Pairs) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise UnusableReply("the answer says one thing twice in the same object")
+        raise UnusableReply("the answer says one thing twice in the same object", code="repeated_key")
     return members
 
 

@@ -165,8 +165,11 @@ def _question(prompt: Prompt) -> _Question:
         briefing = briefed(prompt)
         market: Mapping[str, Any] = briefing["market"]
         symbols = dict.fromkeys([*market, *(position["asset"] for position in briefing["positions"])])
-        timeframes = dict.fromkeys(name for asset in market.values() for name in asset["timeframes"])
+        views = [(name, view) for asset in market.values() for name, view in asset["timeframes"].items()]
+        timeframes = dict.fromkeys(name for name, _ in views)
+        indicators = dict.fromkeys(name for _, view in views for name in view.get("series", ()))
     except (ValueError, LookupError, TypeError, AttributeError):
         # Not a prompt of ours. It may be asked, but no answer to it can name a symbol.
-        symbols, timeframes = {}, {}
-    return _Question(prompt, tuple(symbols), answer_schema(tuple(symbols), tuple(timeframes)))
+        symbols, timeframes, indicators = {}, {}, {}
+    schema = answer_schema(tuple(symbols), tuple(timeframes), tuple(indicators))
+    return _Question(prompt, tuple(symbols), schema)

@@ -9,16 +9,30 @@ Numbers may stand as text where the text has one meaning:
 
 Expressions, ranges and booleans are no numbers. An entry needs every number of its own except the prices of its stop
 and its target: those stay None when absent, for the risk review to refuse. A hold or a close needs its asset and action
-only, so that no other flaw loses a close: one whose allocation_usd cannot be read closes all, as one without does.
+only, so that no other flaw loses a close: one whose allocation_usd cannot be read closes all, as one without does. A
+rule of an exit plan that cannot be read loses that rule alone: it is kept as text, and said not to be enforced.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from shared.domain.decision import Action, Condition, Decision, ExitPlan, Invalidation
+from shared.domain.decision import (
+    Action,
+    Comparison,
+    Condition,
+    Decision,
+    ExitPlan,
+    Expiry,
+    IndicatorRule,
+    Invalidation,
+)
 from shared.domain.market import Timeframe
+from shared.llm.schema import EXAMPLE_MARK
 from shared.llm.text import inert
 from shared.llm.vocabulary import ACTIONS, EVERYTHING, FIELDS, spelled, symbol_names
 
@@ -27,16 +41,21 @@ LARGEST_MAGNITUDE = 12
 """Numbers of a market lie between 1e-12 and 1e13."""
 MOST_DIGITS = 40
 TEXT_LIMIT = 2000
+RULE_LIMIT = 300
+MOST_CANDLES = 10_000
+YEARS = range(2000, 2200)
 
 PLAIN = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?"
 GROUPED = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?"
 AMOUNT = re.compile(rf"\$?({PLAIN}|{GROUPED})(?: ?USD[TC]?)?")
 TIMES = re.compile(rf"({PLAIN}) ?[xX]?")
 SHARE = re.compile(rf"({PLAIN})")
+INDICATOR = re.compile(r"[A-Za-z][A-Za-z0-9_ ().,-]{0,39}", re.ASCII)
 PERCENTAGE = re.compile(rf"({PLAIN}) ?%")
 PLACEHOLDERS = frozenset({"", "-", "n/a", "na", "none", "null"})
 
 Fields = Mapping[str, Sequence[Any]]
+Rule = TypeVar("Rule", Invalidation, IndicatorRule, Expiry)
 
 
 class BadItem(ValueError):
@@ -59,6 +78,10 @@ class ItemReader:
         """Return the values of each known field; *key* is the asset where items are keyed by it. Raises BadItem."""
         if not isinstance(item, dict):
             raise BadItem("not_an_object", f"an item is an object, not {_quoted(item)}")
+        if "verdict" in item:
+            raise BadItem("not_a_decision", "the item is a record of the past, as the prompt shows them")
+        if any(isinstance(value, str) and value.startswith(EXAMPLE_MARK) for value in item.values()):
+            raise BadItem("example", "the item copies the example of the prompt")
         fields: dict[str, list[Any]] = {"asset": [key]} if key is not None else {}
         for name, value in item.items():
             field = FIELDS.get(spelled(name))
@@ -111,11 +134,15 @@ class ItemReader:
             stop_loss=None,
             take_profit=None,
             confidence=self._confidence_or_zero(fields),
-            exit_plan=self._plan_or_none(fields),
+            exit_plan=self._plan(fields.get("exit_plan", (None,))[0]),
             rationale=_text(fields, "rationale"),
         )
 
     def _entry(self, fields: Fields, asset: str, action: Action) -> Decision:
+        # Some models name the side next to the action. It decides nothing, but it may not say the opposite.
+        for side in fields.get("side", ()):
+            if side is not None and ACTIONS.get(_spelled(side)) is not action:
+                raise BadItem("conflicting_fields", f"the action is {action.value}, the side {_quoted(side)}")
         allocation = self._amount(fields, "allocation_usd")
         if allocation is None:
             raise BadItem("bad_allocation_usd", "an entry needs an allocation_usd")
@@ -195,36 +222,99 @@ class ItemReader:
         return Decimal(f"{value:f}")
 
     def _plan(self, said: object) -> ExitPlan:
-        if said is None:
-            return ExitPlan(text="")
-        if isinstance(said, str):
-            return ExitPlan(text=inert(said, limit=TEXT_LIMIT))
+        """Return the plan; what of it is no rule that code can check is kept as it was said."""
+        if said is None or isinstance(said, str):
+            return ExitPlan(text=inert(said or "", limit=TEXT_LIMIT))
         if not isinstance(said, dict):
-            raise BadItem("bad_exit_plan", f"an exit plan is an object, not {_quoted(said)}")
+            return ExitPlan(text="", unenforced=(_quoted(said),))
         text = said.get("text")
+        unenforced: list[str] = []
         return ExitPlan(
             text=inert(text, limit=TEXT_LIMIT) if isinstance(text, str) else "",
-            invalidation=self._invalidation(said.get("invalidation")),
+            invalidation=self._rule(said, "invalidation", self._invalidation, unenforced),
+            indicator=self._rule(said, "indicator", self._indicator, unenforced),
+            expiry=self._rule(said, "expiry", self._expiry, unenforced),
+            unenforced=tuple(unenforced),
         )
 
-    def _plan_or_none(self, fields: Fields) -> ExitPlan:
-        try:
-            return self._plan(_one(fields, "exit_plan"))
-        except BadItem:
-            return ExitPlan(text="")
-
-    def _invalidation(self, said: object) -> Invalidation | None:
+    def _rule(
+        self, plan: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any]], Rule], unenforced: list[str]
+    ) -> Rule | None:
+        said = plan.get(name)
         if said is None:
             return None
-        if not isinstance(said, dict):
-            raise BadItem("bad_exit_plan", f"an invalidation is an object, not {_quoted(said)}")
-        timeframe, condition = said.get("timeframe"), said.get("condition")
+        with suppress(BadItem):
+            if isinstance(said, dict):
+                return read(said)
+        unenforced.append(inert(f"{name}: {_json(said)}", limit=RULE_LIMIT))
+        return None
+
+    def _invalidation(self, said: Mapping[str, Any]) -> Invalidation:
+        condition, timeframe = said.get("condition"), said.get("timeframe")
         price = self._positive(said.get("price"), "exit_plan")
-        if timeframe not in list(Timeframe) or condition not in list(Condition) or price is None:
-            raise BadItem(
-                "bad_exit_plan", f"an invalidation needs a timeframe, a condition and a price: {_quoted(said)}"
-            )
-        return Invalidation(timeframe=Timeframe(timeframe), condition=Condition(condition), price=price)
+        if condition not in list(Condition) or price is None:
+            raise BadItem("bad_rule", "a rule on a price needs a condition and a price")
+        if condition in {Condition.MARK_ABOVE, Condition.MARK_BELOW}:
+            return Invalidation(condition=Condition(condition), price=price)
+        return Invalidation(timeframe=_timeframe(timeframe), condition=Condition(condition), price=price)
+
+    def _indicator(self, said: Mapping[str, Any]) -> IndicatorRule:
+        name, comparison, than = said.get("name"), said.get("comparison"), said.get("than")
+        value = said.get("value")
+        number = None if value is None else self._number(value, SHARE)
+        bars = [bar for bar in (number, than) if bar is not None]
+        if comparison not in list(Comparison) or len(bars) != 1 or (value is not None and number is None):
+            raise BadItem("bad_rule", "a rule on an indicator needs a comparison, and a value or another indicator")
+        return IndicatorRule(
+            timeframe=_timeframe(said.get("timeframe")),
+            name=_indicator_name(name),
+            comparison=Comparison(comparison),
+            value=number,
+            than=None if than is None else _indicator_name(than),
+        )
+
+    def _expiry(self, said: Mapping[str, Any]) -> Expiry:
+        candles, at = said.get("after_candles"), said.get("at")
+        count = None if candles is None else self._number(candles, SHARE)
+        moment = None if at is None else _moment(at)
+        if (candles is not None and (count is None or count != int(count) or not 1 <= count <= MOST_CANDLES)) or (
+            count is None and moment is None
+        ):
+            raise BadItem("bad_rule", "an expiry needs a whole number of candles or a moment")
+        return Expiry(
+            candles=None if count is None else int(count),
+            timeframe=None if count is None else _timeframe(said.get("timeframe")),
+            at=moment,
+        )
+
+
+def _timeframe(said: object) -> Timeframe:
+    if said not in list(Timeframe):
+        raise BadItem("bad_rule", f"{_quoted(said)} is no timeframe")
+    return Timeframe(str(said))
+
+
+def _indicator_name(said: object) -> str:
+    """Return the name as the prompt writes it: rsi_14 for RSI(14), RSI14 or "rsi 14"."""
+    if not isinstance(said, str) or not INDICATOR.fullmatch(said.strip()):
+        raise BadItem("bad_rule", f"{_quoted(said)} is no indicator")
+    words = re.sub(r"[^a-z0-9]+", "_", said.strip().lower()).strip("_")
+    return re.sub(r"(?<=[a-z])(?=[0-9])", "_", words)
+
+
+def _moment(said: object) -> datetime:
+    """Return a moment that says its offset from UTC, as those of the prompt do."""
+    try:
+        moment = datetime.fromisoformat(said) if isinstance(said, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or moment.year not in YEARS:
+        raise BadItem("bad_rule", f"{_quoted(said)} is no moment in time")
+    return moment.astimezone(UTC)
+
+
+def _json(said: object) -> str:
+    return json.dumps(said, ensure_ascii=False, default=str)
 
 
 def _one(fields: Fields, name: str) -> Any:

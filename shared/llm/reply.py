@@ -53,7 +53,7 @@ def read(content: str, symbols: Sequence[str]) -> Answer:
     try:
         return _read(content, symbols)
     except RecursionError as exc:
-        raise UnusableReply("the answer is nested too deeply") from exc
+        raise UnusableReply("the answer is nested too deeply", code="too_deep") from exc
 
 
 def _read(content: str, symbols: Sequence[str]) -> Answer:
@@ -61,9 +61,9 @@ def _read(content: str, symbols: Sequence[str]) -> Answer:
     shape, repairs = _only_answer(documents.values)
     repairs = documents.repairs + repairs
     if len(shape.items) > MAX_ITEMS:
-        raise UnusableReply(f"the answer holds {len(shape.items)} items, more than {MAX_ITEMS}")
+        raise UnusableReply(f"the answer holds {len(shape.items)} items, more than {MAX_ITEMS}", code="too_many_items")
     if shape.items and [item for _, item in shape.items] == EXAMPLE_ITEMS:
-        raise UnusableReply("the answer repeats the example of the prompt")
+        raise UnusableReply("the answer repeats the example of the prompt", code="example")
 
     reader = ItemReader(symbols)
     readings = []
@@ -118,10 +118,11 @@ def _only_answer(documents: Sequence[Any]) -> tuple[_Shape, list[str]]:
     """Return the one answer among *documents*, and the repairs it took. Raises UnusableReply."""
     shapes = [shape for shape in map(_shape, documents) if shape is not None]
     if not shapes:
-        raise UnusableReply(f"the answer holds no decisions: {inert(str(documents[0]), limit=100)}")
+        excerpt = inert(str(documents[0]), limit=100)
+        raise UnusableReply(f"the answer holds no decisions: {excerpt}", code="no_decisions")
     first = shapes[0]
     if any(shape.items != first.items for shape in shapes[1:]):
-        raise UnusableReply("the answer holds several different sets of decisions")
+        raise UnusableReply("the answer holds several different sets of decisions", code="ambiguous")
     repairs = ["repeated"] if len(shapes) > 1 else []
     return first, repairs + ([first.repair] if first.repair else [])
 

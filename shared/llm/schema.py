@@ -9,18 +9,21 @@ risk check them in code. Words come before numbers, as models fill in fields in 
 from collections.abc import Sequence
 from typing import Any
 
-from shared.domain.decision import Action, Condition
+from shared.domain.decision import Action, Comparison, Condition
 
 Schema = dict[str, Any]
 
 NAME = "trading_decisions"
 
+EXAMPLE_MARK = "EXAMPLE ONLY"
+"""Begins every text of the example: an item that bears it was copied."""
+
 # Numbers in an example get copied, so these are legal and plainly of no market. An answer that repeats it is no answer.
 EXAMPLE: dict[str, Any] = {
-    "reasoning": "EXAMPLE ONLY: one or two sentences on the market as a whole.",
+    "reasoning": f"{EXAMPLE_MARK}: one or two sentences on the market as a whole.",
     "decisions": [
         {
-            "rationale": "EXAMPLE ONLY: why this, why now.",
+            "rationale": f"{EXAMPLE_MARK}: why this, why now.",
             "asset": "EXAMPLEUSDT",
             "action": "buy",
             "allocation_usd": 111.11,
@@ -29,21 +32,45 @@ EXAMPLE: dict[str, Any] = {
             "take_profit": 4.44,
             "confidence": 0.77,
             "exit_plan": {
-                "text": "EXAMPLE ONLY: what would prove the idea wrong.",
+                "text": f"{EXAMPLE_MARK}: what would prove the idea wrong.",
                 "invalidation": {"timeframe": "5m", "condition": "close_below", "price": 1.23},
+                "indicator": {
+                    "timeframe": "5m",
+                    "name": "rsi_14",
+                    "comparison": "crosses_below",
+                    "value": 33.33,
+                    "than": None,
+                },
+                "expiry": {"after_candles": 99, "timeframe": "5m", "at": None},
             },
         }
     ],
 }
 
 
-def answer_schema(symbols: Sequence[str], timeframes: Sequence[str]) -> Schema:
-    """Return the schema of an answer that may speak of *symbols*, and of candles of *timeframes*."""
+def answer_schema(symbols: Sequence[str], timeframes: Sequence[str], indicators: Sequence[str] = ()) -> Schema:
+    """Return the schema of an answer that may speak of *symbols*, and of *indicators* on candles of *timeframes*."""
     invalidation = _object(
         {
-            "timeframe": _one_of(timeframes),
+            "timeframe": _or_null(_one_of(timeframes)),
             "condition": _one_of(list(Condition)),
             "price": {"type": "number"},
+        }
+    )
+    indicator = _object(
+        {
+            "timeframe": _one_of(timeframes),
+            "name": _one_of(indicators),
+            "comparison": _one_of(list(Comparison)),
+            "value": {"type": ["number", "null"]},
+            "than": _or_null(_one_of(indicators)),
+        }
+    )
+    expiry = _object(
+        {
+            "after_candles": {"type": ["integer", "null"]},
+            "timeframe": _or_null(_one_of(timeframes)),
+            "at": {"type": ["string", "null"]},
         }
     )
     decision = _object(
@@ -57,7 +84,12 @@ def answer_schema(symbols: Sequence[str], timeframes: Sequence[str]) -> Schema:
             "take_profit": {"type": ["number", "null"]},
             "confidence": {"type": "number"},
             "exit_plan": _object(
-                {"text": {"type": "string"}, "invalidation": {"anyOf": [invalidation, {"type": "null"}]}}
+                {
+                    "text": {"type": "string"},
+                    "invalidation": _or_null(invalidation),
+                    "indicator": _or_null(indicator),
+                    "expiry": _or_null(expiry),
+                }
             ),
         }
     )
@@ -71,6 +103,10 @@ def _object(properties: dict[str, Schema]) -> Schema:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _one_of(choices: Sequence[str]) -> Schema:

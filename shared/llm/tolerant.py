@@ -19,7 +19,7 @@ WORDS = {"true": True, "True": True, "false": False, "False": False, "null": Non
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity")
 WORD = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
-BLANK = re.compile(r"(?:[\s\u200b\u200c\u200d\u2060\ufeff]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+BLANK = re.compile(r"(?:[\s\u200b\u200c\u200d\u2060\ufeff]|//[^\n]*|/\*.{0,2000}?\*/)*", re.DOTALL)
 
 Pairs = list[tuple[str, Any]]
 

@@ -26,7 +26,8 @@ ACTIONS = {
 
 FIELDS = {
     **dict.fromkeys(("asset", "symbol", "coin", "ticker"), "asset"),
-    "action": "action",
+    **dict.fromkeys(("action", "signal", "operation"), "action"),
+    **dict.fromkeys(("side", "direction"), "side"),
     "allocationusd": "allocation_usd",
     "leverage": "leverage",
     "stoploss": "stop_loss",

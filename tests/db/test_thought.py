@@ -1,7 +1,7 @@
 """Accounts, snapshots, model calls and decisions: what a cycle thought with, and what it thought, comes back equal."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,12 +9,15 @@ import pytest
 from shared.db.unit_of_work import Database
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import StageRequest
-from shared.domain.decision import Action, Answer, UnreadItem
+from shared.domain.decision import Action, Answer, ExitPlan, Expiry, UnreadItem
 from shared.domain.errors import UnknownAccount
+from shared.domain.market import Timeframe
 from shared.domain.model import Purpose
+from shared.domain.order import Order, OrderState
+from shared.domain.ports import Work
 from shared.domain.position import Direction
-from shared.domain.risk import Verdict
-from tests.db.samples import CYCLE, TICK, a_call, a_reviewed, a_snapshot, an_account, open_accounts
+from shared.domain.risk import Move, ReviewedDecision, Verdict
+from tests.db.samples import CYCLE, TICK, a_call, a_reviewed, a_snapshot, an_account, an_intent, open_accounts
 
 
 @pytest.fixture(autouse=True)
@@ -148,19 +151,62 @@ async def test_recent_decisions_leave_out_plain_holds(database: Database) -> Non
     ]
 
 
-async def test_the_plan_of_a_position_is_that_of_the_latest_approved_entry_in_its_direction(database: Database) -> None:
+async def entered(work: Work, tick: datetime, each: ReviewedDecision, *, executed: str = "0.003") -> None:
+    """Decide on an entry and have its order filled, or not."""
+    direction = Direction.LONG if each.decision.action is Action.BUY else Direction.SHORT
+    intent = an_intent(each.decision.asset, tick=tick, direction=direction)
+    filled = Order(
+        intent=intent,
+        client_order_id=intent.client_order_id,
+        state=OrderState.FILLED if Decimal(executed) else OrderState.REJECTED,
+        executed_quantity=Decimal(executed),
+    )
+    await work.decisions.save(StageRequest("main", tick), [each], None)
+    await work.orders.promise([intent])
+    await work.orders.save([filled])
+
+
+async def test_a_position_has_the_plan_of_the_entry_that_filled_and_the_stop_of_the_latest_approved(
+    database: Database,
+) -> None:
     earlier, before = TICK - timedelta(minutes=5), TICK - timedelta(minutes=10)
     clipped = a_reviewed("BTCUSDT", Action.SELL, verdict=Verdict.CLIPPED, quantity=Decimal("0.001"))
-    bought = a_reviewed("BTCUSDT")
+    bought, unfilled = a_reviewed("BTCUSDT"), a_reviewed("BTCUSDT", stop_loss=Decimal("63000"))
     async with database.open_work() as work:
-        await work.decisions.save(StageRequest("main", before), [bought, a_reviewed("SOLUSDT")], None)
-        await work.decisions.save(StageRequest("main", earlier), [clipped, a_reviewed("ETHUSDT", Action.CLOSE)], None)
+        await entered(work, before, bought)
+        await entered(work, earlier, clipped)
+        await entered(work, TICK, unfilled, executed="0")
         refused = a_reviewed("BTCUSDT", verdict=Verdict.REFUSED)
-        await work.decisions.save(CYCLE, [refused, a_reviewed("BTCUSDT", Action.CLOSE)], None)
+        await work.decisions.save(StageRequest("main", TICK + timedelta(minutes=5)), [refused], None)
 
         plans = await work.decisions.plans("main", ["BTCUSDT", "ETHUSDT"])
 
     assert plans == {
-        ("BTCUSDT", Direction.LONG): (before, bought.decision.exit_plan, bought.review),
+        ("BTCUSDT", Direction.LONG): (before, bought.decision.exit_plan, unfilled.review),
         ("BTCUSDT", Direction.SHORT): (earlier, clipped.decision.exit_plan, clipped.review),
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "stands"),
+    [
+        (ExitPlan(text=""), True),
+        (ExitPlan(text="by feel"), False),
+        (ExitPlan(text="", expiry=Expiry(candles=3, timeframe=Timeframe.M5)), False),
+    ],
+)
+async def test_a_plan_stands_when_the_position_is_added_to_without_another(
+    database: Database, said: ExitPlan, stands: bool
+) -> None:
+    earlier = TICK - timedelta(minutes=5)
+    opened = a_reviewed("BTCUSDT", move=Move.OPEN)
+    added = a_reviewed("BTCUSDT", move=Move.ADD, stop_loss=Decimal("63000"))
+    added = replace(added, decision=replace(added.decision, exit_plan=said))
+    async with database.open_work() as work:
+        await entered(work, earlier, opened)
+        await entered(work, TICK, added)
+
+        plans = await work.decisions.plans("main", ["BTCUSDT"])
+
+    plan = (earlier, opened.decision.exit_plan) if stands else (TICK, said)
+    assert plans == {("BTCUSDT", Direction.LONG): (*plan, added.review)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.domain.account import Account
 from shared.domain.briefing import briefing
-from shared.domain.decision import Condition, ExitPlan, Invalidation
+from shared.domain.decision import Comparison, Condition, ExitPlan, Expiry, IndicatorRule, Invalidation
 from shared.domain.market import Timeframe
 from shared.domain.order import OrderType
 from shared.domain.risk import Review, ReviewedDecision, Verdict
@@ -136,6 +136,11 @@ def test_a_position_is_told_with_its_plan_and_the_orders_that_end_it() -> None:
     plan = ExitPlan(
         text="until the trend breaks",
         invalidation=Invalidation(timeframe=Timeframe.H4, condition=Condition.CLOSE_BELOW, price=Decimal("94.50")),
+        indicator=IndicatorRule(
+            timeframe=Timeframe.M5, name="rsi_14", comparison=Comparison.ABOVE, value=Decimal("70.0")
+        ),
+        expiry=Expiry(candles=12, timeframe=Timeframe.H4),
+        unenforced=("the moon is full",),
     )
     snapshot = a_snapshot(holdings=some_holdings(position), open_orders=(a_venue_order(), target))
 
@@ -157,6 +162,15 @@ def test_a_position_is_told_with_its_plan_and_the_orders_that_end_it() -> None:
         "exit_plan": {
             "text": "until the trend breaks",
             "invalidation": {"timeframe": "4h", "condition": "close_below", "price": "94.5"},
+            "indicator": {
+                "timeframe": "5m",
+                "name": "rsi_14",
+                "comparison": "above",
+                "value": "70",
+                "than": None,
+            },
+            "expiry": {"after_candles": 12, "timeframe": "4h", "at": None},
+            "not_enforced": ["the moon is full"],
         },
     }
 
@@ -175,7 +189,13 @@ def test_a_plan_in_words_only_has_no_condition_to_check() -> None:
 
     [told] = briefed(a_snapshot(holdings=some_holdings(a_position())), plans=plans)["positions"]
 
-    assert told["exit_plan"] == {"text": "by feel", "invalidation": None}
+    assert told["exit_plan"] == {
+        "text": "by feel",
+        "invalidation": None,
+        "indicator": None,
+        "expiry": None,
+        "not_enforced": [],
+    }
 
 
 def test_resting_orders_are_told_with_the_price_they_wait_for() -> None:
@@ -213,6 +233,7 @@ def test_recent_trades_and_decisions_are_told_with_what_came_of_them() -> None:
             "time": "2026-03-02T12:00:00+00:00",
             "asset": "BTCUSDT",
             "action": "buy",
+            "by": "model",
             "verdict": "refused",
             "reason": "wait",
         }

@@ -147,7 +147,7 @@ def objects(schema: Any) -> list[dict[str, Any]]:
 def test_the_schema_is_strict_and_bounds_no_value() -> None:
     schema = answer_schema(["BTCUSDT"], ["5m"])
 
-    assert len(objects(schema)) == 4
+    assert len(objects(schema)) == 6
     for each in objects(schema):
         assert each["required"] == list(each["properties"])
         assert each["additionalProperties"] is False
@@ -155,13 +155,17 @@ def test_the_schema_is_strict_and_bounds_no_value() -> None:
 
 
 def test_the_schema_names_the_symbols_actions_and_timeframes_to_choose_from() -> None:
-    decision = answer_schema(["BTCUSDT", "ETHUSDT"], ["5m", "4h"])["properties"]["decisions"]["items"]["properties"]
-    invalidation = decision["exit_plan"]["properties"]["invalidation"]["anyOf"][0]["properties"]
+    schema = answer_schema(["BTCUSDT", "ETHUSDT"], ["5m", "4h"], ["close", "rsi_14"])
+    decision = schema["properties"]["decisions"]["items"]["properties"]
+    plan = decision["exit_plan"]["properties"]
+    invalidation, indicator = (plan[rule]["anyOf"][0]["properties"] for rule in ("invalidation", "indicator"))
 
     assert decision["asset"]["enum"] == ["BTCUSDT", "ETHUSDT"]
     assert decision["action"]["enum"] == ["buy", "sell", "hold", "close"]
-    assert invalidation["timeframe"]["enum"] == ["5m", "4h"]
-    assert invalidation["condition"]["enum"] == ["close_above", "close_below"]
+    assert invalidation["timeframe"]["anyOf"][0]["enum"] == ["5m", "4h"]
+    assert invalidation["condition"]["enum"] == ["close_above", "close_below", "mark_above", "mark_below"]
+    assert indicator["name"]["enum"] == ["close", "rsi_14"]
+    assert indicator["than"]["anyOf"][0]["enum"] == ["close", "rsi_14"]
     assert next(iter(decision)) == "rationale"
 
 
@@ -171,4 +175,4 @@ def test_the_example_is_an_answer_by_the_schema() -> None:
 
     assert list(EXAMPLE) == list(schema["properties"])
     assert list(example) == list(schema["properties"]["decisions"]["items"]["properties"])
-    assert read(json.dumps({"decisions": [example | {"leverage": 2}]}), ["EXAMPLEUSDT"]).unread == ()
+    assert read(json.dumps({"decisions": [example | {"rationale": "why"}]}), ["EXAMPLEUSDT"]).unread == ()

@@ -1,6 +1,7 @@
 """What becomes of each item of an answer, and what no answer whatsoever can make the reader do."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,10 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.decision import Action, Answer, Condition, Decision, ExitPlan, Invalidation
-from shared.domain.errors import UnusableReply
+from shared.domain.decision import (
+    Action,
+    Comparison,
+    Condition,
+    Decision,
+    ExitPlan,
+    Expiry,
+    IndicatorRule,
+    Invalidation,
+)
+from shared.domain.errors import ModelError, UnusableReply
 from shared.domain.market import Timeframe
+from shared.llm.completion import read_completion
 from shared.llm.reply import read
+from tests.llm.soundness import assert_sound
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -149,22 +161,6 @@ def test_a_hold_asks_for_nothing_whatever_it_says() -> None:
         (entry(stop_loss="$1,2,3"), "bad_stop_loss"),
         (entry(stop_loss="0,123"), "bad_stop_loss"),
         (entry(stop_loss=[94000]), "bad_stop_loss"),
-        (entry(exit_plan=7), "bad_exit_plan"),
-        (entry(exit_plan={"text": "x", "invalidation": "below 94000"}), "bad_exit_plan"),
-        (
-            entry(exit_plan={"text": "x", "invalidation": {"timeframe": "7m", "condition": "close_below", "price": 1}}),
-            "bad_exit_plan",
-        ),
-        (
-            entry(exit_plan={"text": "x", "invalidation": {"timeframe": "5m", "condition": "touch", "price": 1}}),
-            "bad_exit_plan",
-        ),
-        (
-            entry(
-                exit_plan={"text": "x", "invalidation": {"timeframe": "5m", "condition": "close_below", "price": None}}
-            ),
-            "bad_exit_plan",
-        ),
         (entry(symbol="ETHUSDT"), "unknown_symbol"),
         (entry(StopLoss=93000), "conflicting_fields"),
     ],
@@ -190,6 +186,95 @@ def test_an_exit_plan_may_be_missing_or_plain_text() -> None:
     ]
 
     assert plans == [ExitPlan(text=""), ExitPlan(text="when it turns")]
+
+
+def plan_of(**said: Any) -> ExitPlan:
+    (decision,) = read(answer(entry(exit_plan={"text": "x"} | said)), SYMBOLS).decisions
+    return decision.exit_plan
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        (
+            {"timeframe": "4h", "name": "rsi_14", "comparison": "above", "value": 70, "than": None},
+            IndicatorRule(timeframe=Timeframe.H4, name="rsi_14", comparison=Comparison.ABOVE, value=Decimal(70)),
+        ),
+        (
+            {"timeframe": "5m", "name": "RSI(14)", "comparison": "below", "value": "-0.5"},
+            IndicatorRule(timeframe=Timeframe.M5, name="rsi_14", comparison=Comparison.BELOW, value=Decimal("-0.5")),
+        ),
+        (
+            {"timeframe": "5m", "name": "close", "comparison": "crosses_below", "value": None, "than": "EMA20"},
+            IndicatorRule(timeframe=Timeframe.M5, name="close", comparison=Comparison.CROSSES_BELOW, than="ema_20"),
+        ),
+    ],
+)
+def test_a_rule_on_an_indicator_is_read(said: dict[str, Any], rule: IndicatorRule) -> None:
+    assert plan_of(indicator=said).indicator == rule
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ({"after_candles": 12, "timeframe": "5m", "at": None}, Expiry(candles=12, timeframe=Timeframe.M5)),
+        ({"at": "2026-03-02T14:00+02:00"}, Expiry(at=datetime(2026, 3, 2, 12, tzinfo=UTC))),
+        (
+            {"after_candles": "3", "timeframe": "4h", "at": "2026-03-02T12:00:00Z"},
+            Expiry(candles=3, timeframe=Timeframe.H4, at=datetime(2026, 3, 2, 12, tzinfo=UTC)),
+        ),
+    ],
+)
+def test_an_expiry_is_read(said: dict[str, Any], rule: Expiry) -> None:
+    assert plan_of(expiry=said).expiry == rule
+
+
+@pytest.mark.parametrize("condition", ["mark_above", "mark_below"])
+def test_a_rule_on_the_mark_price_knows_no_timeframe(condition: str) -> None:
+    plan = plan_of(invalidation={"timeframe": "5m", "condition": condition, "price": 1.5})
+
+    assert plan.invalidation == Invalidation(condition=Condition(condition), price=Decimal("1.5"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("invalidation", "below 94000"),
+        ("invalidation", {"timeframe": "7m", "condition": "close_below", "price": 1}),
+        ("invalidation", {"timeframe": "5m", "condition": "touch", "price": 1}),
+        ("invalidation", {"timeframe": "5m", "condition": "close_below", "price": None}),
+        ("invalidation", {"timeframe": "5m", "condition": "close_below", "price": -1}),
+        ("invalidation", {"timeframe": None, "condition": "close_below", "price": 1}),
+        ("invalidation", {"timeframe": ["5m"], "condition": ["close_below"], "price": [1]}),
+        ("indicator", {}),
+        ("indicator", {"timeframe": "5m", "name": "rsi_14", "comparison": "above", "value": None, "than": None}),
+        ("indicator", {"timeframe": "5m", "name": "rsi_14", "comparison": "above", "value": 70, "than": "ema_20"}),
+        ("indicator", {"timeframe": "5m", "name": "rsi_14", "comparison": "above", "value": "70 or so"}),
+        ("indicator", {"timeframe": "5m", "name": "rsi_14", "comparison": "over", "value": 70}),
+        ("indicator", {"timeframe": "5m", "name": "rsi; drop", "comparison": "above", "value": 70}),
+        ("indicator", {"timeframe": "5m", "name": 14, "comparison": "above", "value": True}),
+        ("expiry", {"after_candles": None, "at": None}),
+        ("expiry", {"after_candles": 12}),
+        ("expiry", {"after_candles": 2.5, "timeframe": "5m"}),
+        ("expiry", {"after_candles": 0, "timeframe": "5m"}),
+        ("expiry", {"after_candles": True, "timeframe": "5m"}),
+        ("expiry", {"at": "tomorrow"}),
+        ("expiry", {"at": "2026-03-02T12:00:00"}),
+        ("expiry", {"at": 1772452800}),
+    ],
+)
+def test_what_is_no_rule_that_code_can_check_is_kept_as_text_and_costs_nothing_else(rule: str, said: Any) -> None:
+    plan = plan_of(**{rule: said})
+
+    assert (plan.invalidation, plan.indicator, plan.expiry) == (None, None, None)
+    [kept] = plan.unenforced
+    assert kept.startswith(f"{rule}: ")
+
+
+def test_a_plan_that_is_no_plan_is_kept_as_text() -> None:
+    (decision,) = read(answer(entry(exit_plan=[7, "at noon"])), SYMBOLS).decisions
+
+    assert decision.exit_plan == ExitPlan(text="", unenforced=("[Decimal('7'), 'at noon']",))
 
 
 @pytest.mark.parametrize(
@@ -288,6 +373,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
+PLAN = {
+    "text": "out",
+    "invalidation": {"timeframe": None, "condition": "mark_below", "price": "93,000"},
+    "indicator": {"timeframe": "4h", "name": "RSI(14)", "comparison": "above", "value": 70.5, "than": None},
+    "expiry": {"after_candles": 12, "timeframe": "5m", "at": "2026-03-02T12:00Z"},
+}
 ENTRIES = st.fixed_dictionaries(
     {"asset": st.sampled_from(["BTCUSDT", "btc", "ETH", "SOLUSDT", "SOL", "ALL", "USDT", "BTCUSDTX"])},
     optional={
@@ -296,13 +387,13 @@ ENTRIES = st.fixed_dictionaries(
         "leverage": st.sampled_from([1, "3x", 1e400, 126]),
         "stop_loss": st.sampled_from([None, "94000", -1]),
         "confidence": st.sampled_from([0.5, "85%", 85]),
-        "exit_plan": st.sampled_from([None, "text\0", {"text": "\ud800"}]),
+        "exit_plan": st.sampled_from([None, "text\0", {"text": "\ud800"}, PLAN, 7]),
     },
 ).map(lambda fields: entry(**fields))
 ITEMS = ENTRIES | st.builds(
     lambda item, field, value: item | {field: value}, ENTRIES, st.sampled_from(list(entry())), JSON
 )
-SOUND = answer(entry(), {"asset": "ETHUSDT", "action": "close"})
+SOUND = answer(entry(exit_plan=PLAN), {"asset": "ETHUSDT", "action": "close"})
 FRAGMENTS = st.sampled_from(
     [
         *"[]{}\"',:-0.e｛”",
@@ -330,42 +421,41 @@ def spliced(cuts: list[tuple[int, int, str]]) -> str:
     return content
 
 
-def assert_sound(found: Answer) -> None:
-    assets = [decision.asset for decision in found.decisions]
-    assert set(assets) <= set(SYMBOLS)
-    assert len(assets) == len(set(assets))
-    for decision in found.decisions:
-        assert 0 <= decision.confidence <= 1
-        assert 1 <= decision.leverage <= 125
-        assert decision.allocation_usd > 0 if decision.opens else decision.allocation_usd >= 0
-        assert all(price is None or price > 0 for price in (decision.stop_loss, decision.take_profit))
-        decision.rationale.encode()
-        decision.exit_plan.text.encode()
-    for item in found.unread:
-        item.raw.encode()
-        item.reason.encode()
-
-
 SPLICED = st.lists(
     st.tuples(st.integers(0, len(SOUND)), st.integers(0, 12), FRAGMENTS | st.text(max_size=3)), max_size=3
 ).map(spliced)
 
 
-@settings(deadline=None)
-@given(SPLICED | st.text() | st.lists(FRAGMENTS | st.text(max_size=3)).map("".join))
-def test_whatever_the_text_reading_it_ends_in_an_answer_or_a_refusal(content: str) -> None:
+def assert_read_or_refused(content: str) -> None:
     try:
         found = read(content, SYMBOLS)
-    except UnusableReply:
+    except UnusableReply as exc:
+        refusal = exc
+    else:
+        assert_sound(found, content, SYMBOLS)
         return
-    assert_sound(found)
+    assert refusal.code != UnusableReply("").code
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(SPLICED | st.text() | st.lists(FRAGMENTS | st.text(max_size=3)).map("".join))
+def test_whatever_the_text_reading_it_ends_in_an_answer_or_a_refusal(content: str) -> None:
+    assert_read_or_refused(content)
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
 @given(st.lists(ITEMS | ITEMS | JSON, max_size=4))
-def test_whatever_the_items_no_entry_leaves_the_symbols_asked_about(items: list[Any]) -> None:
+def test_whatever_the_items_nothing_in_the_answer_is_made_up(items: list[Any]) -> None:
+    assert_read_or_refused(json.dumps({"decisions": items}))
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.binary(max_size=60), st.integers(0, len(SOUND)))
+def test_whatever_the_bytes_reading_them_ends_in_an_answer_or_a_refusal(damage: bytes, place: int) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": SOUND}}
+    body = json.dumps({"id": "gen-1", "model": "acme/m1", "choices": [choice]}).encode()
     try:
-        found = read(json.dumps({"decisions": items}), SYMBOLS)
-    except UnusableReply:
+        content = read_completion(200, body[:place] + damage + body[place + len(damage) :]).answer()
+    except ModelError:
         return
-    assert_sound(found)
+    assert_read_or_refused(content)

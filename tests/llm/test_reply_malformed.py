@@ -9,8 +9,9 @@ import pytest
 from shared.domain.decision import Answer
 from shared.domain.errors import ModelError, UnusableReply
 from shared.llm.completion import read_completion
+from shared.llm.prompt import LIMITS, PromptTemplate
 from shared.llm.reply import read
-from shared.llm.schema import EXAMPLE
+from shared.llm.schema import EXAMPLE, answer_schema
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -51,15 +52,29 @@ def actions(found: Answer) -> dict[str, str]:
 
 
 HOLD = answer(hold())
+SIZES = {name: value for name, value in entry().items() if name not in {"asset", "action"}}
+ARENA = {"field_alias", "symbol_alias", "action_alias"}
+PAST = hold() | {"verdict": "held"}
+PROMPT = PromptTemplate().prompt({"limits": dict.fromkeys(LIMITS, "1"), "recent_decisions": [PAST]})
 CLOSE_AND_BUY = answer({"asset": "ETHUSDT", "action": "close"}, entry())
 DEEP = "[" * 10_000 + "]" * 10_000
 
+PLAN = {
+    "text": "when the trend is over",
+    "invalidation": {"timeframe": None, "condition": "mark_below", "price": 94100},
+    "indicator": {"timeframe": "4h", "name": "rsi_14", "comparison": "crosses_below", "value": 45.5, "than": None},
+    "expiry": {"after_candles": 48, "timeframe": "5m", "at": "2026-03-02T12:00+00:00"},
+}
+
 READ = [
+    ("a plan with every rule", answer(entry(exit_plan=PLAN)), {"BTCUSDT": "buy"}, set()),
     ("1 fenced", '```json\n{"decisions":[]}\n```', {}, {"fence"}),
     ("2 fenced, with a goodbye", '```\n{"decisions":[]}\n```\nLet me know!', {}, {"fence", "surrounding_text"}),
     ("3 prose before", f"Sure, here it is: {HOLD}", {"BTCUSDT": "hold"}, {"surrounding_text"}),
     ("4 prose after", f"{HOLD} Note: not advice.", {"BTCUSDT": "hold"}, {"surrounding_text"}),
     ("5 thoughts with a draft", f'<think>maybe {{"action":"buy"}}?</think>{HOLD}', {"BTCUSDT": "hold"}, {"thinking"}),
+    ("5 thoughts without their beginning", f"hm, maybe sell</think>{HOLD}", {"BTCUSDT": "hold"}, {"thinking"}),
+    ("5 thoughts, twice", f"<think>a</think>{{}}<think>b</think>{HOLD}", {"BTCUSDT": "hold"}, {"thinking"}),
     ("10 bare array", '[{"asset":"BTCUSDT","action":"hold"}]', {"BTCUSDT": "hold"}, {"bare_array"}),
     ("11 single object", '{"asset":"BTCUSDT","action":"hold"}', {"BTCUSDT": "hold"}, {"single_object"}),
     (
@@ -81,6 +96,8 @@ READ = [
     ("25 sits out", answer({"symbol": "ALL", "action": "wait"}), {}, {"sat_out", "action_alias", "field_alias"}),
     ("26 capital action", answer(entry(action="BUY")), {"BTCUSDT": "buy"}, {"action_alias"}),
     ("26 spaced action", answer(entry(action="Open Long")), {"BTCUSDT": "buy"}, {"action_alias"}),
+    ("26 signal of an arena", answer({"coin": "BTC", "signal": "buy_to_enter"} | SIZES), {"BTCUSDT": "buy"}, ARENA),
+    ("26 the side next to the action", answer(entry(side="LONG")), {"BTCUSDT": "buy"}, set()),
     ("26 other action", answer(entry(action="go_short")), {"BTCUSDT": "sell"}, {"action_alias"}),
     # Reading knows no positions: the risk review refuses a close of nothing with its own code.
     ("29 close of what is not held", answer({"asset": "ETHUSDT", "action": "close"}), {"ETHUSDT": "close"}, set()),
@@ -99,6 +116,9 @@ READ = [
     ("33 byte order mark alone", f"\ufeff{HOLD}", {"BTCUSDT": "hold"}, set()),
     # The risk review refuses an entry without a stop with its own code.
     ("35 no stop on an entry", answer(entry(stop_loss=None)), {"BTCUSDT": "buy"}, set()),
+    ("5.2 extra keys", answer(entry(note="x", horizon=[1, {}])), {"BTCUSDT": "buy"}, set()),
+    ("5.2 the same answer twice", f"{HOLD}\n{HOLD}", {"BTCUSDT": "hold"}, {"repeated"}),
+    ("5.2 the same decision twice", answer(hold(), hold()), {"BTCUSDT": "hold"}, {"duplicate"}),
     ("36 many digits", entry_with("stop_loss", "94000.0000000001"), {"BTCUSDT": "buy"}, set()),
     (
         "37 raw line break in a string",
@@ -144,6 +164,18 @@ DROPPED = [
     ("27 two actions in one", answer(entry(action="buy or hold")), "unknown_action"),
     ("34 negative price", answer(entry(stop_loss=-94000)), "bad_stop_loss"),
     ("34 price of zero", answer(entry(stop_loss=0)), "bad_stop_loss"),
+    ("34 minus zero", entry_with("stop_loss", "-0.0"), "bad_stop_loss"),
+    ("21 too small to be a price", entry_with("stop_loss", "1e-400"), "bad_stop_loss"),
+    ("36 more digits than any price", entry_with("stop_loss", "1." + "3" * 100), "bad_stop_loss"),
+    ("38 the side against the action", answer(entry(side="short")), "conflicting_fields"),
+    ("38 a direction nobody knows", answer(entry(direction="sideways")), "conflicting_fields"),
+    ("38 two names of the action", answer(entry(signal="sell")), "conflicting_fields"),
+    ("38 two names of the asset", answer(entry(coin="ETH")), "unknown_symbol"),
+    ("47 the example for an asset of ours", answer(EXAMPLE["decisions"][0] | {"asset": "BTCUSDT"}), "example"),
+    ("47 a decision out of the prompt", answer(PAST | {"action": "close"}), "not_a_decision"),
+    ("an action of everything", answer({"asset": "ALL", "action": "close"}), "unknown_symbol"),
+    ("digits of another script", answer(entry(stop_loss="\u0669\u0664\u0660\u0660\u0660")), "bad_stop_loss"),
+    ("48 a list as a number", answer(entry(allocation_usd=[500])), "bad_allocation_usd"),
     ("48 boolean as a number", answer(entry(allocation_usd=True)), "bad_allocation_usd"),
     ("48 boolean as leverage", answer(entry(leverage=True)), "bad_leverage"),
 ]
@@ -158,41 +190,51 @@ def test_an_item_whose_meaning_is_not_certain_is_dropped_with_a_code(content: st
 
 
 REFUSED = [
-    ("6 thoughts without an end", '<think>still thinking {"decisions":[{"asset":"BTCUSDT"'),
-    ("7 cut off", '{"decisions":[{"asset":"BTCUSDT","action":"bu'),
-    ("7 cut off after a whole item", '{"decisions":[{"asset":"BTCUSDT","action":"close"},{"asset":"ETH'),
-    ("7 without its beginning", '"action":"buy"}, {"asset":"ETHUSDT","action":"close"}]}'),
-    ("9 empty", ""),
-    ("9 blank", " \n\t"),
-    ("17 thousands without quotes", entry_with("stop_loss", "94,000")),
-    ("19 expression", entry_with("allocation_usd", "1000*0.3")),
+    ("6 thoughts without an end", '<think>still thinking {"decisions":[{"asset":"BTCUSDT"', "still_thinking"),
+    ("7 cut off", '{"decisions":[{"asset":"BTCUSDT","action":"bu', "cut_off"),
+    ("7 cut off after a whole item", '{"decisions":[{"asset":"BTCUSDT","action":"close"},{"asset":"ETH', "cut_off"),
+    ("7 without its beginning", '"action":"buy"}, {"asset":"ETHUSDT","action":"close"}]}', "cut_off"),
+    ("9 empty", "", "empty"),
+    ("9 blank", " \n\t", "empty"),
+    ("17 thousands without quotes", entry_with("stop_loss", "94,000"), "broken_json"),
+    ("19 expression", entry_with("allocation_usd", "1000*0.3"), "broken_json"),
     (
         "38 one key twice",
         '{"decisions":[{"asset":"BTCUSDT","action":"close","allocation_usd":10,"allocation_usd":10000}]}',
+        "repeated_key",
     ),
-    ("38 one key twice, unquoted", '{decisions:[{asset:"BTCUSDT",action:"buy",action:"sell"}]}'),
-    ("39 500 entries", answer(*[hold()] * 500)),
-    ("39 2 MB", '{"decisions":[' + " " * 2_000_000 + "]}"),
-    ("39 a hundred thousand pieces", "{a}" * 100_000),
-    ("39 nested 10 000 deep", DEEP),
-    ("39 nested deeply within an answer", f'{{"decisions":[],"note":{DEEP}}}'),
-    ("39 nested deeply, with strings that hide it", '{"decisions":' + '["]]]]",' * 5000 + "1" + "]" * 5000 + "}"),
-    ("40 refusal as an object", '{"error":"I can\'t help with trading"}'),
-    ("40 refusal in words", "I cannot give financial advice."),
-    ("41 two different answers", f"{HOLD} {CLOSE_AND_BUY}"),
-    ("46 schema echoed", '{"type":"object","properties":{"decisions":{"type":"array"}}}'),
-    ("47 example repeated", json.dumps(EXAMPLE)),
-    ("a root that holds nothing", '{"decisions":null}'),
-    ("a footnote", "As shown [1], markets fall."),
-    ("a number", "42"),
-    ("text in text in text", json.dumps(json.dumps(json.dumps(HOLD)))),
+    ("38 one key twice, unquoted", '{decisions:[{asset:"BTCUSDT",action:"buy",action:"sell"}]}', "repeated_key"),
+    ("39 500 entries", answer(*[hold()] * 500), "too_many_items"),
+    ("39 2 MB", '{"decisions":[' + " " * 2_000_000 + "]}", "too_long"),
+    ("39 10 MB of prose around JSON", "so be it. " * 500_000 + HOLD + " so be it" * 500_000, "too_long"),
+    ("39 a hundred thousand pieces", "{a}" * 100_000, "too_many_pieces"),
+    ("39 a hundred thousand pieces in one", "[" + "{a}" * 100_000 + "]", "no_json"),
+    ("39 a hundred thousand comments without an end", "[/*]" * 99_000, "too_many_pieces"),
+    ("39 nested 10 000 deep", DEEP, "too_deep"),
+    ("39 nested deeply within an answer", f'{{"decisions":[],"note":{DEEP}}}', "too_deep"),
+    ("39 nested deeply, with strings that hide it", '{"decisions":' + '["]]]]",' * 5000 + "1" + "]" * 5000 + "}", None),
+    ("40 refusal as an object", '{"error":"I can\'t help with trading"}', "no_decisions"),
+    ("40 refusal in words", "I cannot give financial advice.", "no_json"),
+    ("41 two different answers", f"{HOLD} {CLOSE_AND_BUY}", "ambiguous"),
+    ("46 schema echoed", '{"type":"object","properties":{"decisions":{"type":"array"}}}', "no_decisions"),
+    ("46 our schema echoed", json.dumps(answer_schema(SYMBOLS, ("5m", "4h"))), "no_decisions"),
+    ("47 example repeated", json.dumps(EXAMPLE), "example"),
+    ("47 prompt repeated", PROMPT.system, "example"),
+    ("47 question repeated", PROMPT.user, "no_decisions"),
+    ("a root that holds nothing", '{"decisions":null}', "no_decisions"),
+    ("two roots", '{"trades":[],"signals":[{"asset":"BTCUSDT","action":"close"}]}', "no_decisions"),
+    ("a footnote", "As shown [1], markets fall.", "no_decisions"),
+    ("a number", "42", "no_json"),
+    ("text in text in text", json.dumps(json.dumps(json.dumps(HOLD))), "no_json"),
 ]
 
 
-@pytest.mark.parametrize("content", [row[1] for row in REFUSED], ids=[row[0] for row in REFUSED])
-def test_an_answer_that_cannot_be_trusted_is_refused_as_a_whole(content: str) -> None:
-    with pytest.raises(UnusableReply):
+@pytest.mark.parametrize(("content", "code"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_an_answer_that_cannot_be_trusted_is_refused_as_a_whole_with_a_code(content: str, code: str | None) -> None:
+    with pytest.raises(UnusableReply) as refusal:
         read(content, SYMBOLS)
+
+    assert code in {None, refusal.value.code}
 
 
 def completion(finish_reason: str = "stop", **message: Any) -> bytes:
