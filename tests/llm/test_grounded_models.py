@@ -88,7 +88,7 @@ def briefing(seed: int, *, held: str | None = None) -> dict[str, Any]:
 
 
 def answered(document: dict[str, Any], trader: Trader) -> Answer:
-    content = dumps(decide(read_prompt(f"Decide.\n{json.dumps(document)}"), trader))
+    content = dumps(decide(read_prompt([f"Decide.\n{json.dumps(document)}"]), trader))
     return reply.read(content, list(PRICES))
 
 
@@ -142,7 +142,7 @@ LIES = (
 def test_what_is_put_into_its_mouth_is_found_out(lie: str) -> None:
     document = briefing(3)
     seen = shown(document)
-    content = decide(read_prompt(f"Decide.\n{json.dumps(document)}"), OVER_TRADER)
+    content = decide(read_prompt([f"Decide.\n{json.dumps(document)}"]), OVER_TRADER)
     for item in content["decisions"]:
         far = float(max(seen.prices[item["asset"]])) * 1.1
         item["rationale"] += " " + lie.format(far=f"{far:,.2f}" if far > 1 else f"{far:.10f}".rstrip("0"))
