@@ -19,18 +19,20 @@ from typing import Any
 from functions.run import Run, begin
 from shared.domain.briefing import Plans, briefing
 from shared.domain.cycle import Stage, StageRequest, StageResult
-from shared.domain.decision import Action, Answer, Decision
+from shared.domain.decision import Action, Answer, Decision, ExitPlan
 from shared.domain.errors import MarketDataUnusable, UnusableReply
 from shared.domain.exit_plan import Sight, close_by_plan, come_true, enforceable, lies_ahead, rules, sound_views
 from shared.domain.grounding import ground, shown
 from shared.domain.model import ModelCall
 from shared.domain.performance import EquityMarks
 from shared.domain.ports import Clock, Engine, OpenWork, Work
+from shared.domain.position import Direction
 from shared.domain.risk import Finding, ReviewedDecision, RiskContext, Verdict, review
 from shared.domain.snapshot import Snapshot
 
 RECENT_DECISIONS = 10
 RECENT_FILLS = 10
+NO_PLAN = ExitPlan(text="", unenforced=("no plan was given",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +130,16 @@ async def _load(work: Work, run: Run) -> _Known:
 def _enforceable(decisions: Sequence[Decision], known: _Known) -> tuple[Decision, ...]:
     """Return the decisions with what their plans rely on and the snapshot does not tell said to be unenforced."""
     return tuple(
-        replace(decision, exit_plan=enforceable(decision.exit_plan, known.sight(decision.asset).views))
+        replace(decision, exit_plan=enforceable(_plan(decision, known), known.sight(decision.asset).views))
         for decision in decisions
     )
+
+
+def _plan(decision: Decision, known: _Known) -> ExitPlan:
+    """Return the plan. Where an entry has none and adds to none, that is said: an older position's is not meant."""
+    direction = Direction.LONG if decision.action is Action.BUY else Direction.SHORT
+    adds = (decision.asset, direction) in known.plans
+    return NO_PLAN if decision.opens and decision.exit_plan.blank and not adds else decision.exit_plan
 
 
 def _due_closes(decisions: Sequence[Decision], known: _Known) -> tuple[Decision, ...]:

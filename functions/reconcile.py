@@ -1,12 +1,13 @@
 """
 Reconcile: the exchange is the truth; make ours equal theirs, and no position stand without its stop.
 
-Reads    our living orders, last positions, last equity, known trades and ledger rows
+Reads    our living orders, last positions, last equity, known trades and ledger rows, the plans, the tick's snapshot
 Asks     the exchange for holdings, resting orders, and whatever trades and ledger rows the books still lack
 Writes   orders, trades, ledger rows, positions, an equity point, and each discrepancy with what was done about it
 Repeats  safely: trades are counted once by the exchange's id, repairs are intents like any other order.
 
-It has no age limit and needs no model: protection never waits. A run that leaves a position without a stop has failed.
+Positions whose exit plan has come true are closed. It has no age limit and needs no model: protection never waits. A
+run that leaves a position without a stop has failed.
 """
 
 import asyncio

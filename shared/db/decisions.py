@@ -92,6 +92,7 @@ class DecisionTable:
         says_something = or_(
             move.is_distinct_from(Move.ADD),
             plan["text"].astext != "",
+            func.jsonb_array_length(plan["unenforced"]) > 0,
             *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
         )
         latest = await self._connection.execute(approved)

@@ -86,6 +86,11 @@ class ExitPlan:
     expiry: Expiry | None = None
     unenforced: tuple[str, ...] = ()
 
+    @property
+    def blank(self) -> bool:
+        """True when it says nothing at all."""
+        return not (self.text or self.invalidation or self.indicator or self.expiry or self.unenforced)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:

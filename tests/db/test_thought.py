@@ -192,6 +192,7 @@ async def test_a_position_has_the_plan_of_the_entry_that_filled_and_the_stop_of_
     [
         (ExitPlan(text=""), True),
         (ExitPlan(text="by feel"), False),
+        (ExitPlan(text="", unenforced=("no plan was given",)), False),
         (ExitPlan(text="", expiry=Expiry(candles=3, timeframe=Timeframe.M5)), False),
     ],
 )
