@@ -28,6 +28,7 @@ from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, 
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData, OpenWork, Work
 from shared.domain.position import Direction, Position
+from shared.domain.protection import stops_of
 from shared.domain.reconciliation import (
     Difference,
     Discrepancy,
@@ -87,11 +88,17 @@ async def reconcile(
                     await work.journal.diary(run.account.id, request.tick, clock.now(), text, asdict(each))
             plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
             sights = await _sights(work, run, positions) if positions else {}
+            bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
+            fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
 
         desk = Desk(
             run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
         )
-        repairs = Repairs(desk, {key: plan for key, plan in plans.items() if key not in adopted})
+        repairs = Repairs(
+            desk,
+            {key: plan for key, plan in plans.items() if key not in adopted},
+            fired=fired & {position.key for position in known.positions},
+        )
         standing = await repairs.keep_promises(positions, sights, ours)
         await repairs.protect(standing, seen.open_orders)
         await repairs.tidy(ours, standing, seen.open_orders)
@@ -100,6 +107,8 @@ async def reconcile(
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
             details = _details(seen, discrepancies + repairs.discrepancies, desk.orders)
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
+            if repairs.naked:
+                await work.journal.event(run.account.id, "unprotected", clock.now(), {"symbols": repairs.naked})
             if desk.alarm:
                 await run.halt(work, str(desk.alarm))
             if not repairs.naked:

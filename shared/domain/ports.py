@@ -315,6 +315,10 @@ class Orders(Protocol):
         """
         ...
 
+    async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
+        """Return symbol and direction of which the last stop that the exchange took has expired."""
+        ...
+
     async def known(self, account_id: str, venue_order_ids: Sequence[int]) -> frozenset[int]:
         """Return those of the exchange's order ids that we have a row for."""
         ...
