@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from emulators.aster import Market, Venue, create_app, synthetic_market
+from emulators.aster.venue import START_BALANCE
 from functions.invoke import invoke_cycle, invoke_stage
 from shared.clock import SteppedClock
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
@@ -161,13 +162,13 @@ class House:
 
 @asynccontextmanager
 async def built_house(
-    database_url: str, *, seed: int = 7, market: Market | None = None, **settings: Any
+    database_url: str, *, seed: int = 7, market: Market | None = None, balance: Decimal = START_BALANCE, **settings: Any
 ) -> AsyncIterator[House]:
     """Build a house on a migrated database and pull it down afterwards."""
     # An exchange of its own knows none of the nonces that an earlier one was sent, whose time may have been later.
     NONCES._given.clear()
     NONCES._highest.clear()
-    venue = Venue(market or synthetic_market(seed=seed, symbols=SYMBOLS))
+    venue = Venue(market or synthetic_market(seed=seed, symbols=SYMBOLS), balance=balance)
     exchange, model = create_app(venue), ScriptedModel()
     clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
     chosen = {"assets": SYMBOLS, "llm_model": "scripted/model", "database_url": SecretStr(database_url)} | settings
