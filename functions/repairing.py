@@ -17,7 +17,7 @@ from functions.sending import Desk, Sent
 from shared.domain.briefing import Plans
 from shared.domain.errors import WouldTrigger
 from shared.domain.exit_plan import Sight, come_true
-from shared.domain.order import Leg, Order, OrderState, VenueOrder
+from shared.domain.order import Leg, Order, VenueOrder
 from shared.domain.position import Direction, Position
 from shared.domain.protection import fallback_stop, protective_intent, stops_of, targets_of
 from shared.domain.reconciliation import Difference, Discrepancy, orphans

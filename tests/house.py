@@ -121,9 +121,17 @@ class House:
 
     async def spoil(self, method: str, path: str, kind: str, count: int = 1) -> None:
         """Have the exchange fail the next such requests."""
-        body = {"method": method, "path": path, "kind": kind, "count": count}
+        await self.spoil_by(method=method, path=path, kind=kind, count=count)
+
+    async def spoil_by(self, **fault: Any) -> None:
+        """Have the exchange fail as *fault* says."""
         async with self._admin() as http:
-            (await http.post("/emulator/faults", json=body)).raise_for_status()
+            (await http.post("/emulator/faults", json=fault)).raise_for_status()
+
+    async def clear_faults(self) -> None:
+        """Have the exchange do what it should again."""
+        async with self._admin() as http:
+            (await http.delete("/emulator/faults")).raise_for_status()
 
     async def venue_books(self) -> dict[str, Any]:
         """Return everything the exchange ever recorded of the account."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-
 _EXACT = Context(prec=100)
 """Of the usual 28 digits, 0.99… of a step would make a whole one."""
 

@@ -160,7 +160,7 @@ class Nonces:
     def take(self, signer: str, now: datetime) -> int:
         """Return the next nonce of *signer*.
 
-        Those further ahead than the exchange surely accepts were given out by a clock since put right: they bind nobody.
+        Those further ahead than the exchange surely takes were given out by a clock since put right: they bind nobody.
         """
         present = microseconds(now)
         with self._lock:

@@ -28,9 +28,7 @@ CRASH = [*flat(50_000, 10), (44_000, 44_000, 40_000, 40_000), *flat(40_000, 20)]
 @pytest.fixture
 async def house(database_url: str) -> AsyncIterator[House]:
     market = market_of(*CRASH)
-    async with built_house(
-        database_url, market=market, assets=("BTCUSDT",), protection_deadline_seconds=3
-    ) as built:
+    async with built_house(database_url, market=market, assets=("BTCUSDT",), protection_deadline_seconds=3) as built:
         yield built
 
 

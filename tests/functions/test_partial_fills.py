@@ -6,7 +6,6 @@ from decimal import Decimal
 from shared.domain.order import Leg, OrderState
 from tests.house import House, built_house
 
-
 HALF = Decimal("0.5")
 
 
