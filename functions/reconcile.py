@@ -40,7 +40,13 @@ from shared.domain.reconciliation import (
 LEDGER_PATIENCE = timedelta(days=1)
 """Trades and ledger rows may be told later than the wallet shows them; so long they are asked for."""
 
-EXTERNAL = {Difference.MANUAL_TRADE, Difference.LIQUIDATION, Difference.POSITION_CHANGED, Difference.ORDER_UNKNOWN}
+EXTERNAL = {
+    Difference.MANUAL_TRADE,
+    Difference.LIQUIDATION,
+    Difference.DELEVERAGING,
+    Difference.POSITION_CHANGED,
+    Difference.ORDER_UNKNOWN,
+}
 """What somebody else did: the diary tells it as external."""
 
 DEPOSITS = {IncomeKind.TRANSFER, IncomeKind.WELCOME_BONUS}

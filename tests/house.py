@@ -133,6 +133,12 @@ class House:
         async with self._admin() as http:
             (await http.delete("/emulator/faults")).raise_for_status()
 
+    async def deleverage(self, symbol: str, quantity: str, **more: str) -> None:
+        """Have the exchange end so much of a position for somebody else's loss."""
+        body = {"account": (await self.venue_books())["account"], "symbol": symbol, "quantity": quantity, **more}
+        async with self._admin() as http:
+            (await http.post("/emulator/deleverage", json=body)).raise_for_status()
+
     async def venue_books(self) -> dict[str, Any]:
         """Return everything the exchange ever recorded of the account."""
         async with self._admin() as http:

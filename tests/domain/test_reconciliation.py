@@ -93,7 +93,7 @@ def test_the_wallet_moves_by_trades_and_by_what_the_ledger_tells_beyond_them() -
     ("client_order_id", "kind"),
     [
         ("autoclose-1700000000", Difference.LIQUIDATION),
-        ("adl_autoclose", Difference.LIQUIDATION),
+        ("adl_autoclose", Difference.DELEVERAGING),
         ("web_7Hk2", Difference.MANUAL_TRADE),
     ],
 )
