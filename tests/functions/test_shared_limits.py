@@ -21,7 +21,7 @@ from emulators.aster import Settings as ExchangeSettings
 from emulators.aster import Venue, create_app, synthetic_market
 from shared.clock import SteppedClock
 from shared.domain.allowance import ordinary_room
-from shared.domain.errors import ClockSkewed, RateLimited
+from shared.domain.errors import ClockSkewed, OrderNotFound, RateLimited
 from shared.domain.nonce import LANES
 from shared.exchange.auth import NONCES
 from shared.exchange.limits import WEIGHT_A_MINUTE
@@ -178,13 +178,15 @@ async def test_bans_that_grow_are_honoured_to_their_end_by_every_process_behind_
         venue.advance(venue.now + span // timedelta(milliseconds=1))
 
     async def asked_by_a_new_process() -> float:
-        """Ask for the time and return for how long we have to wait for it."""
+        """Return for how long it would have to wait to cancel a stop."""
         async with a_process_at(database_url, clock, address) as runtime:
             try:
-                await runtime.market.server_time()
+                await runtime.exchange("main").cancel("BTCUSDT", "a-stop")
             except RateLimited as exc:
                 return exc.retry_after or 0.0
-        return 0.0
+            except OrderNotFound:
+                return 0.0
+        raise AssertionError
 
     async with httpx.AsyncClient(transport=address, base_url="http://exchange") as neighbour:
         for ban in (timedelta(minutes=2), timedelta(minutes=4)):
