@@ -27,7 +27,7 @@ from shared.domain.exit_plan import Sight, sound_views
 from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData, OpenWork, Work
-from shared.domain.position import Direction, Position
+from shared.domain.position import WALLET_ASSET, Direction, Position
 from shared.domain.protection import stops_of
 from shared.domain.reconciliation import (
     Difference,
@@ -241,7 +241,9 @@ def _unexplained(seen: Seen, *, given_up: bool) -> Discrepancy:
 
 def _point(known: Known, seen: Seen) -> EquityPoint:
     balance = seen.holdings.balance
-    paid_in = sum((row.amount for row in seen.incomes if row.kind in DEPOSITS), Decimal(0))
+    paid_in = sum(
+        (row.amount for row in seen.incomes if row.kind in DEPOSITS and row.asset == WALLET_ASSET), Decimal(0)
+    )
     return EquityPoint(
         at=seen.holdings.at,
         wallet=balance.wallet,

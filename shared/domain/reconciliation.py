@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.order import Fill, Income, Leg, Order, OrderState, Side, VenueOrder
-from shared.domain.position import Position
+from shared.domain.position import WALLET_ASSET, Position
 
 LIQUIDATING, DELEVERAGING = "autoclose-", "adl_autoclose"
 """How the exchange names its own orders: the one begins, the other is."""
@@ -91,8 +91,10 @@ def expected_quantities(before: Iterable[Position], fills: Iterable[Fill]) -> di
 
 def wallet_change(fills: Iterable[Fill], incomes: Iterable[Income]) -> Decimal:
     """Return what trades and the rest of the ledger did to the wallet: profit less commission, funding, transfers."""
-    traded = sum((fill.realized_pnl - fill.commission for fill in fills), Decimal(0))
-    return traded + sum((row.amount for row in incomes if not row.kind.told_by_fills), Decimal(0))
+    profits = sum((fill.realized_pnl for fill in fills), Decimal(0))
+    costs = sum((fill.commission for fill in fills if fill.commission_asset == WALLET_ASSET), Decimal(0))
+    rest = (row.amount for row in incomes if row.asset == WALLET_ASSET and not row.kind.told_by_fills)
+    return profits - costs + sum(rest, Decimal(0))
 
 
 def position_changes(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.domain.order import Fill, Income, IncomeKind, OrderState, OrderType, Side, VenueOrder
-from shared.domain.position import Balance, Direction, Position
+from shared.domain.position import WALLET_ASSET, Balance, Direction, Position
 from shared.exchange.fields import (
     Row,
     Unreadable,
@@ -45,11 +45,17 @@ class AccountReport:
 
 
 def read_account(payload: Any) -> AccountReport:
-    """Read the answer of `accountWithJoinMargin`."""
+    """Read the answer of `accountWithJoinMargin`.
+
+    Its totals are of all assets in multi-assets mode, valued at rates that move: they add up with no ledger.
+    """
     row = as_row(payload)
+    settled = next((each for each in as_rows(row.get("assets")) if each.get("asset") == WALLET_ASSET), None)
+    if settled is None:
+        raise Unreadable(f"it tells of no {WALLET_ASSET}")
     balance = Balance(
-        wallet=decimal(row, "totalWalletBalance"),
-        unrealized=decimal(row, "totalUnrealizedProfit"),
+        wallet=decimal(settled, "walletBalance"),
+        unrealized=decimal(settled, "unrealizedProfit"),
         available=decimal(row, "availableBalance"),
         initial_margin=decimal(row, "totalInitialMargin"),
         maintenance_margin=decimal(row, "totalMaintMargin"),
