@@ -119,8 +119,12 @@ def _position(row: Row) -> Position:
 
 
 def read_order(payload: Any) -> VenueOrder:
-    """Read an order. A triggered one keeps the type it was placed with, though it executes as another."""
+    """Read an order. A triggered one that rests is what it has become; any other has the type it was placed with."""
     row = as_row(payload)
+    state = word(row, "status", OrderState)
+    kind = word(row, "origType" if row.get("origType") else "type", OrderType)
+    if state.working:
+        kind = word(row, "type", OrderType)
     executed = decimal(row, "executedQty")
     average = decimal(row, "avgPrice", "0")
     if average == 0 and executed > 0:  # answers to a cancellation leave the average out
@@ -130,8 +134,8 @@ def read_order(payload: Any) -> VenueOrder:
         venue_order_id=integer(row, "orderId"),
         symbol=text(row, "symbol"),
         side=word(row, "side", Side),
-        type=word(row, "origType" if row.get("origType") else "type", OrderType),
-        state=word(row, "status", OrderState),
+        type=kind,
+        state=state,
         quantity=decimal(row, "origQty"),
         executed_quantity=executed,
         average_price=average,
