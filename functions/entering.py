@@ -16,7 +16,7 @@ from decimal import Decimal
 from functions.exiting import close_now
 from functions.sending import Desk, Sent
 from shared.domain.errors import NoChangeNeeded, Refused, VenueError, WouldTrigger
-from shared.domain.order import Leg, Order, OrderState
+from shared.domain.order import Leg, Order
 from shared.domain.position import Direction
 from shared.domain.risk import Move
 
@@ -68,7 +68,8 @@ async def _open(desk: Desk, entry: Entry) -> None:
         naked = (desk.run.clock.now() - order.sent_at).total_seconds()
         log.info("entry protected", extra={"symbol": entry.symbol, "naked_seconds": naked})
     order = await desk.finish(order)
-    if protected.order.state is OrderState.REJECTED and order.executed_quantity > 0:
+    stands = protected.order.state
+    if not (stands.working or stands.unsettled) and order.executed_quantity > 0:
         # It cannot be protected, so it may not stand.
         await _leave(desk, entry, order.executed_quantity)
 

@@ -27,8 +27,9 @@ LOOKS = 3
 
 FIRST_LOOK_BACK = timedelta(minutes=1)
 
-NONCE_WINDOW = timedelta(seconds=70)
-"""A signed order can still land so long after it was sent: the exchange's window of 60 s, and some."""
+NONCE_WINDOW = timedelta(minutes=2)
+"""A signed order can still land so long after it was sent: the exchange's window of 60 s, the 50 s that a nonce may be
+ahead of its time after a clock was put right, and some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,23 +97,25 @@ async def observe(known: Known, exchange: Exchange, clock: Clock) -> Seen:
 
 
 async def holdings_and_orders(
-    exchange: Exchange, symbols: Collection[str], *, elsewhere: bool = False
+    exchange: Exchange, symbols: Collection[str], *, elsewhere: bool = False, urgent: bool = False
 ) -> tuple[Holdings, list[VenueOrder]]:
     """Return what the account holds, and what rests in *symbols* and wherever else it holds something.
 
     With *elsewhere*, also what rests where nothing is known of, now and then.
     """
-    holdings, resting = await asyncio.gather(exchange.holdings(), exchange.open_orders(symbols, elsewhere=elsewhere))
+    holdings, resting = await asyncio.gather(
+        exchange.holdings(urgent=urgent), exchange.open_orders(symbols, elsewhere=elsewhere, urgent=urgent)
+    )
     found = {order.venue_order_id: order for order in resting}
     if unforeseen := {position.symbol for position in holdings.positions} - {*symbols}:
-        found |= {order.venue_order_id: order for order in await exchange.open_orders(unforeseen)}
+        found |= {order.venue_order_id: order for order in await exchange.open_orders(unforeseen, urgent=urgent)}
     return holdings, list(found.values())
 
 
 async def _look(known: Known, exchange: Exchange, clock: Clock) -> Seen:
     ours = {order.intent.symbol for order in known.alive} | {position.symbol for position in known.positions}
     symbols = ours | {*known.account.symbols}
-    holdings, open_orders = await holdings_and_orders(exchange, symbols, elsewhere=True)
+    holdings, open_orders = await holdings_and_orders(exchange, symbols, elsewhere=True, urgent=True)
     settled, missing = await _settle(known.alive, open_orders, exchange, clock.now())
     booked = known.point.wallet - known.point.unexplained if known.point else holdings.balance.wallet
     gap = holdings.balance.wallet - booked

@@ -27,7 +27,8 @@ from shared.domain.exit_plan import Sight, sound_views
 from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData, OpenWork, Work
-from shared.domain.position import Direction, Position
+from shared.domain.position import WALLET_ASSET, Direction, Position
+from shared.domain.protection import stops_of
 from shared.domain.reconciliation import (
     Difference,
     Discrepancy,
@@ -39,7 +40,13 @@ from shared.domain.reconciliation import (
 LEDGER_PATIENCE = timedelta(days=1)
 """Trades and ledger rows may be told later than the wallet shows them; so long they are asked for."""
 
-EXTERNAL = {Difference.MANUAL_TRADE, Difference.LIQUIDATION, Difference.POSITION_CHANGED, Difference.ORDER_UNKNOWN}
+EXTERNAL = {
+    Difference.MANUAL_TRADE,
+    Difference.LIQUIDATION,
+    Difference.DELEVERAGING,
+    Difference.POSITION_CHANGED,
+    Difference.ORDER_UNKNOWN,
+}
 """What somebody else did: the diary tells it as external."""
 
 DEPOSITS = {IncomeKind.TRANSFER, IncomeKind.WELCOME_BONUS}
@@ -87,11 +94,17 @@ async def reconcile(
                     await work.journal.diary(run.account.id, request.tick, clock.now(), text, asdict(each))
             plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
             sights = await _sights(work, run, positions) if positions else {}
+            bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
+            fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
 
         desk = Desk(
             run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
         )
-        repairs = Repairs(desk, {key: plan for key, plan in plans.items() if key not in adopted})
+        repairs = Repairs(
+            desk,
+            {key: plan for key, plan in plans.items() if key not in adopted},
+            fired=fired & {position.key for position in known.positions},
+        )
         standing = await repairs.keep_promises(positions, sights, ours)
         await repairs.protect(standing, seen.open_orders)
         await repairs.tidy(ours, standing, seen.open_orders)
@@ -100,6 +113,8 @@ async def reconcile(
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
             details = _details(seen, discrepancies + repairs.discrepancies, desk.orders)
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
+            if repairs.naked:
+                await work.journal.event(run.account.id, "unprotected", clock.now(), {"symbols": repairs.naked})
             if desk.alarm:
                 await run.halt(work, str(desk.alarm))
             if not repairs.naked:
@@ -226,7 +241,9 @@ def _unexplained(seen: Seen, *, given_up: bool) -> Discrepancy:
 
 def _point(known: Known, seen: Seen) -> EquityPoint:
     balance = seen.holdings.balance
-    paid_in = sum((row.amount for row in seen.incomes if row.kind in DEPOSITS), Decimal(0))
+    paid_in = sum(
+        (row.amount for row in seen.incomes if row.kind in DEPOSITS and row.asset == WALLET_ASSET), Decimal(0)
+    )
     return EquityPoint(
         at=seen.holdings.at,
         wallet=balance.wallet,

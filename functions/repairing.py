@@ -2,13 +2,13 @@
 Repairing: no position stands without its stop, and no stop without its position.
 
 Needs no model and no market opinion. A stop goes where the plan put it, else at the widest distance that the limits
-allow; where it is refused, or lost twice, the position is closed. A target goes where the plan put it; where the price
-has passed it, the position is closed. So is one whose exit plan has come true.
+allow; where it is refused, lost twice, or was triggered in vain, the position is closed. A target goes where the plan
+put it; where the price has passed it, the position is closed. So is one whose exit plan has come true.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -17,8 +17,8 @@ from functions.sending import Desk, Sent
 from shared.domain.briefing import Plans
 from shared.domain.errors import WouldTrigger
 from shared.domain.exit_plan import Sight, come_true
-from shared.domain.order import Leg, Order, OrderState, VenueOrder
-from shared.domain.position import Position
+from shared.domain.order import Leg, Order, VenueOrder
+from shared.domain.position import Direction, Position
 from shared.domain.protection import fallback_stop, protective_intent, stops_of, targets_of
 from shared.domain.reconciliation import Difference, Discrepancy, orphans
 
@@ -29,10 +29,11 @@ STOP_TRIES = 2
 class Repairs:
     """The repairs of one reconciliation and what they were for."""
 
-    def __init__(self, desk: Desk, plans: Plans) -> None:
-        """*plans* are those of the positions that orders of ours opened."""
+    def __init__(self, desk: Desk, plans: Plans, *, fired: Collection[tuple[str, Direction]]) -> None:
+        """*plans* are those of the positions that orders of ours opened; *fired* had a stop that found no market."""
         self._desk = desk
         self._plans = plans
+        self._fired = fired
         self.discrepancies: list[Discrepancy] = []
         self.naked: list[str] = []
         """Symbols whose position could be neither protected nor closed."""
@@ -92,12 +93,14 @@ class Repairs:
 
     async def _give_stop(self, position: Position) -> bool:
         """Place a stop, or close the position and say so."""
-        price = self._planned(position, Leg.STOP) or await self._fallback(position)
-        refusal = "no price for a stop is known"
+        price, refusal = None, "its stop was triggered and did not end it"
+        if position.key not in self._fired:
+            price = self._planned(position, Leg.STOP) or await self._fallback(position)
+            refusal = "no price for a stop is known"
         if price is not None:
             stop = (await self._place(position, Leg.STOP, price)).order
-            refusal = f"a stop at {price} was refused or lost ({stop.reason})"
-            if stop.state is not OrderState.REJECTED and not stop.state.unsettled:
+            refusal = f"a stop at {price} does not stand ({stop.reason or stop.state.value})"
+            if stop.state.working:
                 self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", f"placed a stop at {price}")
                 return False
         closed = await self._close(position)

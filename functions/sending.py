@@ -156,7 +156,7 @@ class Desk:
     async def held(self, symbol: str, direction: Direction, *, otherwise: Decimal) -> Decimal:
         """Look at the holdings again and return how much of that position there is; *otherwise* where nobody tells."""
         try:
-            holdings = await self.exchange.holdings()
+            holdings = await self.exchange.holdings(urgent=True)
         except VenueError:
             return otherwise
         sizes = (each.quantity for each in holdings.positions_in(symbol) if each.direction is direction)

@@ -11,7 +11,8 @@ import httpx
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from emulators.aster import Venue, create_app, synthetic_market
+from emulators.aster import Market, Venue, create_app, synthetic_market
+from emulators.aster.venue import START_BALANCE
 from functions.invoke import invoke_cycle, invoke_stage
 from shared.clock import SteppedClock
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
@@ -120,9 +121,23 @@ class House:
 
     async def spoil(self, method: str, path: str, kind: str, count: int = 1) -> None:
         """Have the exchange fail the next such requests."""
-        body = {"method": method, "path": path, "kind": kind, "count": count}
+        await self.spoil_by(method=method, path=path, kind=kind, count=count)
+
+    async def spoil_by(self, **fault: Any) -> None:
+        """Have the exchange fail as *fault* says."""
         async with self._admin() as http:
-            (await http.post("/emulator/faults", json=body)).raise_for_status()
+            (await http.post("/emulator/faults", json=fault)).raise_for_status()
+
+    async def clear_faults(self) -> None:
+        """Have the exchange do what it should again."""
+        async with self._admin() as http:
+            (await http.delete("/emulator/faults")).raise_for_status()
+
+    async def deleverage(self, symbol: str, quantity: str, **more: str) -> None:
+        """Have the exchange end so much of a position for somebody else's loss."""
+        body = {"account": (await self.venue_books())["account"], "symbol": symbol, "quantity": quantity, **more}
+        async with self._admin() as http:
+            (await http.post("/emulator/deleverage", json=body)).raise_for_status()
 
     async def venue_books(self) -> dict[str, Any]:
         """Return everything the exchange ever recorded of the account."""
@@ -160,12 +175,14 @@ class House:
 
 
 @asynccontextmanager
-async def built_house(database_url: str, *, seed: int = 7, **settings: Any) -> AsyncIterator[House]:
+async def built_house(
+    database_url: str, *, seed: int = 7, market: Market | None = None, balance: Decimal = START_BALANCE, **settings: Any
+) -> AsyncIterator[House]:
     """Build a house on a migrated database and pull it down afterwards."""
     # An exchange of its own knows none of the nonces that an earlier one was sent, whose time may have been later.
     NONCES._given.clear()
     NONCES._highest.clear()
-    venue = Venue(synthetic_market(seed=seed, symbols=SYMBOLS))
+    venue = Venue(market or synthetic_market(seed=seed, symbols=SYMBOLS), balance=balance)
     exchange, model = create_app(venue), ScriptedModel()
     clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
     chosen = {"assets": SYMBOLS, "llm_model": "scripted/model", "database_url": SecretStr(database_url)} | settings

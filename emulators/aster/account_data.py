@@ -41,7 +41,7 @@ async def account(call: Call) -> Answer:
         for each in call.instruments()
         for margin in position_margins(holder, each, call.venue.engine.mark(each.symbol))
     ]
-    return account_answer(call.venue.margin(holder), positions, call.now)
+    return account_answer(call.venue.margin(holder), positions, call.now, multi_assets=holder.multi_assets)
 
 
 async def positions(call: Call) -> Answer:

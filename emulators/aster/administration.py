@@ -12,6 +12,8 @@ filters, bans. JSON in and out, no signature.
   "lasts_ms"?}` adds one, `DELETE faults` clears all, `GET faults/kinds` lists the kinds; see `faults`.
 - `GET symbols`: status and filters of every symbol. `POST symbols {"symbol", "status"?, "tickSize"?, "stepSize"?,
   "notional"?, ...}` changes them from now on, until the process ends; see `filters`.
+- `POST deleverage {"account", "symbol", "positionSide"?, "quantity"?}`: close a position, or so much of it, at the mark
+  price for somebody else's loss; answers the account's books.
 - `GET bans`: until when which address is banned, a market time in milliseconds; `DELETE bans` pardons all.
 """
 
@@ -26,7 +28,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from .accounts import Account
 from .clock import Clock, SteppedClock
+from .errors import Refusal
 from .faults import KINDS, Fault, Faults
 from .filters import PLACES, STATUSES, with_filters
 from .register import Agent
@@ -60,6 +64,7 @@ def administration(venue: Venue, clock: Clock, faults: Faults) -> list[Route]:
         ("faults/kinds", "GET", office.list_kinds),
         ("symbols", "GET", office.list_symbols),
         ("symbols", "POST", office.change_symbol),
+        ("deleverage", "POST", office.deleverage),
         ("bans", "GET", office.list_bans),
         ("bans", "DELETE", office.pardon),
     ]
@@ -125,11 +130,27 @@ class Office:
         return {"account": account.id, "wallet": plain(account.wallet)}
 
     async def books(self, request: Request) -> dict[str, Any]:
-        name = request.query_params.get("account", "")
+        return self._books(self._account(request.query_params.get("account", "")))
+
+    async def deleverage(self, request: Request) -> dict[str, Any]:
+        fields = await fields_of(request)
+        account = self._account(str(fields.get("account", "")))
+        quantity = _amount(fields["quantity"], "quantity") if "quantity" in fields else None
+        symbol, side = str(fields.get("symbol", "")), str(fields.get("positionSide", "BOTH"))
+        try:
+            self._venue.deleverage(account, symbol, side, quantity)
+        except Refusal as exc:
+            raise BadAdmin(f"{account.id} has no such position in {symbol!r}: {exc}") from exc
+        return self._books(account)
+
+    def _account(self, name: str) -> Account:
         accounts = self._venue.ledger.accounts
         account = accounts.get(name) or accounts.get(name.lower())
         if account is None:
             raise BadAdmin(f"there is no account {name!r}", 404)
+        return account
+
+    def _books(self, account: Account) -> dict[str, Any]:
         instruments = self._venue.market.instruments
         trades = [trade for symbol in account.trades_of for trade in account.trades_of[symbol]]
         return {

@@ -201,12 +201,12 @@ class Exchange:
         return refusal
 
     def _patience(self, refusal: Refusal, question: Asked, until: int | None = None) -> dict[str, str]:
-        """Return the header that says how many real seconds to wait, for those refused for asking too much."""
+        """Return the header that says for how many seconds of market time those who asked too much have to wait."""
         if refusal.status not in {418, 429} or not self._settings.retry_after:
             return {}
         now = self._venue.now
         end = until or self._limits.banned_until(question.address, now) or (now // MINUTE + 1) * MINUTE
-        return {"retry-after": str(max(1, math.ceil((end - now) / 1000 / (self._clock.speed or 1))))}
+        return {"retry-after": str(max(1, math.ceil((end - now) / 1000)))}
 
 
 def create_app(

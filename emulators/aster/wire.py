@@ -12,6 +12,7 @@ from typing import Any
 
 from .accounts import Account
 from .brackets import brackets_of, max_notional
+from .intervals import MINUTE
 from .margin import AccountMargin, PositionMargin, liquidation_price
 from .orders import TRAILING, Income, MarginChange, Order, Trade
 from .positions import ZERO, rounded
@@ -119,8 +120,12 @@ def balance_row(account: Account, margin: AccountMargin, now: int) -> Json:
     }
 
 
-def account_answer(margin: AccountMargin, positions: list[Json], now: int) -> Json:
-    """An account as `accountWithJoinMargin` answers it: totals, its one asset, and a row for every symbol."""
+def account_answer(margin: AccountMargin, positions: list[Json], now: int, *, multi_assets: bool) -> Json:
+    """An account as `accountWithJoinMargin` answers it: totals, its one asset, and a row for every symbol.
+
+    In multi-assets mode the totals are in USD, which is not quite worth an USDT, and not always the same.
+    """
+    rate = 1 - Decimal(1 + now // MINUTE % 7).scaleb(-4) if multi_assets else Decimal(1)
     amounts = {
         "walletBalance": eight(margin.wallet),
         "unrealizedProfit": eight(margin.unrealized),
@@ -139,7 +144,7 @@ def account_answer(margin: AccountMargin, positions: list[Json], now: int) -> Js
         "canDeposit": True,
         "canWithdraw": True,
         "updateTime": 0,
-        **{f"total{name[0].upper()}{name[1:]}": amount for name, amount in amounts.items()},
+        **{f"total{name[0].upper()}{name[1:]}": eight(Decimal(amount) * rate) for name, amount in amounts.items()},
         **free,
         "assets": [{"asset": QUOTE, **amounts, **free, "marginAvailable": True, "updateTime": now}],
         "positions": positions,

@@ -1,10 +1,11 @@
 """Orders as we believe them to be, ours and those we found at the exchange. The exchange has the last word."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import given, insert_all
@@ -13,6 +14,7 @@ from shared.domain.cycle import StageRequest
 from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder, leg_named
 from shared.domain.position import Direction
 
+_NEVER_TAKEN = {OrderState.REJECTED, OrderState.ABSENT}
 _ALIVE = [state for state in OrderState if state.unsettled or state.working]
 _TERMS = (
     "account_id",
@@ -100,6 +102,22 @@ class OrderTable:
                 | {"updated_at": told.updated_at},
             )
         )
+
+    async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
+        """Return symbol and direction of which the last stop that the exchange took has expired."""
+        taken = [state for state in OrderState if not state.unsettled and state not in _NEVER_TAKEN]
+        found = await self._connection.execute(
+            select(orders.c.symbol, orders.c.direction, orders.c.state)
+            .ext(distinct_on(orders.c.symbol, orders.c.direction))
+            .where(
+                orders.c.account_id == account_id,
+                orders.c.symbol.in_(symbols),
+                orders.c.leg == Leg.STOP,
+                orders.c.state.in_(taken),
+            )
+            .order_by(orders.c.symbol, orders.c.direction, orders.c.id.desc())
+        )
+        return frozenset((row.symbol, Direction(row.direction)) for row in found if row.state == OrderState.EXPIRED)
 
     async def known(self, account_id: str, venue_order_ids: Sequence[int]) -> frozenset[int]:
         """Return those of the exchange's order ids that we have a row for."""

@@ -66,13 +66,20 @@ class MarketData(Protocol):
 
 
 class Exchange(Protocol):
-    """One account at the exchange. Every call raises VenueError; `place` and `cancel` may leave the outcome unknown."""
+    """
+    One account at the exchange. Every call raises VenueError; `place` and `cancel` may leave the outcome unknown.
 
-    async def holdings(self) -> Holdings:
+    What protection rests on goes ahead of others when the request limit runs short: a look that is *urgent*, orders and
+    trades looked up, exits, protective orders, cancellations.
+    """
+
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
         """Return the balance and the open positions."""
         ...
 
-    async def open_orders(self, symbols: Collection[str], *, elsewhere: bool = False) -> Sequence[VenueOrder]:
+    async def open_orders(
+        self, symbols: Collection[str], *, elsewhere: bool = False, urgent: bool = False
+    ) -> Sequence[VenueOrder]:
         """Return every resting order in *symbols*, whoever placed it; *elsewhere* too, but there only now and then."""
         ...
 
@@ -306,6 +313,10 @@ class Orders(Protocol):
 
         Those known already get the state that the exchange tells.
         """
+        ...
+
+    async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
+        """Return symbol and direction of which the last stop that the exchange took has expired."""
         ...
 
     async def known(self, account_id: str, venue_order_ids: Sequence[int]) -> frozenset[int]:

@@ -6,6 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+WALLET_ASSET = "USDT"
+"""What positions are settled in. The books are kept in it alone, whatever else an account holds beside."""
+
 
 class Direction(StrEnum):
     """Which way a position earns."""
@@ -45,7 +48,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """What the account holds, in USD."""
+    """What the account holds of the asset that positions are settled in."""
 
     wallet: Decimal
     unrealized: Decimal

@@ -6,9 +6,10 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.order import Fill, Income, Leg, Order, OrderState, Side, VenueOrder
-from shared.domain.position import Position
+from shared.domain.position import WALLET_ASSET, Position
 
-LIQUIDATION_PREFIXES = ("autoclose-", "adl_autoclose")
+LIQUIDATING, DELEVERAGING = "autoclose-", "adl_autoclose"
+"""How the exchange names its own orders: the one begins, the other is."""
 
 
 class Difference(StrEnum):
@@ -37,7 +38,9 @@ class Difference(StrEnum):
     MANUAL_TRADE = "manual_trade"
     """A trade came from no order of ours."""
     LIQUIDATION = "liquidation"
-    """The exchange ended the position itself."""
+    """The exchange ended the position because its margin was used up."""
+    DELEVERAGING = "deleveraging"
+    """The exchange ended the position, or part of it, because somebody else's margin was used up."""
     POSITION_CHANGED = "position_changed"
     """The position is not what our last one and the trades since then add up to."""
     WALLET_UNEXPLAINED = "wallet_unexplained"
@@ -88,8 +91,10 @@ def expected_quantities(before: Iterable[Position], fills: Iterable[Fill]) -> di
 
 def wallet_change(fills: Iterable[Fill], incomes: Iterable[Income]) -> Decimal:
     """Return what trades and the rest of the ledger did to the wallet: profit less commission, funding, transfers."""
-    traded = sum((fill.realized_pnl - fill.commission for fill in fills), Decimal(0))
-    return traded + sum((row.amount for row in incomes if not row.kind.told_by_fills), Decimal(0))
+    profits = sum((fill.realized_pnl for fill in fills), Decimal(0))
+    costs = sum((fill.commission for fill in fills if fill.commission_asset == WALLET_ASSET), Decimal(0))
+    rest = (row.amount for row in incomes if row.asset == WALLET_ASSET and not row.kind.told_by_fills)
+    return profits - costs + sum(rest, Decimal(0))
 
 
 def position_changes(
@@ -112,9 +117,13 @@ def position_changes(
 
 def foreign_trade(fill: Fill, order: VenueOrder | None) -> Discrepancy:
     """Return the discrepancy of a trade whose order is not ours: made by hand, or by the exchange itself."""
-    liquidated = order is not None and order.client_order_id.startswith(LIQUIDATION_PREFIXES)
+    kind, name = Difference.MANUAL_TRADE, order.client_order_id if order else ""
+    if name.startswith(LIQUIDATING):
+        kind = Difference.LIQUIDATION
+    elif name == DELEVERAGING:
+        kind = Difference.DELEVERAGING
     return Discrepancy(
-        kind=Difference.LIQUIDATION if liquidated else Difference.MANUAL_TRADE,
+        kind=kind,
         symbol=fill.symbol,
         ours="no such order",
         theirs=f"trade {fill.trade_id}: {fill.side.value} {fill.quantity} at {fill.price}",

@@ -94,18 +94,18 @@ class AsterExchange:
         if not account.may_trade:
             raise NotAuthorised(f"the exchange knows {self._signer.name}, but its account may not trade")
 
-    async def holdings(self) -> Holdings:
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
         """Return the balance and the open positions, of one moment between two trades."""
         for _ in range(_GLANCES):
             at = self._clock.now()
             account, risk = await asyncio.gather(
-                self._client.read("accountWithJoinMargin", weight=5, into=read_account),
-                self._client.read("positionRisk", weight=5, into=read_positions),
+                self._client.read("accountWithJoinMargin", weight=5, into=read_account, urgent=urgent),
+                self._client.read("positionRisk", weight=5, into=read_positions, urgent=urgent),
             )
             if account.sizes == risk.sizes:
                 if account.hedged is not None:
                     self.mode.learn(account.hedged)
-                hedged = await self.mode.hedged()
+                hedged = await self.mode.hedged(urgent=urgent)
                 return Holdings(
                     balance=account.balance,
                     positions=risk.positions,
@@ -115,7 +115,9 @@ class AsterExchange:
                 )
         raise VenueUnreachable("the positions kept changing while they were read")
 
-    async def open_orders(self, symbols: Collection[str], *, elsewhere: bool = False) -> Sequence[VenueOrder]:
+    async def open_orders(
+        self, symbols: Collection[str], *, elsewhere: bool = False, urgent: bool = False
+    ) -> Sequence[VenueOrder]:
         """
         Return every resting order in *symbols*, whoever placed it; a symbol that is not listed has none.
 
@@ -125,15 +127,15 @@ class AsterExchange:
         now, last = self._clock.now(), self._looked_everywhere
         recently = last is not None and last <= now < last + _EVERYWHERE_EACH
         if (elsewhere and not recently) or len(symbols) >= _EVERYWHERE_WEIGHS:
-            found = await self.orders.resting()
+            found = await self.orders.resting(urgent=urgent)
             self._looked_everywhere = now if elsewhere else last
             return found
-        pages = await asyncio.gather(*(self._open_orders_in(symbol) for symbol in sorted(symbols)))
+        pages = await asyncio.gather(*(self._open_orders_in(symbol, urgent=urgent) for symbol in sorted(symbols)))
         return [order for page in pages for order in page]
 
-    async def _open_orders_in(self, symbol: str) -> Sequence[VenueOrder]:
+    async def _open_orders_in(self, symbol: str, *, urgent: bool) -> Sequence[VenueOrder]:
         try:
-            return await self.orders.resting(symbol)
+            return await self.orders.resting(symbol, urgent=urgent)
         except Refused as exc:
             if exc.code != _NO_SUCH_SYMBOL:
                 raise
@@ -141,19 +143,19 @@ class AsterExchange:
 
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Return the latest order with that client id, or None when the exchange says it knows none."""
-        return await self.orders.find(symbol, client_order_id)
+        return await self.orders.find(symbol, client_order_id, urgent=True)
 
     async def order_of_trade(self, fill: Fill) -> VenueOrder | None:
         """Return the order that *fill* belongs to, or None when the exchange no longer tells."""
-        return await self.orders.find(fill.symbol, fill.venue_order_id)
+        return await self.orders.find(fill.symbol, fill.venue_order_id, urgent=True)
 
     async def fills(self, symbol: str, *, after_trade_id: int | None, since: datetime) -> Sequence[Fill]:
         """Return the trades after that id, or since that time when no id is known, oldest first, all of them."""
-        return await self.histories.fills(symbol, after_trade_id=after_trade_id, since=since)
+        return await self.histories.fills(symbol, after_trade_id=after_trade_id, since=since, urgent=True)
 
     async def incomes(self, *, since: datetime) -> Sequence[Income]:
         """Return every change of the wallet since then, oldest first, all of them."""
-        return await self.histories.incomes(since=since)
+        return await self.histories.incomes(since=since, urgent=True)
 
     async def taker_fee(self, symbol: str) -> Decimal:
         """Return the fraction of notional that a market order costs; asked once."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.domain.order import Fill, Income, IncomeKind, OrderState, OrderType, Side, VenueOrder
-from shared.domain.position import Balance, Direction, Position
+from shared.domain.position import WALLET_ASSET, Balance, Direction, Position
 from shared.exchange.fields import (
     Row,
     Unreadable,
@@ -45,11 +45,17 @@ class AccountReport:
 
 
 def read_account(payload: Any) -> AccountReport:
-    """Read the answer of `accountWithJoinMargin`."""
+    """Read the answer of `accountWithJoinMargin`.
+
+    Its totals are of all assets in multi-assets mode, valued at rates that move: they add up with no ledger.
+    """
     row = as_row(payload)
+    settled = next((each for each in as_rows(row.get("assets")) if each.get("asset") == WALLET_ASSET), None)
+    if settled is None:
+        raise Unreadable(f"it tells of no {WALLET_ASSET}")
     balance = Balance(
-        wallet=decimal(row, "totalWalletBalance"),
-        unrealized=decimal(row, "totalUnrealizedProfit"),
+        wallet=decimal(settled, "walletBalance"),
+        unrealized=decimal(settled, "unrealizedProfit"),
         available=decimal(row, "availableBalance"),
         initial_margin=decimal(row, "totalInitialMargin"),
         maintenance_margin=decimal(row, "totalMaintMargin"),
@@ -113,8 +119,12 @@ def _position(row: Row) -> Position:
 
 
 def read_order(payload: Any) -> VenueOrder:
-    """Read an order. A triggered one keeps the type it was placed with, though it executes as another."""
+    """Read an order. A triggered one that rests is what it has become; any other has the type it was placed with."""
     row = as_row(payload)
+    state = word(row, "status", OrderState)
+    kind = word(row, "origType" if row.get("origType") else "type", OrderType)
+    if state.working:
+        kind = word(row, "type", OrderType)
     executed = decimal(row, "executedQty")
     average = decimal(row, "avgPrice", "0")
     if average == 0 and executed > 0:  # answers to a cancellation leave the average out
@@ -124,8 +134,8 @@ def read_order(payload: Any) -> VenueOrder:
         venue_order_id=integer(row, "orderId"),
         symbol=text(row, "symbol"),
         side=word(row, "side", Side),
-        type=word(row, "origType" if row.get("origType") else "type", OrderType),
-        state=word(row, "status", OrderState),
+        type=kind,
+        state=state,
         quantity=decimal(row, "origQty"),
         executed_quantity=executed,
         average_price=average,

@@ -36,7 +36,10 @@ MAINNET_CHAIN, TESTNET_CHAIN = 1666, 714
 SEND_WINDOW = timedelta(seconds=60)
 """How long after it was signed a request may still take effect. Beyond it, one that never landed never will."""
 
-_WINDOW = SEND_WINDOW // MICROSECOND
+NONCE_REACH = SEND_WINDOW - timedelta(seconds=10)
+"""How far ahead of our time a nonce may be: the exchange's clock may be a little behind ours."""
+
+_REACH = NONCE_REACH // MICROSECOND
 _LANE_LASTS = timedelta(seconds=LANE_SECONDS)
 _REMEMBERED = 5000
 """Nonces of a signer: more than an address can use up while the exchange would take them."""
@@ -157,15 +160,15 @@ class Nonces:
     def take(self, signer: str, now: datetime) -> int:
         """Return the next nonce of *signer*.
 
-        Those further ahead than the exchange accepts were given out by a clock since put right: they bind nobody.
+        Those further ahead than the exchange surely takes were given out by a clock since put right: they bind nobody.
         """
         present = microseconds(now)
         with self._lock:
             given = self._given.setdefault(signer, deque(maxlen=_REMEMBERED))
             latest = self._highest.get(signer, 0)
-            misled = latest - present > _WINDOW
+            misled = latest - present > _REACH
             if misled:
-                latest = max((past for past in given if past - present <= _WINDOW), default=0)
+                latest = max((past for past in given if past - present <= _REACH), default=0)
             nonce = first_nonce(self._lane, at_least=max(present, latest + 1))
             while misled and nonce in given:
                 nonce += LANES

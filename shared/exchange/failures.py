@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -68,7 +68,10 @@ _MEANINGS_OF_1000 = {
     "invalid symbol": Refused,
 }
 
-_BAN_END = re.compile(r"until ([0-9]{13})\b")
+_BAN_END = re.compile(
+    r"until (?:(?P<ms>[0-9]{13})\b|(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}))"
+)
+"""Milliseconds, as others of its kind tell it, or a date, of UTC."""
 _FIRST_BAN_SECONDS = 120.0
 _EXCERPT = 200
 
@@ -160,13 +163,26 @@ def _limited(response: httpx.Response, call: Call, text: str, code: int | None, 
     stated = response.headers.get("retry-after", "")
     if re.fullmatch("[0-9]{1,6}", stated):
         wait = float(stated)
-    elif ban := _BAN_END.search(text):
-        wait = max(0.0, (moment_at(int(ban[1])) - now).total_seconds())
+    elif (end := _ban_end(text)) is not None:
+        wait = max(0.0, (end - now).total_seconds())
     elif response.status_code == 418:
         wait = _FIRST_BAN_SECONDS
     else:
         wait = 60.0 - now.second - now.microsecond / 1e6
     return RateLimited(f"{call}: HTTP {response.status_code}: {text}", code=code, retry_after=wait)
+
+
+def _ban_end(text: str) -> datetime | None:
+    """Return when a ban ends that *text* tells of; None where it does not say."""
+    found = _BAN_END.search(text)
+    if found is None:
+        return None
+    if found["ms"]:
+        return moment_at(int(found["ms"]))
+    try:
+        return datetime.fromisoformat(found["date"]).replace(tzinfo=UTC)
+    except ValueError:  # no such day
+        return None
 
 
 def _code_of(payload: Any) -> int | None:

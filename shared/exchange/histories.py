@@ -30,23 +30,25 @@ class Histories:
         self._client = client
         self._clock = clock
 
-    async def fills(self, symbol: str, *, after_trade_id: int | None, since: datetime) -> Sequence[Fill]:
+    async def fills(
+        self, symbol: str, *, after_trade_id: int | None, since: datetime, urgent: bool = False
+    ) -> Sequence[Fill]:
         """Return the trades after that id, or since that time when no id is known."""
         if after_trade_id is None:
-            return await self._all("userTrades", {"symbol": symbol}, since, weight=5, into=read_fills)
+            return await self._all("userTrades", {"symbol": symbol}, since, weight=5, into=read_fills, urgent=urgent)
         found: list[Fill] = []
         last: int | None = after_trade_id
         while last is not None:
             params = {"symbol": symbol, "fromId": str(last + 1), "limit": str(_PAGE)}
-            page = await self._client.read("userTrades", params, weight=5, into=read_fills)
+            page = await self._client.read("userTrades", params, weight=5, into=read_fills, urgent=urgent)
             fresh = [fill for fill in page if fill.trade_id > last]
             found += fresh
             last = fresh[-1].trade_id if len(page) == _PAGE and fresh else None
         return found
 
-    async def incomes(self, *, since: datetime) -> Sequence[Income]:
+    async def incomes(self, *, since: datetime, urgent: bool = False) -> Sequence[Income]:
         """Return every change of the wallet since then."""
-        return await self._all("income", {}, since, weight=30, into=read_incomes)
+        return await self._all("income", {}, since, weight=30, into=read_incomes, urgent=urgent)
 
     async def orders(self, symbol: str, *, since: datetime) -> Sequence[VenueOrder]:
         """
@@ -75,12 +77,13 @@ class Histories:
         weight: int,
         into: Callable[[Any], list[T]],
         page: int = _PAGE,
+        urgent: bool = False,
     ) -> list[T]:
         """Return the rows of a history since then, all of them, oldest first."""
 
         async def rows(start: int, end: int) -> list[T]:
             span = {"startTime": str(start), "endTime": str(end), "limit": str(page)}
-            found = await self._client.read(name, {**params, **span}, weight=weight, into=into)
+            found = await self._client.read(name, {**params, **span}, weight=weight, into=into, urgent=urgent)
             if len(found) < page:
                 return found
             # A full page is never trusted to be whole, whichever end of the span it is from: ask for each half.

@@ -106,18 +106,18 @@ class Orders:
             self._instruments_changed()
             raise
 
-    async def find(self, symbol: str, order: OrderId) -> VenueOrder | None:
+    async def find(self, symbol: str, order: OrderId, *, urgent: bool = False) -> VenueOrder | None:
         """Return the order, the latest of that client id, or None when the exchange says it knows none."""
-        return await self._found("order", symbol, order)
+        return await self._found("order", symbol, order, urgent=urgent)
 
     async def find_open(self, symbol: str, order: OrderId) -> VenueOrder | None:
         """Return the order if it rests, or None when the exchange says that none such rests."""
-        return await self._found("openOrder", symbol, order)
+        return await self._found("openOrder", symbol, order, urgent=False)
 
-    async def resting(self, symbol: str | None = None) -> list[VenueOrder]:
+    async def resting(self, symbol: str | None = None, *, urgent: bool = False) -> list[VenueOrder]:
         """Return every resting order, whoever placed it. All symbols at once cost forty times as much as one."""
         params, weight = ({}, 40) if symbol is None else ({"symbol": symbol}, 1)
-        return await self._client.read("openOrders", params, weight=weight, into=read_orders)
+        return await self._client.read("openOrders", params, weight=weight, into=read_orders, urgent=urgent)
 
     async def cancel(self, symbol: str, order: OrderId) -> VenueOrder:
         """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
@@ -148,10 +148,10 @@ class Orders:
             "POST", "countdownCancelAll", params, weight=10, into=_countdown_of(symbol, countdown), urgent=True
         )
 
-    async def _found(self, name: str, symbol: str, order: OrderId) -> VenueOrder | None:
+    async def _found(self, name: str, symbol: str, order: OrderId, *, urgent: bool) -> VenueOrder | None:
         params = {"symbol": symbol, **_naming(order)}
         try:
-            return await self._client.read(name, params, weight=1, into=_order_named(order))
+            return await self._client.read(name, params, weight=1, into=_order_named(order), urgent=urgent)
         except OrderNotFound:
             return None
 

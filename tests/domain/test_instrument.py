@@ -1,6 +1,6 @@
 """An order that leaves us obeys the symbol's filters, and never asks for more than was allowed."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import pytest
 from hypothesis import given
@@ -58,6 +58,18 @@ def test_rounded_prices_lie_on_the_grid_and_within_a_tick(price: Decimal) -> Non
     assert up - down <= instrument.tick_size
     assert (down - instrument.min_price) % instrument.tick_size == 0
     assert (up - instrument.min_price) % instrument.tick_size == 0
+
+
+@pytest.mark.parametrize("step", ["0.007", "0.003", "2.5", "0.001"])
+def test_what_lies_a_hair_below_a_step_or_above_it_rounds_away_from_it(step: str) -> None:
+    hair, grid = Decimal("1e-30"), Decimal(step)
+    instrument = an_instrument(step_size=grid, tick_size=grid, min_price=Decimal("0.05"))
+    exact = Context(prec=60)
+    point, hundredth = grid * 100, exact.add(grid * 100, Decimal("0.05"))
+
+    assert instrument.round_quantity(exact.subtract(point, hair)) == point - grid
+    assert instrument.round_price_down(exact.subtract(hundredth, hair)) == hundredth - grid
+    assert instrument.round_price_up(exact.add(hundredth, hair)) == hundredth + grid
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,9 @@ def test_the_wallet_moves_by_trades_and_by_what_the_ledger_tells_beyond_them() -
         an_income(IncomeKind.COMMISSION, "-0.4"),
         an_income(IncomeKind.FUNDING_FEE, "-1.5"),
         an_income(IncomeKind.TRANSFER, "100"),
+        replace(an_income(IncomeKind.TRANSFER, "7"), asset="ASTER"),  # the books are in USDT
     ]
+    fills += [a_fill(BUY, commission=Decimal(3), commission_asset="ASTER")]
 
     assert wallet_change(fills, incomes) == Decimal("108.1")
 
@@ -93,7 +95,7 @@ def test_the_wallet_moves_by_trades_and_by_what_the_ledger_tells_beyond_them() -
     ("client_order_id", "kind"),
     [
         ("autoclose-1700000000", Difference.LIQUIDATION),
-        ("adl_autoclose", Difference.LIQUIDATION),
+        ("adl_autoclose", Difference.DELEVERAGING),
         ("web_7Hk2", Difference.MANUAL_TRADE),
     ],
 )

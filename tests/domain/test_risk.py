@@ -565,7 +565,7 @@ def test_the_ledger_carries_the_numbers_that_each_rule_saw() -> None:
             "margin_cap": "1798.20",
             "order_cap": "100000.00",
         },
-        "minimum_size": {"quantity": "1", "notional": "100.00", "min_notional": "5", "min_quantity": "0.001"},
+        "minimum_size": {"quantity": "1.000", "notional": "100.00", "min_notional": "5", "min_quantity": "0.001"},
     }
 
 

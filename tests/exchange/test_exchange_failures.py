@@ -138,6 +138,9 @@ def test_a_path_that_does_not_exist_is_not_asked_for_again() -> None:
         (429, HTML, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 20.0),
         (403, HTML, {}, 20.0),
         (418, {"code": -1003, "msg": "Way too many requests; IP banned until 1750000300000."}, {}, 300.0),
+        (418, {"code": -1003, "msg": "IP banned until 2025-06-15T15:11:40+00:00."}, {}, 300.0),
+        (418, {"code": -1003, "msg": "IP banned until 2025-06-15 15:11:40"}, {}, 300.0),
+        (418, {"code": -1003, "msg": "IP banned until 2025-06-31 15:11:40"}, {}, 120.0),  # there is no such day
         (418, "", {}, 120.0),
         (400, {"code": -1003, "msg": "Too many requests."}, {}, 20.0),
     ],

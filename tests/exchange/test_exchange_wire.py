@@ -243,6 +243,12 @@ def test_a_triggered_stop_is_still_the_stop_that_was_placed(samples: dict[str, A
     assert order.type is OrderType.STOP_MARKET
 
 
+def test_a_triggered_stop_that_rests_is_a_limit_order_and_protects_nothing(samples: dict[str, Any]) -> None:
+    order = account_wire.read_order({**samples["order"], "type": "LIMIT", "origType": "STOP", "status": "NEW"})
+
+    assert order.type is OrderType.LIMIT
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -342,6 +342,21 @@ async def test_the_account_tells_its_balances_fees_brackets_and_dangers(either: 
     assert await histories.forced_orders(since=either.began) == []
 
 
+async def test_a_deleveraging_is_found_among_the_forced_orders(rehearsal: Rehearsal) -> None:
+    account = rehearsal.account
+    await account.place(rehearsal.entry("0.010"))
+    (own,) = [each for each in rehearsal.venue.ledger.accounts.values() if each.open_positions()]
+
+    rehearsal.venue.deleverage(own, "BTCUSDT", quantity=Decimal("0.004"))
+
+    forced = await account.histories.forced_orders(since=rehearsal.began)
+    position = (await account.holdings()).position("BTCUSDT")
+    assert position is not None
+    assert [(each.client_order_id, each.executed_quantity) for each in forced] == [("adl_autoclose", Decimal("0.004"))]
+    assert position.quantity == Decimal("0.006")
+    assert set(await account.margin.adl_quantiles()) >= {("BTCUSDT", None)}
+
+
 async def test_leverage_that_no_bracket_allows_is_refused(rehearsal: Rehearsal) -> None:
     with pytest.raises(Refused):
         await rehearsal.account.set_leverage("BTCUSDT", 126)

@@ -139,3 +139,15 @@ async def test_a_halt_is_told_to_people(house: House) -> None:
         events = (await connection.exec_driver_sql("SELECT kind FROM events")).scalars().all()
     assert [line.split(":")[0] for line in diary] == ["halted"]
     assert list(events) == ["halted"]
+
+
+async def test_in_multi_assets_mode_the_books_are_those_of_the_asset_that_positions_are_settled_in(
+    house: House,
+) -> None:
+    await house.runtime.exchange("main").margin.set_multi_assets(True)
+
+    await house.enter()
+    outcomes = [await house.next_cycle() for _ in range(3)]
+
+    assert [outcome["reconcile"]["discrepancies"] for outcome in outcomes] == [[], [], []]
+    assert outcomes[-1]["reconcile"]["wallet"] == (await house.venue_books())["wallet"]

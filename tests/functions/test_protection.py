@@ -1,5 +1,6 @@
 """No position stands without its stop, and no stop without its position."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from shared.db.tables import discrepancies
+from shared.domain.allowance import ordinary_room
 from shared.domain.cycle import Stage
 from shared.domain.errors import NothingToReduce, OutcomeUnknown, VenueUnreachable, WouldTrigger
 from shared.domain.order import Fill, Income, Intent, Leg, OrderState, OrderType, Side, VenueOrder
@@ -150,6 +152,20 @@ async def without_its_stop(house: House, symbol: str) -> None:
     [stop] = await house.venue_orders(type="STOP_MARKET", status="NEW", symbol=symbol)
     await house.runtime.exchange("main").cancel(symbol, stop["clientOrderId"])
     await house.pass_time()
+
+
+async def test_a_look_that_protection_rests_on_does_not_wait_until_there_is_room_for_ordinary_requests(
+    house: House,
+) -> None:
+    await house.enter()
+    await without_its_stop(house, "BTCUSDT")
+    weights, minute = house.runtime.exchange("main")._client._weights, house.clock.now().replace(second=0)
+    weights.learn(minute, ordinary_room(weights.limit))
+
+    async with asyncio.timeout(20):
+        await house.stage(Stage.RECONCILE)
+
+    assert len(await house.venue_orders(type="STOP_MARKET", status="NEW")) == 1
 
 
 async def test_a_stop_lost_on_its_way_is_followed_by_another_at_once(house: House) -> None:

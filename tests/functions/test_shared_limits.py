@@ -17,10 +17,11 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emulators.aster import Settings as ExchangeSettings
 from emulators.aster import Venue, create_app, synthetic_market
 from shared.clock import SteppedClock
 from shared.domain.allowance import ordinary_room
-from shared.domain.errors import ClockSkewed, RateLimited
+from shared.domain.errors import ClockSkewed, OrderNotFound, RateLimited
 from shared.domain.nonce import LANES
 from shared.exchange.auth import NONCES
 from shared.exchange.limits import WEIGHT_A_MINUTE
@@ -115,17 +116,26 @@ class Banning(httpx.AsyncBaseTransport):
 
 
 @asynccontextmanager
+async def a_process_at(
+    database_url: str, clock: SteppedClock | None, exchange: httpx.AsyncBaseTransport, **settings: Any
+) -> AsyncIterator[Runtime]:
+    """A process of its own, as far as the exchange and the database can tell."""
+    chosen = {"database_url": SecretStr(database_url), "llm_model": "scripted/model"} | settings
+    runtime = Runtime(TestingSettings(**chosen), long_lived=False, clock=clock, exchange_transport=exchange)
+    try:
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+@asynccontextmanager
 async def a_runtime(
     database_url: str, clock: SteppedClock | None, **settings: Any
 ) -> AsyncIterator[tuple[Runtime, Banning]]:
-    """A process of its own, as far as the exchange and the database can tell."""
+    """Such a process, and the exchange that has had enough of its address."""
     banning = Banning()
-    chosen = {"database_url": SecretStr(database_url), "llm_model": "scripted/model"} | settings
-    runtime = Runtime(TestingSettings(**chosen), long_lived=False, clock=clock, exchange_transport=banning)
-    try:
+    async with a_process_at(database_url, clock, banning, **settings) as runtime:
         yield runtime, banning
-    finally:
-        await runtime.close()
 
 
 async def test_a_ban_is_known_to_processes_that_run_and_to_those_that_begin_later(database_url: str) -> None:
@@ -148,6 +158,48 @@ async def test_a_ban_is_known_to_processes_that_run_and_to_those_that_begin_late
         with pytest.raises(RateLimited):
             await after.market.server_time()
     assert asked.requests == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [ExchangeSettings(ban_after=1), ExchangeSettings(ban_after=1, ban_end_as_date=True, retry_after=False)],
+    ids=["in milliseconds and Retry-After", "as a date alone"],
+)
+async def test_bans_that_grow_are_honoured_to_their_end_by_every_process_behind_the_address(
+    database_url: str, settings: ExchangeSettings
+) -> None:
+    venue = Venue(synthetic_market(seed=7, symbols=SYMBOLS))
+    exchange = Watched(create_app(venue, settings=settings))
+    address = httpx.ASGITransport(exchange)
+    clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
+
+    async def pass_time(span: timedelta) -> None:
+        clock.advance(clock.now() + span)
+        venue.advance(venue.now + span // timedelta(milliseconds=1))
+
+    async def asked_by_a_new_process() -> float:
+        """Return for how long it would have to wait to cancel a stop."""
+        async with a_process_at(database_url, clock, address) as runtime:
+            try:
+                await runtime.exchange("main").cancel("BTCUSDT", "a-stop")
+            except RateLimited as exc:
+                return exc.retry_after or 0.0
+            except OrderNotFound:
+                return 0.0
+        raise AssertionError
+
+    async with httpx.AsyncClient(transport=address, base_url="http://exchange") as neighbour:
+        for ban in (timedelta(minutes=2), timedelta(minutes=4)):
+            while (await neighbour.get("/fapi/v3/ticker/24hr")).status_code != httpx.codes.IM_A_TEAPOT:
+                pass
+            assert await asked_by_a_new_process() == ban.total_seconds()  # by the exchange
+            refused = exchange.refused
+            await pass_time(ban - timedelta(seconds=1))
+            assert await asked_by_a_new_process() == 1  # by what the last process left
+            assert exchange.refused == refused
+            await pass_time(timedelta(seconds=1))
+            assert await asked_by_a_new_process() == 0
+    venue.close()
 
 
 async def test_not_even_the_time_is_asked_for_during_a_ban(database_url: str) -> None:

@@ -123,6 +123,14 @@ async def test_too_much_weight_is_refused_until_the_minute_is_over() -> None:
     assert later.status_code == 200
 
 
+async def test_how_long_to_wait_is_told_in_seconds_of_the_market_at_any_speed() -> None:
+    one = trader(weight_limit=50, speed=10)
+
+    answers = [await one.http.get("/fapi/v3/ticker/24hr") for _ in range(2)]
+
+    assert int(answers[1].headers["retry-after"]) > 6
+
+
 async def test_orders_are_counted_by_account() -> None:
     one = trader(weight_limit=10_000)
 
