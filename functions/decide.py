@@ -1,8 +1,9 @@
 """
 Decide: a model proposes, hard rules dispose.
 
-Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, unsettled orders
-Asks     the model, once per cycle
+Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, unsettled orders,
+         the breakers that stand
+Asks     the model, once per cycle; then, where it wants to open something, the exchange for the prices of now
 Writes   the model calls, then the decisions with their reviews
 Repeats  safely: the model's answer is committed before anything is made of it, and a second run reads that answer.
 
@@ -12,10 +13,10 @@ exit plan. A plan that has come true closes its position, whatever the model say
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from functions.reviewing import at_present, review_context
 from functions.run import Run, begin
 from shared.domain.briefing import Plans, briefing
 from shared.domain.cycle import Stage, StageRequest, StageResult
@@ -24,10 +25,10 @@ from shared.domain.errors import MarketDataUnusable, UnusableReply
 from shared.domain.exit_plan import Sight, close_by_plan, come_true, enforceable, lies_ahead, rules, sound_views
 from shared.domain.grounding import ground, shown
 from shared.domain.model import ModelCall
-from shared.domain.performance import EquityMarks
-from shared.domain.ports import Clock, Engine, OpenWork, Work
+from shared.domain.ports import Clock, Engine, MarketData, OpenWork, Work
 from shared.domain.position import Direction
-from shared.domain.risk import Finding, ReviewedDecision, RiskContext, Verdict, review
+from shared.domain.risk import ReviewedDecision, Verdict, review
+from shared.domain.rules import Finding, RiskContext
 from shared.domain.snapshot import Snapshot
 
 RECENT_DECISIONS = 10
@@ -60,7 +61,9 @@ class _Known:
         return position.mark_price if position else quote.mark_price if quote else Decimal(0)
 
 
-async def decide(request: StageRequest, *, open_work: OpenWork, engine: Engine, clock: Clock) -> StageResult:
+async def decide(
+    request: StageRequest, *, open_work: OpenWork, engine: Engine, market: MarketData, clock: Clock
+) -> StageResult:
     """Ask, read, review, store. Raises MarketDataUnusable when the cycle has no snapshot."""
     async with begin(Stage.DECIDE, request, open_work=open_work, clock=clock) as run:
         if run.result:
@@ -72,7 +75,8 @@ async def decide(request: StageRequest, *, open_work: OpenWork, engine: Engine, 
         answer, why = _read(calls, engine, tuple(dict.fromkeys((*run.account.symbols, *held))))
         decisions = _enforceable(answer.decisions, known) if answer else ()
         due = _due_closes(decisions, known)
-        reviewed = review((*due, *decisions), known.context, prior=_prior(decisions, known, calls))
+        present = await at_present(known.context, decisions, market, clock)
+        reviewed = review((*due, *decisions), present, prior=_prior(decisions, known, calls))
         async with open_work(run.lease) as work:
             await work.decisions.save(request, reviewed, answer)
             details = _details(calls, reviewed, answer, why)
@@ -87,36 +91,18 @@ async def _load(work: Work, run: Run) -> _Known:
     snapshot = await work.snapshots.get(run.request)
     if snapshot is None:
         raise MarketDataUnusable(f"account {account.id} has no snapshot at {tick.isoformat()}: run fetch first")
-    midnight = tick.replace(hour=0, minute=0, second=0, microsecond=0)
-    day, peak = await work.holds.marks(account.id, midnight)
-    marks = EquityMarks.of(snapshot.holdings.balance.equity, await work.holds.last_equity(account.id), day, peak)
-    longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
     held = [position.symbol for position in snapshot.holdings.positions]
     plans: Plans = await work.decisions.plans(account.id, held) if held else {}
     adopted = await work.holds.adopted(account.id)
     plans = {key: plan for key, plan in plans.items() if key not in adopted}
-    context = RiskContext(
-        account=account,
-        now=run.clock.now(),
-        holdings=snapshot.holdings,
-        quotes=snapshot.quotes,
-        instruments=snapshot.instruments,
-        defects=snapshot.defects,
-        taker_fee=snapshot.taker_fee,
-        unsettled=frozenset(
-            order.intent.symbol for order in await work.orders.alive(account.id) if order.state.unsettled
-        ),
-        last_exits=await work.fills.last_exits(account.id, tick - longest),
-        last_entries=await work.fills.last_entries(account.id, tick - longest),
-        marks=marks,
-    )
+    context = await review_context(work, run, snapshot)
     document = briefing(
         account,
         snapshot,
         plans=plans,
         recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS),
         recent_fills=await work.fills.recent(account.id, RECENT_FILLS),
-        marks=marks,
+        marks=context.marks,
     )
     return _Known(
         snapshot=snapshot,

@@ -15,10 +15,10 @@ from decimal import Decimal
 
 from functions.exiting import close_now
 from functions.sending import Desk, Sent
+from shared.domain.decision import Move
 from shared.domain.errors import NoChangeNeeded, Refused, VenueError, WouldTrigger
 from shared.domain.order import Leg, Order
 from shared.domain.position import Direction
-from shared.domain.risk import Move
 
 log = logging.getLogger("perpetua.trading")
 

@@ -1,14 +1,14 @@
 """
 Execute: send what the review approved, each order once, each entry with its stop and its target.
 
-Reads    the cycle's reviewed decisions, our resting orders
+Reads    the cycle's reviewed decisions, our resting orders, the breakers that stand
 Writes   intents, committed before anything is sent; then what the exchange answered
 Repeats  safely. Client order ids follow from the cycle. A run that finds intents of an earlier one sends nothing: what
          was promised and has no answer becomes UNRESOLVED, and reconcile finds out.
 
 Exits go first, those of positions that are turned around among them: they make the room that entries were approved for.
-While one fails, nothing opens; nor does anything in an account that is no longer active. An account whose key or whose
-position mode the exchange no longer takes is halted.
+While one fails, nothing opens; nor does anything in an account that is no longer active or that a breaker stops. An
+account whose key or whose position mode the exchange no longer takes is halted.
 """
 
 import asyncio
@@ -23,11 +23,12 @@ from functions.run import Run, begin
 from functions.sending import Desk
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.decision import Move
 from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side
 from shared.domain.ports import Clock, Exchange, MarketData, OpenWork
 from shared.domain.position import Direction
 from shared.domain.protection import protective_intent
-from shared.domain.risk import Move, Reduction, Review, ReviewedDecision
+from shared.domain.risk import Reduction, Review, ReviewedDecision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +68,23 @@ async def execute(
             earlier = await work.orders.of_cycle(request)
             reviewed = await work.decisions.of_cycle(request)
             alive = await work.orders.alive(run.account.id)
+            standing = await work.breakers.standing(run.account.id, clock.now())
         desk = Desk(run, open_work=open_work, exchange=exchange, market=market, patience=patience)
         orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
         if not earlier:
-            plans = _plans(desk, reviewed, alive)
+            # A model may think for long: what was approved before is not opened after.
+            opens = run.account.status is AccountStatus.ACTIVE and not standing
+            plans = _plans(desk, reviewed, alive, opens=opens)
             promises = await desk.promise([intent for plan in plans for intent in plan.intents])
             await _carry_out(desk, plans, {order.intent: order for order in promises}, alive)
             orders = desk.orders
         async with open_work(run.lease) as work:
             await work.orders.save(orders)
-            details = {"orders": [_line(order) for order in orders], "repeated_after_crash": bool(earlier)}
+            details = {
+                "orders": [_line(order) for order in orders],
+                "repeated_after_crash": bool(earlier),
+                "breakers": [trip.breaker.value for trip in standing],
+            }
             if orders:
                 await work.journal.event(run.account.id, "executed", clock.now(), details)
             if desk.alarm:
@@ -84,14 +92,14 @@ async def execute(
             return await run.finish(work, details)
 
 
-def _plans(desk: Desk, reviewed: Sequence[ReviewedDecision], alive: Sequence[Order]) -> list[_Plan]:
+def _plans(desk: Desk, reviewed: Sequence[ReviewedDecision], alive: Sequence[Order], *, opens: bool) -> list[_Plan]:
     plans = []
     for each in reviewed:
         symbol, review = each.decision.asset, each.review
         if not review.acts or review.direction is None:
             continue
-        if each.decision.opens and desk.run.account.status is not AccountStatus.ACTIVE:
-            continue  # it was active when this was approved: a model may think for long
+        if each.decision.opens and not opens:
+            continue
         exits, after = [], 0
         for reduction in review.reductions:
             parts = exit_intents(desk, symbol, reduction.direction, reduction.quantities, after=after)

@@ -1,9 +1,11 @@
 """
 Reconcile: the exchange is the truth; make ours equal theirs, and no position stand without its stop.
 
-Reads    our living orders, last positions, last equity, known trades and ledger rows, the plans, the tick's snapshot
+Reads    our living orders, last positions, last equity, known trades and ledger rows, the plans, the tick's snapshot,
+         what counts towards a breaker
 Asks     the exchange for holdings, resting orders, and whatever trades and ledger rows the books still lack
-Writes   orders, trades, ledger rows, positions, an equity point, and each discrepancy with what was done about it
+Writes   orders, trades, ledger rows, positions, an equity point, each discrepancy with what was done about it, and the
+         breakers that trip or are lifted; where one says so, it closes what is open
 Repeats  safely: trades are counted once by the exchange's id, repairs are intents like any other order.
 
 Positions whose exit plan has come true are closed. It has no age limit and needs no model: protection never waits. A
@@ -17,10 +19,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from functions.breaking import mind_breakers
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
 from functions.repairing import Repairs
 from functions.run import Run, begin
 from functions.sending import Desk
+from shared.domain.breakers import Trip
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
 from shared.domain.exit_plan import Sight, sound_views
@@ -86,7 +90,9 @@ async def reconcile(
             await work.fills.save(run.account.id, seen.fills)
             await work.incomes.save(run.account.id, seen.incomes)
             await work.holds.replace_positions(run.account.id, positions, seen.holdings.at, adopted=adopted)
-            await work.holds.add_equity(run.account.id, _point(known, seen))
+            point = _point(known, seen)
+            await work.holds.add_equity(run.account.id, point)
+            tripped = await mind_breakers(work, run, point, positions)
             await work.journal.discrepancies(run.account.id, clock.now(), discrepancies)
             for each in discrepancies:
                 if each.kind in EXTERNAL:
@@ -106,12 +112,14 @@ async def reconcile(
             fired=fired & {position.key for position in known.positions},
         )
         standing = await repairs.keep_promises(positions, sights, ours)
+        if any(trip.flatten for trip in tripped):
+            standing = await repairs.flatten(standing, ours)
         await repairs.protect(standing, seen.open_orders)
         await repairs.tidy(ours, standing, seen.open_orders)
         async with open_work(run.lease) as work:
             await work.orders.save(desk.orders)
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
-            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders)
+            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders, tripped)
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
             if repairs.naked:
                 await work.journal.event(run.account.id, "unprotected", clock.now(), {"symbols": repairs.naked})
@@ -253,13 +261,16 @@ def _point(known: Known, seen: Seen) -> EquityPoint:
     )
 
 
-def _details(seen: Seen, discrepancies: Sequence[Discrepancy], repairs: Sequence[Order]) -> dict[str, Any]:
+def _details(
+    seen: Seen, discrepancies: Sequence[Discrepancy], repairs: Sequence[Order], tripped: Sequence[Trip]
+) -> dict[str, Any]:
     balance = seen.holdings.balance
     return {
         "equity": f"{balance.equity:f}",
         "wallet": f"{balance.wallet:f}",
         "unrealized": f"{balance.unrealized:f}",
         "positions": [f"{held.direction.value} {held.quantity} {held.symbol}" for held in seen.holdings.positions],
+        "breakers": [trip.breaker.value for trip in tripped],
         "fills": len(seen.fills),
         "discrepancies": [
             {"kind": each.kind.value, "symbol": each.symbol, "action": each.action} for each in discrepancies

@@ -63,6 +63,15 @@ class Repairs:
         made_at, plan, _ = self._plans[position.key]
         return come_true(plan, made_at, replace(sight, mark_price=position.mark_price))
 
+    async def flatten(self, positions: Sequence[Position], ours: Sequence[Order]) -> list[Position]:
+        """Close everything, side by side, and return what could not be closed: it keeps its protection."""
+        # An exit whose fate is unknown, or that still works, may have ended it: its outcome is awaited.
+        leaving = {(order.intent.symbol, order.intent.direction) for order in ours if order.intent.leg is Leg.EXIT}
+        ending = [position for position in positions if position.key not in leaving]
+        closed = await asyncio.gather(*(self._close(position) for position in ending))
+        gone = {position.key for position, done in zip(ending, closed, strict=True) if done}
+        return [position for position in positions if position.key not in gone]
+
     async def protect(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder]) -> None:
         """Give every position the stop and the target that it lacks; close those that cannot have a stop."""
         for position in positions:

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.domain.account import Account, Grounding, RiskLimits
+from shared.domain.account import Account, Breaker, Cap, Grounding, RiskLimits
 from shared.durations import Duration
 from shared.secrets import remember
 from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError, Timeframes, at_least_one, environment
@@ -71,6 +71,26 @@ class _Limits(BaseModel):
     flip_cooldown: Duration | None = None
     max_funding_rate: Decimal | None = Field(default=None, ge=0)
     grounding: Grounding | None = None
+    holding_time: Duration | None = None
+    max_spread: Fraction | None = None
+    max_price_move: Fraction | None = None
+    max_quote_age: Duration | None = None
+    min_flip_confidence: Decimal | None = Field(default=None, ge=0, le=1)
+    max_entries_per_day: int | None = Field(default=None, ge=1)
+    max_flips_per_day: int | None = Field(default=None, ge=0)
+    clip: tuple[Cap, ...] | None = None
+    max_exposure_held: Decimal | None = Field(default=None, gt=0)
+    max_losses_in_a_row: int | None = Field(default=None, ge=1)
+    max_model_failures: int | None = Field(default=None, ge=1)
+    max_order_refusals: int | None = Field(default=None, ge=1)
+    global_max_daily_loss: Fraction | None = None
+    global_max_drawdown: Fraction | None = None
+    global_max_exposure_fraction: Decimal | None = Field(default=None, gt=0)
+    global_max_exposure_held: Decimal | None = Field(default=None, gt=0)
+    cool_off: Duration | None = None
+    lift_next_day: tuple[Breaker, ...] | None = None
+    lift_by_hand: tuple[Breaker, ...] | None = None
+    flatten_on: tuple[Breaker, ...] | None = None
 
 
 class _Exchange(BaseModel):
@@ -235,6 +255,12 @@ def _account(entry: _Entry, settings: Settings, *, where: str) -> ConfiguredAcco
         raise SettingsError(
             f"{where}account {entry.id} has RISK_MIN_STOP_DISTANCE above RISK_MAX_STOP_DISTANCE: no stop can be right"
         )
+    for ours in ("max_exposure", "global_max_exposure"):
+        if getattr(limits, f"{ours}_held") < getattr(limits, f"{ours}_fraction"):
+            name = f"RISK_{ours.upper()}"
+            raise SettingsError(
+                f"{where}account {entry.id} has {name}_HELD below {name}_FRACTION: entries would trip the breaker"
+            )
     account = Account(
         id=entry.id,
         symbols=entry.symbols or settings.assets,

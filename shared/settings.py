@@ -28,7 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.domain.account import Grounding
+from shared.domain.account import Breaker, Cap, Grounding
 from shared.domain.errors import PerpetuaError
 from shared.domain.market import Timeframe
 from shared.durations import Duration
@@ -78,6 +78,11 @@ def _words(value: Any) -> Any:
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
+def _words_or_none(value: Any) -> Any:
+    """An empty value counts as not set, so what is to be an empty list is written `none`."""
+    return () if value == "none" else _words(value)
+
+
 def at_least_one(value: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return *value*. Raises ValueError when there is nothing in it."""
     if not value:
@@ -124,6 +129,8 @@ Timeframes = Annotated[tuple[Timeframe, ...], AfterValidator(at_least_one)]
 HttpUrl = Annotated[str, _address("http", "https")]
 StreamUrl = Annotated[str, _address("ws", "wss")]
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
+Caps = Annotated[tuple[Cap, ...], NoDecode, BeforeValidator(_words_or_none)]
+Breakers = Annotated[tuple[Breaker, ...], NoDecode, BeforeValidator(_words_or_none)]
 
 
 class Settings(BaseSettings):
@@ -188,6 +195,26 @@ class Settings(BaseSettings):
     risk_flip_cooldown: Duration = Field(default="1h", validate_default=True)
     risk_max_funding_rate: Decimal = Field(default=Decimal("0.001"), ge=0)
     risk_grounding: Grounding = Grounding.REFUSE_CLAIMS
+    risk_holding_time: Duration = Field(default="8h", validate_default=True)
+    risk_max_spread: Fraction = Decimal("0.002")
+    risk_max_price_move: Fraction = Decimal("0.005")
+    risk_max_quote_age: Duration = Field(default="60s", validate_default=True)
+    risk_min_flip_confidence: Decimal = Field(default=Decimal("0.6"), ge=0, le=1)
+    risk_max_entries_per_day: int = Field(default=50, ge=1)
+    risk_max_flips_per_day: int = Field(default=6, ge=0)
+    risk_clip: Caps = tuple(Cap)
+    risk_max_exposure_held: Decimal = Field(default=Decimal(2), gt=0)
+    risk_max_losses_in_a_row: int = Field(default=6, ge=1)
+    risk_max_model_failures: int = Field(default=6, ge=1)
+    risk_max_order_refusals: int = Field(default=6, ge=1)
+    risk_global_max_daily_loss: Fraction = Decimal("0.05")
+    risk_global_max_drawdown: Fraction = Decimal("0.20")
+    risk_global_max_exposure_fraction: Decimal = Field(default=Decimal("1.5"), gt=0)
+    risk_global_max_exposure_held: Decimal = Field(default=Decimal(2), gt=0)
+    risk_cool_off: Duration = Field(default="4h", validate_default=True)
+    risk_lift_next_day: Breakers = (Breaker.DAILY_LOSS, Breaker.GLOBAL_DAILY_LOSS)
+    risk_lift_by_hand: Breakers = (Breaker.DRAWDOWN, Breaker.GLOBAL_DRAWDOWN)
+    risk_flatten_on: Breakers = ()
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None

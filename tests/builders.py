@@ -12,7 +12,7 @@ from shared.domain.market import CandleWindow, Quote, Series, Timeframe
 from shared.domain.order import Fill, Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder
 from shared.domain.performance import EquityMarks, EquityPoint
 from shared.domain.position import Balance, Direction, Holdings, Position
-from shared.domain.risk import RiskContext
+from shared.domain.rules import RiskContext
 from shared.domain.snapshot import Indicators, Snapshot
 
 TICK = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -50,6 +50,12 @@ def a_quote(symbol: str = "BTCUSDT", price: str = "100", **changes: Any) -> Quot
         change_24h=Decimal("-0.01234"),
     )
     return replace(usual, **changes)
+
+
+def a_free_quote(symbol: str = "BTCUSDT", price: str = "100", **changes: Any) -> Quote:
+    """Without a spread, and without funding."""
+    free = {"bid": Decimal(price), "ask": Decimal(price), "funding_rate": Decimal(0)}
+    return a_quote(symbol, price, **(free | changes))
 
 
 def a_window(opened: list[datetime], timeframe: Timeframe = Timeframe.M5, low: float = 99.0) -> CandleWindow:
@@ -134,7 +140,8 @@ def a_context(*, limits: dict[str, Any] | None = None, account: Account | None =
         account=account,
         now=TICK + timedelta(seconds=20),
         holdings=some_holdings(),
-        quotes={symbol: a_quote(symbol) for symbol in account.symbols},
+        quotes={symbol: a_free_quote(symbol) for symbol in account.symbols},
+        shown={symbol: Decimal(100) for symbol in account.symbols},
         instruments={symbol: an_instrument(symbol) for symbol in account.symbols},
         defects={},
         taker_fee=Decimal(0),
@@ -142,6 +149,10 @@ def a_context(*, limits: dict[str, Any] | None = None, account: Account | None =
         last_exits={},
         last_entries={},
         marks=some_marks(),
+        entries_today=0,
+        flips_today=0,
+        tripped={},
+        others=None,
     )
     return replace(usual, **changes)
 

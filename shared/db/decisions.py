@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.batch import insert_all
 from shared.db.tables import answers, decisions, orders
 from shared.domain.cycle import StageRequest
-from shared.domain.decision import Action, Answer, ExitPlan
+from shared.domain.decision import Action, Answer, ExitPlan, Move
 from shared.domain.order import Leg
 from shared.domain.position import Direction
-from shared.domain.risk import Move, Review, ReviewedDecision, Verdict
+from shared.domain.risk import Review, ReviewedDecision, Verdict
 
 _DIRECTIONS = {Action.BUY: Direction.LONG, Action.SELL: Direction.SHORT}
 
@@ -55,6 +55,23 @@ class DecisionTable:
             .limit(limit)
         )
         return [(row.tick, ReviewedDecision(decision=row.decision, review=row.review)) for row in found]
+
+    async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
+        """Return how many entries were approved for ticks since then, and how many of them turned a position around."""
+        row = (
+            await self._connection.execute(
+                select(
+                    func.count(),
+                    func.count().filter(type_coerce(decisions.c.review, JSONB)["move"].astext == Move.FLIP),
+                ).where(
+                    decisions.c.account_id == account_id,
+                    decisions.c.tick >= since,
+                    decisions.c.action.in_([Action.BUY, Action.SELL]),
+                    decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
+                )
+            )
+        ).one()
+        return row[0], row[1]
 
     async def plans(
         self, account_id: str, symbols: Sequence[str]

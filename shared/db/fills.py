@@ -12,7 +12,7 @@ from shared.db.batch import insert_all
 from shared.db.tables import fills, orders
 from shared.domain.order import Fill, Side
 from shared.domain.position import Direction
-from shared.domain.risk import Exit
+from shared.domain.rules import Exit
 
 _COLUMNS = [column for column in fills.columns if column.name != "account_id"]
 

@@ -6,17 +6,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, func, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
-from shared.db.tables import equity, positions
-from shared.domain.performance import EquityPoint
+from shared.db.tables import accounts, equity, positions
+from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Position
 
 _POSITION = [column for column in positions.columns if column.name not in {"account_id", "at", "adopted"}]
 _POINT = [equity.c.at, equity.c.wallet, equity.c.unrealized, equity.c.deposited, equity.c.unexplained]
+
+# As in the index. A deposit that the ledger has not told of yet is no profit.
+_PROFIT = equity.c.wallet + equity.c.unrealized - equity.c.deposited - equity.c.unexplained
 
 
 class HoldTable:
@@ -77,17 +80,52 @@ class HoldTable:
         """Return the newest point up to which the books add up."""
         return await self._point(_curve(account_id).where(equity.c.unexplained == 0).order_by(equity.c.at.desc()))
 
-    async def marks(self, account_id: str, day: datetime) -> tuple[EquityPoint | None, Decimal | None]:
-        """Return (the last point before *day* or else the first one since, the highest equity less deposits ever)."""
+    async def marks(
+        self, account_id: str, day: datetime, since: datetime | None = None
+    ) -> tuple[EquityPoint | None, Decimal | None]:
+        """Return (the last point before *day* or else the first since, the highest equity less deposits *since*)."""
         before = _curve(account_id).where(equity.c.at < day).order_by(equity.c.at.desc())
-        since = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at)
-        point = await self._point(before) or await self._point(since)
-        peak = await self._connection.scalar(
-            select(func.max(equity.c.wallet + equity.c.unrealized - equity.c.deposited)).where(
-                equity.c.account_id == account_id
-            )
-        )
+        after = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at)
+        point = await self._point(before) or await self._point(after)
+        highest = select(func.max(_PROFIT)).where(equity.c.account_id == account_id)
+        peak = await self._connection.scalar(highest if since is None else highest.where(equity.c.at >= since))
         return point, peak
+
+    async def others(
+        self, account_id: str, day: datetime, since: datetime | None, *, alive_since: datetime
+    ) -> Combined | None:
+        """Return all other accounts together, or None where there are none.
+
+        Those that were not reconciled since *alive_since* are left out: nobody trades them.
+        """
+        of_account = equity.c.account_id == accounts.c.id
+        last = select(*_POINT).where(of_account).order_by(equity.c.at.desc()).limit(1).lateral("last")
+        balance = select(equity.c.wallet + equity.c.unrealized - equity.c.deposited).where(of_account).limit(1)
+        before = balance.where(equity.c.at < day).order_by(equity.c.at.desc())
+        after = balance.where(equity.c.at >= day).order_by(equity.c.at)
+        peak = select(func.max(_PROFIT)).where(of_account)
+        if since is not None:
+            peak = peak.where(equity.c.at >= since)
+        held = select(func.sum(positions.c.quantity * positions.c.mark_price)).where(
+            positions.c.account_id == accounts.c.id
+        )
+        worth = last.c.wallet + last.c.unrealized
+        row = (
+            await self._connection.execute(
+                select(
+                    func.count().label("accounts"),
+                    func.sum(worth).label("equity"),
+                    func.sum(func.coalesce(before.scalar_subquery(), after.scalar_subquery()) + last.c.deposited).label(
+                        "day"
+                    ),
+                    func.sum(func.greatest(worth, peak.scalar_subquery() + last.c.deposited)).label("peak"),
+                    func.sum(func.coalesce(held.scalar_subquery(), 0)).label("exposure"),
+                )
+                .select_from(accounts.join(last, true()))
+                .where(accounts.c.id != account_id, last.c.at >= alive_since)
+            )
+        ).one()
+        return Combined(**row._mapping) if row.accounts else None
 
     async def curve(self, account_id: str, most: int) -> Sequence[EquityPoint]:
         """Return the equity curve, oldest first: at most *most* points evenly spaced, the newest among them."""

@@ -36,6 +36,7 @@ from shared.db.paging import Page, plain, read_page
 from shared.db.tables import (
     accounts,
     answers,
+    breakers,
     candles,
     decisions,
     diary,
@@ -91,6 +92,7 @@ class Reports:
             newest.c.deposited,
             _newest_tick().label("last_tick"),
             _count(positions).label("open_positions"),
+            _standing().label("breakers"),
         ).select_from(accounts.outerjoin(newest, true()))
         return await self._list(
             statement, [accounts.c.id], accounts.c.id, accounts.c.created_at, narrowing, ascending=True
@@ -312,6 +314,15 @@ def _newest_equity() -> FromClause:
 
 def _newest_tick() -> ScalarSelect[Any]:
     return select(func.max(stage_runs.c.tick)).where(stage_runs.c.account_id == accounts.c.id).scalar_subquery()
+
+
+def _standing() -> ScalarSelect[Any]:
+    """Return why nothing opens: each breaker that stands, or that nobody has noticed yet to be lifted by time."""
+    return (
+        select(func.coalesce(func.jsonb_object_agg(breakers.c.breaker, breakers.c.reason), func.jsonb_build_object()))
+        .where(breakers.c.account_id == accounts.c.id, breakers.c.lifted_at.is_(None))
+        .scalar_subquery()
+    )
 
 
 def _count(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:

@@ -331,7 +331,22 @@ equity = Table(
     Column("unexplained", Money, nullable=False),
     PrimaryKeyConstraint("account_id", "at"),
     Index("equity_by_time", "at", "account_id"),
-    Index("equity_by_profit", "account_id", text("(wallet + unrealized - deposited)")),
+    Index("equity_by_profit", "account_id", text("(wallet + unrealized - deposited - unexplained)")),
+)
+
+# Each breaker of an account as it was tripped last.
+breakers = Table(
+    "breakers",
+    metadata,
+    _account(),
+    Column("breaker", CleanText, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("lifts_at", Moment),  # null: a person has to
+    Column("lifted_at", Moment),  # null while it stands, and until it was noticed that time has lifted it
+    Column("flatten", Boolean, nullable=False),
+    Column("reason", CleanText, nullable=False),
+    Column("saw", JSONB, nullable=False),
+    PrimaryKeyConstraint("account_id", "breaker"),
 )
 
 discrepancies = Table(

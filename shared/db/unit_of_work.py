@@ -13,6 +13,7 @@ from datetime import date
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.accounts import AccountTable
+from shared.db.breakers import BreakerTable
 from shared.db.candle_defects import CandleDefectTable
 from shared.db.candles import CandleTable
 from shared.db.decisions import DecisionTable
@@ -43,6 +44,7 @@ class UnitOfWork:
         self.fills: ports.Fills = FillTable(connection)
         self.incomes: ports.Incomes = IncomeTable(connection)
         self.holds: ports.Holds = HoldTable(connection)
+        self.breakers: ports.Breakers = BreakerTable(connection)
         self.journal: ports.Journal = JournalTables(connection)
 
 

@@ -9,7 +9,7 @@ from shared.domain.market import Timeframe
 
 
 class Action(StrEnum):
-    """What to do with one asset. What it comes to depends on what is held, see `shared.domain.risk.Move`."""
+    """What to do with one asset. What it comes to depends on what is held, see `Move`."""
 
     BUY = "buy"
     SELL = "sell"
@@ -23,6 +23,21 @@ class Source(StrEnum):
     MODEL = "model"
     EXIT_PLAN = "exit plan"
     """The plan of the position has come true: code keeps the promise that the model made."""
+
+
+class Move(StrEnum):
+    """What a decision comes to, given what is held in its symbol."""
+
+    OPEN = "open"
+    """A buy or a sell where nothing is held."""
+    ADD = "add"
+    """A buy or a sell in the direction of the position: it grows, and gets the new stop and target as a whole."""
+    FLIP = "flip"
+    """A buy or a sell against the position: it is closed, and once that filled, one the other way is opened."""
+    REDUCE = "reduce"
+    """A close of less than the position."""
+    CLOSE = "close"
+    """A close of all that is held."""
 
 
 class Condition(StrEnum):

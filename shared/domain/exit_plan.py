@@ -24,7 +24,7 @@ from shared.domain.decision import (
     Source,
 )
 from shared.domain.market import EPOCH, Timeframe
-from shared.domain.risk import Finding
+from shared.domain.rules import Finding
 from shared.domain.snapshot import Indicators, Snapshot
 
 CLOSE = "close"

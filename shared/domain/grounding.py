@@ -18,7 +18,7 @@ from typing import Any
 from shared.domain.account import Grounding
 from shared.domain.decision import Decision
 from shared.domain.position import Direction
-from shared.domain.risk import Finding
+from shared.domain.rules import Finding
 
 NEAR = Decimal("0.5")
 """A number so far from an asset's price, as a share of it, is not meant as its price."""

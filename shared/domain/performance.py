@@ -46,15 +46,29 @@ class EquityMarks:
         """Return the marks for an equity of *now*.
 
         *point* is the newest point of the curve, *day* the one the day began with, *peak* the highest equity less
-        deposits. Where the curve has not begun, everything is measured against *now*.
+        deposits. What the curve does not tell is measured against *now*.
         """
-        if point is None or day is None or peak is None:
+        if point is None or day is None:
             return cls(day=now, peak=now, deposited=now)
         return cls(
             day=day.equity + point.deposited - day.deposited,
-            peak=max(now, peak + point.deposited),
+            peak=now if peak is None else max(now, peak + point.deposited),
             deposited=point.deposited,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combined:
+    """Several accounts together, each as it was last reconciled. USD; `day` and `peak` are sums of `EquityMarks`."""
+
+    accounts: int
+    equity: Decimal
+    day: Decimal
+    peak: Decimal
+    """The sum of each account's own: they need not have stood there at one time, so a fall from it errs on the large
+    side."""
+    exposure: Decimal
+    """The notional of all their positions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from shared.domain.account import Account, AccountStatus
+from shared.domain.account import Account, AccountStatus, Breaker
 from shared.domain.allowance import Grant, Report
+from shared.domain.breakers import Trip
 from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
@@ -15,10 +16,11 @@ from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, CandleWindow, Quote, Series, Span
 from shared.domain.model import ModelCall, Prompt
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
-from shared.domain.performance import EquityPoint
+from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Holdings, Modes, Position
 from shared.domain.reconciliation import Discrepancy
-from shared.domain.risk import Exit, Review, ReviewedDecision
+from shared.domain.risk import Review, ReviewedDecision
+from shared.domain.rules import Exit
 from shared.domain.snapshot import Indicators, Snapshot
 
 
@@ -278,6 +280,10 @@ class Decisions(Protocol):
         """Return the latest decisions that were not plain holds, with their ticks, newest first."""
         ...
 
+    async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
+        """Return how many entries were approved for ticks since then, and how many of them turned a position around."""
+        ...
+
     async def plans(
         self, account_id: str, symbols: Sequence[str]
     ) -> Mapping[tuple[str, Direction], tuple[datetime, ExitPlan, Review]]:
@@ -394,8 +400,55 @@ class Holds(Protocol):
         """Return the newest point up to which the books add up: nothing of it is unexplained."""
         ...
 
-    async def marks(self, account_id: str, day: datetime) -> tuple[EquityPoint | None, Decimal | None]:
-        """Return (the last point before *day* or else the first one since, the highest equity less deposits ever)."""
+    async def marks(
+        self, account_id: str, day: datetime, since: datetime | None = None
+    ) -> tuple[EquityPoint | None, Decimal | None]:
+        """Return (the last point before *day* or else the first since, the highest equity less deposits *since*)."""
+        ...
+
+    async def others(
+        self, account_id: str, day: datetime, since: datetime | None, *, alive_since: datetime
+    ) -> Combined | None:
+        """Return all other accounts together, or None where there are none.
+
+        Those that were not reconciled since *alive_since* are left out: nobody trades them.
+        """
+        ...
+
+
+class Breakers(Protocol):
+    """What stops an account, and what counts towards that."""
+
+    async def standing(self, account_id: str, now: datetime) -> Sequence[Trip]:
+        """Return the breakers that stand, the first tripped first."""
+        ...
+
+    async def trip(self, account_id: str, trips: Sequence[Trip]) -> None:
+        """Record that they were tripped."""
+        ...
+
+    async def expire(self, account_id: str, now: datetime) -> Sequence[Breaker]:
+        """Record which of them time has lifted, and return those that it had not been recorded of."""
+        ...
+
+    async def lift(self, account_id: str, now: datetime) -> Sequence[Breaker]:
+        """Lift all that stand, and return them."""
+        ...
+
+    async def lifted(self, account_id: str) -> Mapping[Breaker, datetime]:
+        """Return when each breaker was lifted last: what it counts, counts since then."""
+        ...
+
+    async def losses_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
+        """Return how many of the last exits lost, one after the other, fees included; *most* at most."""
+        ...
+
+    async def model_failures_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
+        """Return in how many of the last cycles the model was asked and gave no usable answer; *most* at most."""
+        ...
+
+    async def order_refusals_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
+        """Return how many of the last entries the exchange refused, one after the other; *most* at most."""
         ...
 
 
@@ -429,6 +482,7 @@ class Work(Protocol):
     fills: Fills
     incomes: Incomes
     holds: Holds
+    breakers: Breakers
     journal: Journal
 
 

@@ -1,7 +1,7 @@
 """Positions and what an account is worth, as the exchange reports them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -99,6 +99,24 @@ class Holdings:
     def keys(self) -> frozenset[tuple[str, Direction]]:
         """Symbol and direction of each open position."""
         return frozenset(held.key for held in self.positions)
+
+    def at_prices(self, marks: Mapping[str, Decimal]) -> "Holdings":
+        """Return the holdings as they are worth at other mark prices, where those are known.
+
+        A loss is taken off what is available; a gain is not added to it before the exchange says so.
+        """
+        positions, gained = [], Decimal(0)
+        for held in self.positions:
+            mark = marks.get(held.symbol, held.mark_price)
+            change = (mark - held.mark_price) * held.quantity * held.direction.sign
+            positions.append(replace(held, mark_price=mark, unrealized=held.unrealized + change))
+            gained += change
+        balance = replace(
+            self.balance,
+            unrealized=self.balance.unrealized + gained,
+            available=self.balance.available + min(Decimal(0), gained),
+        )
+        return replace(self, balance=balance, positions=tuple(positions))
 
     def modes(self, symbols: Iterable[str]) -> Modes:
         """Return how positions in *symbols* are held."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from shared.domain.instrument import Instrument
 from shared.domain.order import PROTECTION, Intent, Leg, OrderType, Side, VenueOrder
 from shared.domain.position import Direction, Position
-from shared.domain.risk import LIQUIDATION_BUFFER
+from shared.domain.sizing import LIQUIDATION_BUFFER
 
 
 def protective_intent(

@@ -4,7 +4,9 @@ import httpx
 
 from shared.db.reports import Reports
 from shared.db.unit_of_work import Database
-from shared.domain.account import AccountStatus
+from shared.domain.account import AccountStatus, Breaker
+from shared.domain.breakers import Trip
+from tests.builders import TICK
 
 
 async def status_of(database: Database) -> AccountStatus:
@@ -65,3 +67,20 @@ async def test_a_halted_account_is_not_made_less_than_halted_by_a_pause(
     assert (answer.status_code, answer.json()["code"]) == (409, "account_halted")
     assert await status_of(database) is AccountStatus.HALTED
     assert (await client.post("/accounts/main/resume")).json()["status"] == "active"
+
+
+async def test_resuming_lifts_the_breakers_that_stand_and_the_account_shows_them_until_then(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    trip = Trip(breaker=Breaker.DRAWDOWN, at=TICK, lifts_at=None, flatten=False, reason="the account lost 20 %")
+    async with database.open_work() as work:
+        await work.breakers.trip("main", [trip])
+
+    before = (await client.get("/accounts/main")).json()
+    after = (await client.post("/accounts/main/resume")).json()
+
+    assert before["breakers"] == {"drawdown": "the account lost 20 %"}
+    assert (after["status"], after["breakers"]) == ("active", {})
+    async with database.reading() as connection:
+        events = (await connection.exec_driver_sql("SELECT kind FROM events WHERE kind LIKE 'breaker%%'")).scalars()
+        assert list(events) == ["breaker_lifted"]

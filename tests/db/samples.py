@@ -15,7 +15,8 @@ from shared.domain.model import ModelCall, Prompt
 from shared.domain.order import Fill, Intent, Leg, OrderState, OrderType, Side, VenueOrder
 from shared.domain.performance import EquityPoint
 from shared.domain.position import Balance, Direction, Holdings, Position
-from shared.domain.risk import Finding, Review, ReviewedDecision, Verdict
+from shared.domain.risk import Review, ReviewedDecision, Verdict
+from shared.domain.rules import Finding
 from shared.domain.snapshot import Indicators, Snapshot
 
 TICK = datetime(2026, 3, 31, 23, 55, tzinfo=UTC)

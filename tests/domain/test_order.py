@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.order import IncomeKind, Leg, OrderState, Side
-from tests.builders import LONG, SHORT, TICK, a_position, an_intent, some_holdings
+from shared.domain.order import IncomeKind, Leg, OrderState, Side, leg_named
+from shared.domain.position import Direction
+from tests.builders import LONG, SHORT, TICK, a_position, a_venue_order, an_intent, an_order, some_holdings
 
 
 def test_whoever_repeats_the_work_arrives_at_the_same_order_id() -> None:
@@ -77,3 +78,38 @@ def test_holdings_in_hedge_mode_list_both_positions_of_a_symbol_the_larger_first
     assert holdings.positions_in("BTCUSDT") == (large, small)
     assert holdings.position("BTCUSDT") == large
     assert holdings.positions_in("SOLUSDT") == ()
+
+
+def test_an_order_tells_by_its_name_what_it_is_for_and_others_do_not() -> None:
+    ours = [leg for leg in Leg if leg is not Leg.EXTERNAL]
+
+    assert [leg_named(an_intent(leg=leg).client_order_id) for leg in ours] == ours
+    assert leg_named("pp-external-1") is Leg.EXTERNAL
+    assert leg_named("pp-moon-1") is Leg.EXTERNAL
+    assert leg_named("stop-1") is Leg.EXTERNAL
+    assert leg_named("") is Leg.EXTERNAL
+
+
+@pytest.mark.parametrize(
+    ("side", "reduces", "closes", "position_side", "direction"),
+    [
+        (Side.BUY, False, False, None, LONG),
+        (Side.SELL, False, False, None, SHORT),
+        (Side.SELL, True, False, None, LONG),
+        (Side.SELL, False, True, None, LONG),
+        (Side.BUY, True, True, None, SHORT),
+        (Side.BUY, False, False, SHORT, SHORT),
+    ],
+)
+def test_an_order_at_the_exchange_tells_which_position_it_acts_on(
+    side: Side, reduces: bool, closes: bool, position_side: Direction | None, direction: Direction
+) -> None:
+    order = a_venue_order(side=side, reduce_only=reduces, closes_position=closes, position_side=position_side)
+
+    assert order.direction is direction
+
+
+def test_an_order_that_was_only_promised_has_done_nothing_yet() -> None:
+    order = an_order(OrderState.INTENDED)
+
+    assert (order.executed_quantity, order.average_price, order.intent.reduce_only) == (0, 0, False)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.domain.risk import Finding
+from shared.domain.rules import Finding
 from tests.house import House, built_house
 
 SUPPORT = "Strong support at {far}."

@@ -11,10 +11,10 @@ from unittest.mock import patch
 import pytest
 
 from shared.domain.cycle import Stage
+from shared.domain.decision import Move
 from shared.domain.errors import InsufficientMargin, NothingToReduce, Refused, WouldTrigger
 from shared.domain.order import Intent, Leg, OrderState, VenueOrder
 from shared.domain.position import Direction
-from shared.domain.risk import Move
 from tests.house import House
 
 AN_HOUR = timedelta(hours=1)

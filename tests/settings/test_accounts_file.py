@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.accounts import ConfiguredAccount, configured_accounts
-from shared.domain.account import RiskLimits
+from shared.domain.account import Breaker, Cap, RiskLimits
 from shared.domain.market import Timeframe
 from shared.secrets import MASK, mask_text
 from shared.settings import PAPER_MODEL, Mode, Settings, SettingsError, TestingSettings
@@ -58,6 +58,12 @@ def test_defaults_of_the_settings_are_the_defaults_of_the_limits() -> None:
     assert found.account.limits == RiskLimits()
 
 
+def in_yaml(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return f"{int(value.total_seconds())}s"
+    return f"[{', '.join(value)}]" if isinstance(value, tuple) else str(value)
+
+
 def test_every_limit_can_be_set() -> None:
     changed = RiskLimits(
         max_leverage=9,
@@ -75,14 +81,33 @@ def test_every_limit_can_be_set() -> None:
         cooldown=timedelta(minutes=22),
         flip_cooldown=timedelta(minutes=23),
         max_funding_rate=Decimal("0.0024"),
+        holding_time=timedelta(minutes=25),
+        max_spread=Decimal("0.0026"),
+        max_price_move=Decimal("0.0027"),
+        max_quote_age=timedelta(seconds=28),
+        min_flip_confidence=Decimal("0.29"),
+        max_entries_per_day=31,
+        max_flips_per_day=32,
+        clip=(Cap.LEVERAGE,),
+        max_exposure_held=Decimal("3.3"),
+        max_losses_in_a_row=34,
+        max_model_failures=35,
+        max_order_refusals=36,
+        global_max_daily_loss=Decimal("0.37"),
+        global_max_drawdown=Decimal("0.38"),
+        global_max_exposure_fraction=Decimal("0.39"),
+        global_max_exposure_held=Decimal("4.1"),
+        cool_off=timedelta(minutes=42),
+        lift_next_day=(Breaker.LOSING_STREAK,),
+        lift_by_hand=(),
+        flatten_on=(Breaker.DRAWDOWN, Breaker.EXPOSURE),
     )
     stated = {name: getattr(changed, name) for name in RiskLimits.__slots__}
     plain = {name if name.startswith("risk_") else f"risk_{name}": value for name, value in stated.items()}
-    lines = "".join(
-        f"      {name}: {int(value.total_seconds()) if isinstance(value, timedelta) else value}"
-        f"{'s' if isinstance(value, timedelta) else ''}\n"
-        for name, value in stated.items()
-    )
+    lines = "".join(f"      {name}: {in_yaml(value)}\n" for name, value in stated.items())
+    for name, value in plain.items():
+        if isinstance(value, tuple):
+            plain[name] = ",".join(value) or "none"
 
     [by_variables] = configured_accounts(some_settings(**plain)).values()
     [by_file] = from_file(f"accounts:\n  - id: one\n    risk:\n{lines}").values()
@@ -228,6 +253,15 @@ def test_an_accounts_exchange_key_is_always_its_own() -> None:
             "accounts: [{id: one, risk: {min_stop_distance: 0.2}}]",
             "accounts.yaml: account one has RISK_MIN_STOP_DISTANCE above RISK_MAX_STOP_DISTANCE",
         ),
+        (
+            "accounts: [{id: one, risk: {max_exposure_fraction: 2.1}}]",
+            "accounts.yaml: account one has RISK_MAX_EXPOSURE_HELD below RISK_MAX_EXPOSURE_FRACTION",
+        ),
+        (
+            "accounts: [{id: one, risk: {global_max_exposure_held: 1.4}}]",
+            "accounts.yaml: account one has RISK_GLOBAL_MAX_EXPOSURE_HELD below RISK_GLOBAL_MAX_EXPOSURE_FRACTION",
+        ),
+        ("accounts: [{id: one, risk: {clip: [size]}}]", "accounts.yaml: accounts.0.risk.clip.0: Input should be"),
         (
             "accounts: [{id: one, llm: {api_key: '${NO_SUCH_KEY}'}}]",
             "accounts.yaml refers to ${NO_SUCH_KEY}, which is not set",

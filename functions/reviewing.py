@@ -1,0 +1,75 @@
+"""
+Reviewing: what the rules of the review look at, out of the books, and then at the prices of the moment.
+
+A model may think for a minute and more. What it decided is judged by the prices there are once it has spoken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from functions.run import Run
+from shared.domain.account import Breaker
+from shared.domain.breakers import midnight
+from shared.domain.decision import Decision
+from shared.domain.errors import VenueError
+from shared.domain.performance import EquityMarks
+from shared.domain.ports import Clock, MarketData, Work
+from shared.domain.rules import RiskContext
+from shared.domain.snapshot import Snapshot
+
+STILL_TRADED = timedelta(days=1)
+"""An account that was not reconciled for so long is none of those that losses are shared with."""
+
+
+async def marked_since(work: Work, account_id: str, now: datetime) -> tuple[datetime, datetime | None]:
+    """Return since when losses of the day count, and falls from the peak: from when their breaker was lifted on."""
+    lifted = await work.breakers.lifted(account_id)
+    days = [lifted[each] for each in (Breaker.DAILY_LOSS, Breaker.GLOBAL_DAILY_LOSS) if each in lifted]
+    peaks = [lifted[each] for each in (Breaker.DRAWDOWN, Breaker.GLOBAL_DRAWDOWN) if each in lifted]
+    return max([midnight(now), *days]), max(peaks, default=None)
+
+
+async def review_context(work: Work, run: Run, snapshot: Snapshot) -> RiskContext:
+    """Return what the rules look at, at the snapshot's prices."""
+    account, tick, now = run.account, run.request.tick, run.clock.now()
+    day, since = await marked_since(work, account.id, tick)
+    first, peak = await work.holds.marks(account.id, day, since)
+    longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
+    entries, flips = await work.decisions.entries_since(account.id, midnight(tick))
+    return RiskContext(
+        account=account,
+        now=now,
+        holdings=snapshot.holdings,
+        quotes=snapshot.quotes,
+        shown={symbol: quote.mark_price for symbol, quote in snapshot.quotes.items()},
+        instruments=snapshot.instruments,
+        defects=snapshot.defects,
+        taker_fee=snapshot.taker_fee,
+        unsettled=frozenset(
+            order.intent.symbol for order in await work.orders.alive(account.id) if order.state.unsettled
+        ),
+        last_exits=await work.fills.last_exits(account.id, tick - longest),
+        last_entries=await work.fills.last_entries(account.id, tick - longest),
+        marks=EquityMarks.of(snapshot.holdings.balance.equity, await work.holds.last_equity(account.id), first, peak),
+        entries_today=entries,
+        flips_today=flips,
+        tripped={trip.breaker: trip.reason for trip in await work.breakers.standing(account.id, now)},
+        others=await work.holds.others(account.id, day, since, alive_since=now - STILL_TRADED),
+    )
+
+
+async def at_present(
+    context: RiskContext, decisions: Sequence[Decision], market: MarketData, clock: Clock
+) -> RiskContext:
+    """Return the context at the prices of now, which an entry needs; without prices where they cannot be had."""
+    wanted = {decision.asset for decision in decisions if decision.opens} & context.quotes.keys()
+    if not wanted:
+        return context
+    held = {position.symbol for position in context.holdings.positions}
+    try:
+        quotes = await market.quotes(sorted(wanted | held))
+    except VenueError:
+        quotes = {}
+    marks = {symbol: quote.mark_price for symbol, quote in quotes.items()}
+    return replace(context, now=clock.now(), quotes=quotes, holdings=context.holdings.at_prices(marks))
