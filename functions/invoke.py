@@ -34,7 +34,12 @@ async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) ->
                 )
             case Stage.DECIDE:
                 return await decide(
-                    request, open_work=runtime.open_work, engine=runtime.engine(account_id), clock=runtime.clock
+                    request,
+                    open_work=runtime.open_work,
+                    engine=runtime.engine(account_id),
+                    market=runtime.market,
+                    analyst=runtime.analyst,
+                    clock=runtime.clock,
                 )
             case Stage.EXECUTE:
                 return await execute(

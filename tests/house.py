@@ -32,12 +32,18 @@ class ScriptedModel(httpx.AsyncBaseTransport):
         self.answers: list[str | int] = []
         """A text to answer with, or a status to fail with."""
         self.questions: list[dict[str, Any]] = []
+        self.listings: list[dict[str, Any]] = [
+            {"id": "scripted/model", "supported_parameters": ["max_tokens", "temperature", "structured_outputs"]}
+        ]
+        """What the service says of its models."""
 
     def will_decide(self, *decisions: Mapping[str, Any]) -> None:
         """Answer the next question with these decisions."""
         self.answers.append(json.dumps({"reasoning": "as told", "decisions": decisions}))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"data": self.listings})
         self.questions.append(json.loads(await request.aread()))
         answer = self.answers.pop(0) if self.answers else json.dumps({"reasoning": "", "decisions": []})
         if isinstance(answer, int):

@@ -53,6 +53,7 @@ from shared.db.values import TransactionId
 from shared.domain.cycle import Stage
 from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
+from shared.domain.model import Purpose
 from shared.domain.order import Fill, OrderState
 from shared.domain.performance import EquityPoint
 
@@ -134,6 +135,7 @@ class Reports:
                 model_calls.c.account_id == decisions.c.account_id,
                 model_calls.c.tick == decisions.c.tick,
                 model_calls.c.content.is_not(None),
+                model_calls.c.purpose != Purpose.SHADOW,
             )
             .order_by(model_calls.c.id.desc())
             .limit(1)
