@@ -29,8 +29,8 @@ class ScriptedModel(httpx.AsyncBaseTransport):
     """A model that gives the answers put into it, in order, and holds when there are none left."""
 
     def __init__(self) -> None:
-        self.answers: list[str | int] = []
-        """A text to answer with, or a status to fail with."""
+        self.answers: list[str | int | httpx.Response] = []
+        """A text to answer with, a status to fail with, or a whole reply."""
         self.questions: list[dict[str, Any]] = []
         self.listings: list[dict[str, Any]] = [
             {"id": "scripted/model", "supported_parameters": ["max_tokens", "temperature", "structured_outputs"]}
@@ -41,11 +41,23 @@ class ScriptedModel(httpx.AsyncBaseTransport):
         """Answer the next question with these decisions."""
         self.answers.append(json.dumps({"reasoning": "as told", "decisions": decisions}))
 
+    def will_call(self, *tools: tuple[str, Mapping[str, Any]]) -> None:
+        """Ask these tools at the next question."""
+        made = [
+            {"id": f"call_{place}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            for place, (name, arguments) in enumerate(tools)
+        ]
+        message = {"role": "assistant", "content": None, "tool_calls": made}
+        choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+        self.answers.append(httpx.Response(200, json={"choices": [choice], "usage": {"cost": 0.0012}}))
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
             return httpx.Response(200, json={"data": self.listings})
         self.questions.append(json.loads(await request.aread()))
         answer = self.answers.pop(0) if self.answers else json.dumps({"reasoning": "", "decisions": []})
+        if isinstance(answer, httpx.Response):
+            return answer
         if isinstance(answer, int):
             return httpx.Response(answer, json={"error": {"code": answer, "message": "as told"}})
         message = {"role": "assistant", "content": answer}

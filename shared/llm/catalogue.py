@@ -5,6 +5,7 @@ Asked for when first needed and once a day from then on. A service without such 
 is not known is None.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,10 +68,12 @@ class Catalogue:
         self._clock = clock
         self._entries: dict[str, Mapping[str, Any]] | None = None
         self._due: datetime | None = None
+        self._asking = asyncio.Lock()
 
     async def listing(self, model: str) -> Listing | None:
         """Return what the service says of *model*; None when it does not list it, or lists nothing."""
-        await self._refresh()
+        async with self._asking:  # whoever comes second wants the answer too
+            await self._refresh()
         entries = self._entries or {}
         name, _, suffix = model.partition(":")
         entry = entries.get(model) or (entries.get(name) if suffix in ROUTES else None)

@@ -96,7 +96,11 @@ NAMES = {
     Feature.SEED: re.compile(r"\bseed\b", re.IGNORECASE),
     Feature.TEMPERATURE: re.compile(r"\btemperature\b", re.IGNORECASE),
     Feature.REASONING: re.compile(r"\breasoning\b", re.IGNORECASE),
-    Feature.MAX_TOKENS: re.compile(r"\bmax_completion_tokens\b", re.IGNORECASE),
+    # Nor is every text that speaks of a limit about its name.
+    Feature.MAX_TOKENS: re.compile(
+        r"\bmax_completion_tokens\b|(unknown|unrecogni[sz]ed|unexpected|unsupported|extra)[^.]*\bmax_tokens\b",
+        re.IGNORECASE,
+    ),
     # Not every text that speaks of a provider is about the parameter.
     Feature.PROVIDER: re.compile(
         r"(unknown|unrecogni[sz]ed|unexpected|unsupported|extra|additional)[^.]*\b(provider|plugins)\b"
