@@ -178,13 +178,15 @@ class House:
 
 
 @asynccontextmanager
-async def built_house(database_url: str, *, seed: int = 7, **settings: Any) -> AsyncIterator[House]:
+async def built_house(
+    database_url: str, *, seed: int = 7, model: ScriptedModel | None = None, **settings: Any
+) -> AsyncIterator[House]:
     """Build a house on a migrated database and pull it down afterwards."""
     # An exchange of its own knows none of the nonces that an earlier one was sent, whose time may have been later.
     NONCES._given.clear()
     NONCES._highest.clear()
     venue = Venue(synthetic_market(seed=seed, symbols=SYMBOLS))
-    exchange, model = create_app(venue), ScriptedModel()
+    exchange, model = create_app(venue), model or ScriptedModel()
     clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
     chosen = {"assets": SYMBOLS, "llm_model": "scripted/model", "database_url": SecretStr(database_url)} | settings
     runtime = Runtime(

@@ -109,15 +109,19 @@ class NoChangeNeeded(Refused):
 
 
 class ModelError(PerpetuaError):
-    """The model, or the way to it, failed. `reply` is what there was of one, JSON-ready."""
+    """The model, or the way to it, failed. `reply` is what there was of one, JSON-ready.
 
-    def __init__(self, message: str, *, reply: dict[str, Any] | None = None) -> None:
+    `lost` when an answer may have been made, and charged, that never came.
+    """
+
+    def __init__(self, message: str, *, lost: bool = False, reply: dict[str, Any] | None = None) -> None:
         super().__init__(message)
+        self.lost = lost
         self.reply = reply or {}
 
 
 class ModelUnavailable(ModelError):
-    """Try again, or ask the next model. `lost` when an answer may have been made, and charged, that never came."""
+    """Try again, or ask the next model."""
 
     def __init__(
         self,
@@ -127,9 +131,8 @@ class ModelUnavailable(ModelError):
         lost: bool = False,
         reply: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, reply=reply)
+        super().__init__(message, lost=lost, reply=reply)
         self.retry_after = retry_after
-        self.lost = lost
 
 
 class ModelRefused(ModelError):

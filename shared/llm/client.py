@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from shared.domain.errors import ModelError, ModelUnavailable
+from shared.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from shared.llm.completion import Completion, read_completion
 
 MAX_REPLY_BYTES = 2_000_000
@@ -73,6 +73,8 @@ class OpenRouterClient:
             raise ModelUnavailable(f"no list of models within {seconds:.1f} s") from exc
         except httpx.HTTPError as exc:
             raise ModelUnavailable(self._discreet(f"{type(exc).__name__}: {exc}").rstrip(": ")) from exc
+        except ModelRefused as exc:
+            raise ModelUnavailable(f"the list of models: {exc}") from exc
         except (ValueError, RecursionError):
             document = None
         entries = document.get("data") if isinstance(document, dict) else None
@@ -102,7 +104,7 @@ class OpenRouterClient:
             async for chunk in response.aiter_bytes():
                 reply += chunk
                 if len(reply) > most:
-                    raise ModelUnavailable(f"the reply is larger than {most} bytes", lost=True)
+                    raise ModelRefused(f"the reply is larger than {most} bytes", lost=True)
         return response.status_code, bytes(reply), response.headers
 
     def _discreet(self, text: str) -> str:

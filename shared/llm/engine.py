@@ -263,8 +263,7 @@ def _cost(
 ) -> tuple[Decimal, bool]:
     """Return what a question cost and whether that is our estimate: the service's word, or else the most it can be."""
     if completion is None:
-        lost = isinstance(failure, ModelUnavailable) and failure.lost
-        return (worst, True) if lost else (Decimal(0), False)
+        return (worst, True) if failure and failure.lost else (Decimal(0), False)
     if completion.cost is not None:
         return completion.cost, False
     if completion.completion_tokens and completion.prompt_tokens and price:

@@ -154,7 +154,7 @@ async def test_a_reply_without_end_is_cut_off() -> None:
             await writer.drain()
 
     async with running(flood) as (_, base_url):
-        with pytest.raises(ModelUnavailable, match=f"larger than {MAX_REPLY_BYTES} bytes"):
+        with pytest.raises(ModelRefused, match=f"larger than {MAX_REPLY_BYTES} bytes"):
             await ask(base_url)
 
 
