@@ -5,7 +5,7 @@ Every question is paid for before it is asked and stored before the next one is,
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -69,7 +69,9 @@ async def ask(
         return Asked(calls=(), not_asked=f"managing only, no model is asked before {again}: {health.reason}")
     account, book = run.account, CycleBook(run, open_work)
     models = (account.model, *account.fallback_models)
-    calls = await engine.ask(engine.prompt(briefing), models, book=book, lookup=lookup, said=said)
+    # What a run that died had begun with: the account's past may have moved on since.
+    prompt = replace(said[0].prompt, turns=()) if said else engine.prompt(briefing)
+    calls = await engine.ask(prompt, models, book=book, lookup=lookup, said=said)
     return Asked(calls=tuple(calls), budget_spent=book.refused)
 
 

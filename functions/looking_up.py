@@ -12,7 +12,7 @@ from typing import Any
 from functions.fetch import WINDOW
 from functions.gathering import gather, keep, missing
 from functions.run import Run
-from shared.domain.errors import BadQuestion, VenueError
+from shared.domain.errors import BadQuestion
 from shared.domain.market import CandleWindow, Series, Span, Timeframe
 from shared.domain.order import Fill
 from shared.domain.ports import Analyst, MarketData, OpenWork
@@ -73,10 +73,7 @@ class CycleLookup:
         async with self._open_work() as work:
             holes = await missing(work, wanted, clock.now())
         if holes:
-            try:
-                gathered = await gather(self._market, holes, clock.now())
-            except VenueError as exc:
-                raise BadQuestion(f"{series.symbol} {timeframe}: the exchange does not answer") from exc
+            gathered = await gather(self._market, holes, clock.now())
             async with self._open_work(self._run.lease) as work:
                 await keep(work, gathered, clock.now())
         async with self._open_work() as work:

@@ -23,7 +23,7 @@ log = logging.getLogger("perpetua.llm")
 
 KEPT_FOR = timedelta(days=1)
 ASKED_AGAIN_AFTER = timedelta(minutes=10)
-SECONDS = 20
+SECONDS = 10
 NEAR_ITS_END = timedelta(days=14)
 LARGEST_PRICE = Decimal(1)
 """USD per token."""

@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.domain.decision import Answer
-from shared.domain.errors import ModelError, ModelRefused, ModelUnavailable
+from shared.domain.errors import ModelError, ModelRefused, ModelUnavailable, UnusableReply
 from shared.domain.market import EPOCH
 from shared.domain.model import ModelCall, ModelOptions, Price, Prompt, Purpose
 from shared.domain.ports import CallBook, Clock, Lookup
@@ -27,7 +27,7 @@ from shared.llm import reply
 from shared.llm.catalogue import KEPT_FOR, Catalogue
 from shared.llm.chain import Chain, Step, error_text
 from shared.llm.client import OpenRouterClient
-from shared.llm.completion import Completion, assistant_message, closed_until, tool_calls
+from shared.llm.completion import Completion, ToolCall, assistant_message, closed_until, tool_calls
 from shared.llm.prompt import PromptTemplate, briefed
 from shared.llm.request import Feature, parameters_of, request_body
 from shared.llm.schema import Schema, answer_schema
@@ -36,6 +36,7 @@ from shared.llm.tools import Toolbox
 log = logging.getLogger("perpetua.llm")
 
 FIRST_PAUSE_SECONDS = 0.5
+MOST_TOOL_CALLS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class LlmEngine:
             worst = _worst(body, await self._price(step.model), self._options.max_tokens)
             reservation = await book.reserve(worst)
             if reservation is None:
-                break
+                chain.next_model()  # which may be a cheaper one
+                continue
             call, failure = await self._attempt(question, step, _after(prompt, turns), body, worst, ends=share_ends)
             await book.keep(call, reservation)
             calls.append(call)
@@ -207,7 +209,9 @@ class LlmEngine:
         failure: ModelError | None = None
         try:
             completion = await self._client.complete(body, seconds=(ends - at).total_seconds())
-            if not (completion.tool_calls and "tools" in body):
+            if completion.tool_calls and "tools" in body:
+                _require_few(completion.tool_calls)
+            else:
                 content = completion.answer()
                 self.read(content, question.symbols)
         except ModelError as exc:
@@ -238,6 +242,12 @@ class LlmEngine:
             at=at,
         )
         return call, failure
+
+
+def _require_few(calls: Sequence[ToolCall]) -> None:
+    """Every call must be answered, and every answer is paid for. Raises UnusableReply for more than anybody needs."""
+    if len(calls) > MOST_TOOL_CALLS:
+        raise UnusableReply(f"the model called {len(calls)} tools at once")
 
 
 def _after(prompt: Prompt, turns: Sequence[Mapping[str, Any]]) -> Prompt:

@@ -14,6 +14,7 @@ from shared.db.reports import Reports
 from shared.domain.cycle import Stage
 from shared.domain.model import ModelCall
 from shared.domain.model_health import ModelHealth
+from tests.db.samples import a_fill
 from tests.house import House, built_house
 
 LISTING = {
@@ -92,9 +93,12 @@ async def test_a_decide_killed_between_two_turns_asks_only_what_was_in_flight(ho
     with patch.object(house.model, "handle_async_request", dies_at(house, 2)), pytest.raises(Killed):
         await house.stage(Stage.DECIDE)
     house.model.will_decide(await house.wish())
+    async with house.runtime.open_work() as work:
+        await work.fills.save("main", [a_fill(1)])  # what happens in between does not change the question
 
     result = await house.stage(Stage.DECIDE)
 
+    assert house.model.questions[0]["messages"] == house.model.questions[1]["messages"][:2]
     assert [len(each["messages"]) for each in house.model.questions] == [2, 4]
     assert [each["verdict"] for each in result.details["decisions"]] == ["approved"]
     assert [call.turn for call in await calls(house)] == [0, 1]

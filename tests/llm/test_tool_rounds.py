@@ -235,6 +235,17 @@ async def test_every_call_is_answered_and_a_round_has_a_bound(engine: LlmEngine,
     assert "too much at once" in answers[-1]["content"]
 
 
+async def test_a_flood_of_calls_is_not_answered_but_taken_for_none(engine: LlmEngine, provider: Provider) -> None:
+    provider.scripts["acme/m1"] = [calls(*[RSI] * 2000), says(HOLD)]
+
+    flood, decided = await ask(engine)
+
+    assert flood.error == "UnusableReply: the model called 2000 tools at once"
+    assert decided.content == HOLD
+    assert "tools" not in provider.asked[1]
+    assert len(provider.asked[1]["messages"]) == 2
+
+
 async def test_trades_and_past_decisions_are_told_as_the_briefing_tells_them(
     engine: LlmEngine, provider: Provider
 ) -> None:
@@ -334,6 +345,20 @@ async def test_what_the_budget_does_not_allow_is_not_asked(engine: LlmEngine, pr
 
     assert [call.calls_tools for call in made] == [True]
     assert len(provider.asked) == 1
+
+
+async def test_a_cheaper_model_is_asked_when_the_first_is_too_dear_for_what_is_left(
+    engine: LlmEngine, provider: Provider
+) -> None:
+    provider.listings = [
+        {"id": "acme/m1", "pricing": {"prompt": "0.000001", "completion": "0.00001"}},
+        {"id": "small/m2", "pricing": {"prompt": "0.0000001", "completion": "0.0000001"}},
+    ]
+    provider.scripts = {"acme/m1": [says(HOLD)], "small/m2": [says(HOLD)]}
+
+    [call] = await ask(engine, "acme/m1", "small/m2", book=Book(budget=Decimal("0.01")))
+
+    assert (call.asked_model, call.content) == ("small/m2", HOLD)
 
 
 async def test_shadows_and_their_tools_are_marked_as_such(engine: LlmEngine, provider: Provider) -> None:
