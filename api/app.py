@@ -38,6 +38,7 @@ ROUTES = (
     Route("/trades", lists.trades),
     Route("/decisions", lists.decisions),
     Route("/llm-interactions", lists.llm_interactions),
+    Route("/costs", lists.costs),
     Route("/market-data", lists.market_data),
     Route("/equity", lists.equity),
     Route("/diary", lists.diary),

@@ -3,9 +3,10 @@ Decide: a model proposes, hard rules dispose.
 
 Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, unsettled orders,
          the breakers that stand
-Asks     the model, once per cycle; then, where it wants to open something, the exchange for the prices of now
-Writes   the model calls, then the decisions with their reviews
-Repeats  safely: the model's answer is committed before anything is made of it, and a second run reads that answer.
+Asks     the model, once per cycle, letting it look things up; then, where it wants to open something, the exchange for
+         the prices of now
+Writes   each model call as it is answered, then the decisions with their reviews and how the models are doing
+Repeats  safely: an answer is committed before anything is made of it, and a second run goes on from those it finds.
 
 Whatever goes wrong with the model, the result is to hold: nothing opens, and what is open keeps its protection and its
 exit plan. A plan that has come true closes its position, whatever the model says or fails to say.
@@ -16,6 +17,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from functions.asking import Asked, ask, health_after, note_health, spent_on
+from functions.looking_up import CycleLookup
 from functions.reviewing import at_present, review_context
 from functions.run import Run, begin
 from shared.domain.briefing import Plans, briefing
@@ -25,7 +28,8 @@ from shared.domain.errors import MarketDataUnusable, UnusableReply
 from shared.domain.exit_plan import Sight, close_by_plan, come_true, enforceable, lies_ahead, rules, sound_views
 from shared.domain.grounding import ground, shown
 from shared.domain.model import ModelCall
-from shared.domain.ports import Clock, Engine, MarketData, OpenWork, Work
+from shared.domain.model_health import ModelHealth
+from shared.domain.ports import Analyst, Clock, Engine, MarketData, OpenWork, Work
 from shared.domain.position import Direction
 from shared.domain.risk import ReviewedDecision, Verdict, review
 from shared.domain.rules import Finding, RiskContext
@@ -42,6 +46,7 @@ class _Known:
 
     snapshot: Snapshot
     calls: tuple[ModelCall, ...]
+    health: ModelHealth
     briefing: dict[str, Any]
     context: RiskContext
     plans: Plans
@@ -62,7 +67,7 @@ class _Known:
 
 
 async def decide(
-    request: StageRequest, *, open_work: OpenWork, engine: Engine, market: MarketData, clock: Clock
+    request: StageRequest, *, open_work: OpenWork, engine: Engine, market: MarketData, analyst: Analyst, clock: Clock
 ) -> StageResult:
     """Ask, read, review, store. Raises MarketDataUnusable when the cycle has no snapshot."""
     async with begin(Stage.DECIDE, request, open_work=open_work, clock=clock) as run:
@@ -70,16 +75,21 @@ async def decide(
             return run.result
         async with open_work(run.lease) as work:
             known = await _load(work, run)
-        calls = known.calls or await _ask(run, known, open_work, engine)
+        lookup = CycleLookup(run, known.snapshot, open_work=open_work, market=market, analyst=analyst)
+        asked = await ask(
+            run, known.briefing, known.calls, known.health, open_work=open_work, engine=engine, lookup=lookup
+        )
         held = (position.symbol for position in known.snapshot.holdings.positions)
-        answer, why = _read(calls, engine, tuple(dict.fromkeys((*run.account.symbols, *held))))
+        answer, why = _read(asked, engine, tuple(dict.fromkeys((*run.account.symbols, *held))))
+        health = health_after(run, known.health, asked, why, engine)
         decisions = _enforceable(answer.decisions, known) if answer else ()
         due = _due_closes(decisions, known)
         present = await at_present(known.context, decisions, market, clock)
-        reviewed = review((*due, *decisions), present, prior=_prior(decisions, known, calls))
+        reviewed = review((*due, *decisions), present, prior=_prior(decisions, known, asked.calls))
         async with open_work(run.lease) as work:
             await work.decisions.save(request, reviewed, answer)
-            details = _details(calls, reviewed, answer, why)
+            await note_health(work, run, known.health, health)
+            details = _details(asked.calls, reviewed, answer, why) | {"manage_only": health.reason or None}
             await work.journal.event(run.account.id, "decided", clock.now(), details)
             for each in reviewed:
                 await _write_diary(work, run, each)
@@ -107,6 +117,7 @@ async def _load(work: Work, run: Run) -> _Known:
     return _Known(
         snapshot=snapshot,
         calls=tuple(await work.model_calls.of_cycle(run.request)),
+        health=await work.model_health.get(account.id),
         briefing=document,
         context=context,
         plans=plans,
@@ -157,23 +168,12 @@ def _prior(decisions: Sequence[Decision], known: _Known, calls: Sequence[ModelCa
     }
 
 
-async def _ask(run: Run, known: _Known, open_work: OpenWork, engine: Engine) -> tuple[ModelCall, ...]:
-    if not known.briefing["market"] and not known.briefing["positions"]:
-        return ()  # nothing to look at and nothing to close: no question worth its price
-    account = run.account
-    calls = tuple(await engine.ask(engine.prompt(known.briefing), (account.model, *account.fallback_models)))
-    async with open_work(run.lease) as work:
-        await work.model_calls.save(run.request, calls)
-    return calls
-
-
-def _read(calls: tuple[ModelCall, ...], engine: Engine, symbols: tuple[str, ...]) -> tuple[Answer | None, str]:
+def _read(asked: Asked, engine: Engine, symbols: tuple[str, ...]) -> tuple[Answer | None, str]:
     """Return the answer, or None and why there is none."""
-    if not calls:
-        return None, "no usable market data"
-    last = calls[-1]
-    if last.content is None:
-        return None, last.error or "the model said nothing"
+    last = asked.calls[-1] if asked.calls else None
+    if last is None or last.content is None:
+        spent = "the day's budget for models is spent" if asked.budget_spent else ""
+        return None, asked.not_asked or spent or (last and last.error) or "the model said nothing"
     try:
         return engine.read(last.content, symbols), ""
     except UnusableReply as exc:
@@ -185,8 +185,7 @@ def _details(
 ) -> dict[str, Any]:
     return {
         "model": (calls[-1].answered_model or calls[-1].asked_model) if calls else None,
-        "cost_usd": str(sum(call.cost for call in calls)),
-        "latency_ms": sum(call.latency_ms for call in calls),
+        **spent_on(calls),
         "no_answer": why or None,
         "decisions": [
             {

@@ -38,6 +38,7 @@ async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) ->
                     open_work=runtime.open_work,
                     engine=runtime.engine(account_id),
                     market=runtime.market,
+                    analyst=runtime.analyst,
                     clock=runtime.clock,
                 )
             case Stage.EXECUTE:

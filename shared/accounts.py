@@ -28,9 +28,29 @@ from pydantic import (
 )
 
 from shared.domain.account import Account, Breaker, Cap, Grounding, RiskLimits
+from shared.domain.model import ModelOptions, Price
 from shared.durations import Duration
 from shared.secrets import remember
-from shared.settings import PAPER_MODEL, Fraction, Mode, Settings, SettingsError, Timeframes, at_least_one, environment
+from shared.settings import (
+    PAPER_MODEL,
+    Budget,
+    Fraction,
+    HttpUrl,
+    MaxTokens,
+    Mode,
+    Prices,
+    ProviderPreferences,
+    Reasoning,
+    Settings,
+    SettingsError,
+    Temperature,
+    Timeframes,
+    ToolRounds,
+    at_least_one,
+    environment,
+)
+
+A_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +70,7 @@ class ConfiguredAccount:
     account: Account
     exchange_keys: ExchangeKeys
     model_key: SecretStr
+    model_url: str
 
 
 class _Limits(BaseModel):
@@ -118,6 +139,19 @@ class _Llm(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     api_key: SecretStr | None = None
+    base_url: HttpUrl | None = None
+    max_tokens: MaxTokens | None = None
+    temperature: Temperature | None = None
+    seed: int | None = None
+    reasoning: Reasoning | None = None
+    require_parameters: bool | None = None
+    provider: ProviderPreferences | None = None
+    daily_budget_usd: Budget | None = None
+    price: Prices | None = None
+    tool_rounds: ToolRounds | None = None
+    tool_indicators: tuple[str, ...] | None = None
+    failures_allowed: int | None = Field(default=None, ge=1)
+    asks_again_after: Duration | None = None
 
 
 def _symbols(value: Any) -> Any:
@@ -268,10 +302,36 @@ def _account(entry: _Entry, settings: Settings, *, where: str) -> ConfiguredAcco
         interval=entry.interval or settings.interval,
         model=model,
         fallback_models=settings.llm_fallback_models if entry.fallback_models is None else entry.fallback_models,
+        model_options=_options(entry.llm, settings),
         leverage=entry.leverage or settings.leverage,
         limits=limits,
     )
-    return ConfiguredAccount(account=account, exchange_keys=keys, model_key=model_key)
+    url = entry.llm.base_url or settings.model_url
+    return ConfiguredAccount(account=account, exchange_keys=keys, model_key=model_key, model_url=url)
+
+
+def _options(own: _Llm, settings: Settings) -> ModelOptions:
+    def chosen(name: str) -> Any:
+        stated = getattr(own, name)
+        return getattr(settings, f"llm_{name}") if stated is None else stated
+
+    temperature, reasoning, price = chosen("temperature"), chosen("reasoning"), chosen("price")
+    thinking = {"max_tokens" if isinstance(reasoning, int) else "effort": reasoning}
+    preferences = chosen("provider") or ProviderPreferences()
+    strict = {"require_parameters": True} if chosen("require_parameters") else {}
+    return ModelOptions(
+        max_tokens=chosen("max_tokens"),
+        temperature=None if temperature == "default" else temperature,
+        seed=chosen("seed"),
+        reasoning=None if reasoning is None else thinking,
+        provider=strict | preferences.model_dump(mode="json", exclude_none=True),
+        tool_rounds=chosen("tool_rounds"),
+        indicators=tuple(name.upper() for name in chosen("tool_indicators")),
+        daily_budget=chosen("daily_budget_usd"),
+        price=price and Price(prompt=price[0] / A_MILLION, completion=price[1] / A_MILLION),
+        failures_allowed=chosen("failures_allowed"),
+        asks_again_after=chosen("asks_again_after"),
+    )
 
 
 def _limits(own: _Limits, settings: Settings) -> RiskLimits:

@@ -21,12 +21,13 @@ from shared.db.lanes import LaneTable
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account
 from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError, VenueUnreachable
-from shared.domain.ports import Analyst, Clock, Engine, OpenWork
+from shared.domain.ports import Analyst, Clock, OpenWork
 from shared.exchange.account import AsterExchange, open_exchange
 from shared.exchange.auth import NONCES, ApiKey, Credentials, SignerWallet
 from shared.exchange.limits import weight_budget
 from shared.exchange.market import AsterMarketData, open_market
-from shared.indicators.talib_analyst import IndicatorSettings, TalibAnalyst
+from shared.indicators.talib_analyst import IndicatorSettings, TalibAnalyst, computable
+from shared.llm.catalogue import Catalogue
 from shared.llm.client import OpenRouterClient
 from shared.llm.engine import LlmEngine
 from shared.llm.prompt import PromptTemplate
@@ -56,6 +57,7 @@ class Runtime:
         self.settings = settings
         self._long_lived = long_lived
         self.accounts: Mapping[str, ConfiguredAccount] = configured_accounts(settings)
+        _require_computable(self.accounts)
         self.database = Database(settings.database_url.get_secret_value(), long_lived=long_lived)
         self.open_work: OpenWork = self.database.open_work
         venue_clock = VenueClock(source=self.synchronise)
@@ -73,7 +75,8 @@ class Runtime:
         self._http = httpx.AsyncClient(transport=model_transport, follow_redirects=False)
         self._prompt = _template(settings.prompt_file)
         self._exchanges: dict[str, AsterExchange] = {}
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, LlmEngine] = {}
+        self._catalogues: dict[str, Catalogue] = {}
 
     @classmethod
     async def open(cls, settings: Settings, *, long_lived: bool) -> Self:
@@ -146,6 +149,8 @@ class Runtime:
                 problems.append(f"account {account.id}: {exc}")
         if problems:
             raise SettingsError("\n".join(problems))
+        for account in self._configured():  # no more than a warning: it may be right again when it is needed
+            await self.engine(account.id).check((account.model, *account.fallback_models))
 
     @property
     def speed(self) -> float:
@@ -170,23 +175,23 @@ class Runtime:
             )
         return self._exchanges[account_id]
 
-    def engine(self, account_id: str) -> Engine:
+    def engine(self, account_id: str) -> LlmEngine:
         """Return the model as the account reaches it, with the account's own key. Raises UnknownAccount."""
         if account_id not in self._engines:
-            settings = self.settings
-            client = OpenRouterClient(
-                settings.model_url,
-                self._account(account_id).model_key.get_secret_value(),
-                self._http,
-                strict_routing=settings.llm_require_parameters,
-            )
+            found = self._account(account_id)
+            try:
+                client = OpenRouterClient(found.model_url, found.model_key.get_secret_value(), self._http)
+            except ValueError as exc:
+                raise SettingsError(f"account {account_id}: {exc}") from None
+            # What a service lists is the same for whoever asks.
+            catalogue = self._catalogues.setdefault(found.model_url, Catalogue(client, self.clock))
             self._engines[account_id] = LlmEngine(
                 client,
                 self._prompt,
-                clock=self.clock,
-                max_tokens=settings.llm_max_tokens,
-                temperature=settings.llm_temperature,
-                deadline=timedelta(seconds=settings.llm_timeout_seconds),
+                self.clock,
+                catalogue,
+                found.account.model_options,
+                deadline=timedelta(seconds=self.settings.llm_timeout_seconds),
             )
         return self._engines[account_id]
 
@@ -234,6 +239,14 @@ def _indicators(settings: Settings) -> IndicatorSettings:
         )
     except ValueError as exc:
         raise SettingsError(f"INDICATOR_*: {exc}") from None
+
+
+def _require_computable(accounts: Mapping[str, ConfiguredAccount]) -> None:
+    for account_id, found in accounts.items():
+        if unknown := sorted(set(found.account.model_options.indicators) - computable()):
+            raise SettingsError(
+                f"account {account_id}: LLM_TOOL_INDICATORS names {unknown[0]}, which is no TA-Lib function of candles"
+            )
 
 
 def _template(path: Path | None) -> PromptTemplate:

@@ -6,6 +6,8 @@ are hidden, and a set-up that cannot work is refused at the door, in one line th
 """
 
 import difflib
+import json
+import math
 import os
 from collections.abc import Iterable
 from datetime import timedelta
@@ -18,7 +20,9 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     FiniteFloat,
     SecretStr,
@@ -43,6 +47,9 @@ CURRENT_DATA = Path(".perpetua/current")
 
 LEAST_RETENTION = timedelta(days=7)
 """A window of 300 candles of half an hour is hardly shorter."""
+
+HOTTEST = 2
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -81,6 +88,33 @@ def _words(value: Any) -> Any:
 def _words_or_none(value: Any) -> Any:
     """An empty value counts as not set, so what is to be an empty list is written `none`."""
     return () if value == "none" else _words(value)
+
+
+def _json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('must be JSON such as {"data_collection": "deny"}') from None
+
+
+def _temperature(value: Any) -> Any:
+    try:
+        number = None if value == "default" else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if number is not None and not 0 <= number <= HOTTEST:
+        raise ValueError(f"must be `default` or a number from 0 to {HOTTEST}")
+    return value if number is None else number
+
+
+def _reasoning(value: Any) -> Any:
+    if value in EFFORTS:
+        return value
+    if isinstance(value, bool) or not str(value).isdecimal() or int(value) < 1:
+        raise ValueError(f"must be {', '.join(EFFORTS)}, or a number of tokens")
+    return int(value)
 
 
 def at_least_one(value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -133,6 +167,50 @@ Caps = Annotated[tuple[Cap, ...], NoDecode, BeforeValidator(_words_or_none)]
 Breakers = Annotated[tuple[Breaker, ...], NoDecode, BeforeValidator(_words_or_none)]
 
 
+MaxTokens = Annotated[int, Field(ge=256)]
+Temperature = Annotated[Literal["default"] | float, BeforeValidator(_temperature)]
+"""Or the provider's own: some models take none."""
+Reasoning = Annotated[str | int, BeforeValidator(_reasoning)]
+"""How hard a model thinks, or for how many tokens."""
+Budget = Annotated[Decimal, Field(ge=0)]
+Prices = tuple[Budget, Budget]
+"""USD for a million tokens: of the prompt, of the answer."""
+ToolRounds = Annotated[int, Field(ge=0, le=8)]
+TOOL_INDICATORS = (
+    *("EMA", "SMA", "WMA", "DEMA", "TEMA", "KAMA", "BBANDS", "SAR"),
+    *("RSI", "STOCH", "STOCHRSI", "MACD", "CCI", "MFI", "WILLR", "ROC", "MOM", "AROON", "ULTOSC"),
+    *("ADX", "PLUS_DI", "MINUS_DI", "ATR", "NATR", "OBV", "AD", "ADOSC", "STDDEV", "LINEARREG_SLOPE"),
+)
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MaxPrice(_Wire):
+    """USD for a million tokens, or for one request."""
+
+    prompt: float | None = Field(default=None, ge=0)
+    completion: float | None = Field(default=None, ge=0)
+    request: float | None = Field(default=None, ge=0)
+
+
+class ProviderPreferences(_Wire):
+    """OpenRouter's `provider` object, checked: one unknown key would have every question refused."""
+
+    order: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] | None = None
+    allow_fallbacks: bool | None = None
+    data_collection: Literal["allow", "deny"] | None = None
+    zdr: bool | None = None
+    quantizations: tuple[str, ...] | None = None
+    sort: Literal["price", "throughput", "latency"] | None = None
+    max_price: MaxPrice | None = None
+    preferred_min_throughput: float | None = Field(default=None, gt=0)
+    preferred_max_latency: float | None = Field(default=None, gt=0)
+
+
 class Settings(BaseSettings):
     """The settings shared by every variant."""
 
@@ -174,9 +252,18 @@ class Settings(BaseSettings):
     openrouter_base_url: HttpUrl | None = None
     openrouter_api_key: SecretStr | None = None
     llm_timeout_seconds: FiniteFloat = Field(default=90, gt=0)
-    llm_max_tokens: int = Field(default=8000, ge=256)
-    llm_temperature: float = Field(default=0.2, ge=0, le=2)
+    llm_max_tokens: MaxTokens = 8000
+    llm_temperature: Temperature = 0.2
+    llm_seed: int | None = None
+    llm_reasoning: Reasoning | None = None
     llm_require_parameters: bool = True
+    llm_provider: Annotated[ProviderPreferences | None, NoDecode, BeforeValidator(_json)] = None
+    llm_daily_budget_usd: Budget = Decimal(10)
+    llm_price: Annotated[Prices | None, NoDecode, BeforeValidator(_words)] = None
+    llm_tool_rounds: ToolRounds = 2
+    llm_tool_indicators: Words = TOOL_INDICATORS
+    llm_failures_allowed: int = Field(default=3, ge=1)
+    llm_asks_again_after: Duration = Field(default="30m", validate_default=True)
     prompt_file: Path | None = None
 
     risk_max_leverage: int = Field(default=5, ge=1, le=125)
@@ -364,7 +451,8 @@ def _unknown(names: Iterable[str]) -> list[str]:
 def _problems(error: ValidationError) -> list[str]:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
-        name = str(problem["loc"][0]) if problem["loc"] else ""
+        first, *within = [part for part in problem["loc"] if isinstance(part, str)] or [""]
+        name = ".".join([first.upper(), *within])
         message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{name.upper()}: {message}" if name else message)
+        lines.append(f"{name}: {message}" if name else message)
     return lines

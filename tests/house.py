@@ -30,17 +30,35 @@ class ScriptedModel(httpx.AsyncBaseTransport):
     """A model that gives the answers put into it, in order, and holds when there are none left."""
 
     def __init__(self) -> None:
-        self.answers: list[str | int] = []
-        """A text to answer with, or a status to fail with."""
+        self.answers: list[str | int | httpx.Response] = []
+        """A text to answer with, a status to fail with, or a whole reply."""
         self.questions: list[dict[str, Any]] = []
+        self.listings: list[dict[str, Any]] = [
+            {"id": "scripted/model", "supported_parameters": ["max_tokens", "temperature", "structured_outputs"]}
+        ]
+        """What the service says of its models."""
 
     def will_decide(self, *decisions: Mapping[str, Any]) -> None:
         """Answer the next question with these decisions."""
         self.answers.append(json.dumps({"reasoning": "as told", "decisions": decisions}))
 
+    def will_call(self, *tools: tuple[str, Mapping[str, Any]]) -> None:
+        """Ask these tools at the next question."""
+        made = [
+            {"id": f"call_{place}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            for place, (name, arguments) in enumerate(tools)
+        ]
+        message = {"role": "assistant", "content": None, "tool_calls": made}
+        choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+        self.answers.append(httpx.Response(200, json={"choices": [choice], "usage": {"cost": 0.0012}}))
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"data": self.listings})
         self.questions.append(json.loads(await request.aread()))
         answer = self.answers.pop(0) if self.answers else json.dumps({"reasoning": "", "decisions": []})
+        if isinstance(answer, httpx.Response):
+            return answer
         if isinstance(answer, int):
             return httpx.Response(answer, json={"error": {"code": answer, "message": "as told"}})
         message = {"role": "assistant", "content": answer}
@@ -176,14 +194,20 @@ class House:
 
 @asynccontextmanager
 async def built_house(
-    database_url: str, *, seed: int = 7, market: Market | None = None, balance: Decimal = START_BALANCE, **settings: Any
+    database_url: str,
+    *,
+    seed: int = 7,
+    market: Market | None = None,
+    balance: Decimal = START_BALANCE,
+    model: ScriptedModel | None = None,
+    **settings: Any,
 ) -> AsyncIterator[House]:
     """Build a house on a migrated database and pull it down afterwards."""
     # An exchange of its own knows none of the nonces that an earlier one was sent, whose time may have been later.
     NONCES._given.clear()
     NONCES._highest.clear()
     venue = Venue(market or synthetic_market(seed=seed, symbols=SYMBOLS), balance=balance)
-    exchange, model = create_app(venue), ScriptedModel()
+    exchange, model = create_app(venue), model or ScriptedModel()
     clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
     chosen = {"assets": SYMBOLS, "llm_model": "scripted/model", "database_url": SecretStr(database_url)} | settings
     runtime = Runtime(

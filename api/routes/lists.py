@@ -43,6 +43,11 @@ async def llm_interactions(request: Request) -> Response:
     return _page(await reports_of(request).model_calls(**read_query(request, ModelCallsQuery).model_dump()))
 
 
+async def costs(request: Request) -> Response:
+    """What models have cost by UTC day, newest first: in all, for a decision, and for an entry that was made."""
+    return _page(await reports_of(request).costs(**read_query(request, ListQuery).model_dump()))
+
+
 async def market_data(request: Request) -> Response:
     """Candles of one series, newest first."""
     return _page(await reports_of(request).candles(**read_query(request, CandlesQuery).model_dump()))

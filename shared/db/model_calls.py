@@ -38,7 +38,7 @@ class ModelCallTable:
         self._connection = connection
 
     async def save(self, request: StageRequest, calls: Sequence[ModelCall]) -> None:
-        """Store the calls of a cycle, after those stored before: each was paid for, so none replaces another."""
+        """Store calls of a cycle, after those stored before: each was paid for, so none replaces another."""
         if not calls:
             return
         rows = [
@@ -57,10 +57,14 @@ class ModelCallTable:
         await self._connection.execute(insert_all(model_calls, rows))
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
-        """Return the calls of a cycle in the order they were made."""
+        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's."""
         found = await self._connection.execute(
             select(model_calls)
-            .where(model_calls.c.account_id == request.account_id, model_calls.c.tick == request.tick)
+            .where(
+                model_calls.c.account_id == request.account_id,
+                model_calls.c.tick == request.tick,
+                model_calls.c.purpose != Purpose.SHADOW,
+            )
             .order_by(model_calls.c.id)
         )
         return [_call(row) for row in found]

@@ -17,6 +17,7 @@ from sqlalchemy import (
     FromClause,
     ScalarSelect,
     Select,
+    Subquery,
     Table,
     Text,
     cast,
@@ -45,17 +46,22 @@ from shared.db.tables import (
     events,
     fills,
     model_calls,
+    model_health,
+    model_spending,
     orders,
     positions,
     stage_runs,
 )
 from shared.db.unit_of_work import Database
-from shared.db.values import TransactionId
+from shared.db.values import Moment, Money, TransactionId
 from shared.domain.cycle import Stage
+from shared.domain.decision import Action
 from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
+from shared.domain.model import Purpose
 from shared.domain.order import Fill, OrderState
 from shared.domain.performance import EquityPoint
+from shared.domain.risk import Verdict
 
 CURVE_POINTS = 5000
 """The most points of an equity curve that performance is computed from."""
@@ -136,6 +142,7 @@ class Reports:
                 model_calls.c.account_id == decisions.c.account_id,
                 model_calls.c.tick == decisions.c.tick,
                 model_calls.c.content.is_not(None),
+                model_calls.c.purpose != Purpose.SHADOW,
             )
             .order_by(model_calls.c.id.desc())
             .limit(1)
@@ -164,6 +171,24 @@ class Reports:
             ).outerjoin_from(model_calls, answers, answered)
         key = [model_calls.c.at, model_calls.c.id]
         return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
+
+    async def costs(self, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return what models have cost, newest UTC day first: in all, for a decision, and for an entry that was made.
+
+        `estimated` counts the questions whose cost the service did not tell.
+        """
+        asked, entered = _asked_by_day(), _entered_by_day()
+        joined = asked.outerjoin(entered, (entered.c.account_id == asked.c.account_id) & (entered.c.day == asked.c.day))
+        entries = func.coalesce(entered.c.entries, 0)
+        statement = select(
+            *(column.label("account" if column.name == "account_id" else column.name) for column in asked.columns),
+            entries.label("entries"),
+            _share(asked.c.cost, asked.c.decisions).label("cost_per_decision"),
+            _share(asked.c.cost, entries).label("cost_per_entry"),
+        ).select_from(joined)
+        return await self._list(
+            statement, [asked.c.day, asked.c.account_id], asked.c.account_id, asked.c.day, narrowing
+        )
 
     async def equity(self, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the points of the equity curves, newest first."""
@@ -212,9 +237,10 @@ class Reports:
 
     async def status(self) -> list[dict[str, Any]]:
         """
-        Return each account with the last run of every stage, its newest equity and its unsettled orders.
+        Return each account with the last run of every stage, its newest equity, its unsettled orders and its models.
 
-        `stages` maps a stage to {tick, started_at, finished_at, result}; one that never ran is not in it.
+        `stages` maps a stage to {tick, started_at, finished_at, result}; one that never ran is not in it. `models` says
+        whether the account only manages what is open, and what the newest day of questions has cost.
         """
         newest = _newest_equity()
         unsettled = orders.c.state.in_([state for state in OrderState if state.unsettled])
@@ -236,10 +262,13 @@ class Reports:
         async with self._database.reading() as connection:
             rows = [plain(row) for row in await connection.execute(overview)]
             runs = [plain(row) for row in await connection.execute(_last_runs())]
+            models = {row.account: plain(row) for row in await connection.execute(_models())}
         stages: dict[str, dict[str, Any]] = {row["account"]: {} for row in rows}
         for run in runs:
             stages.setdefault(run.pop("account"), {})[run.pop("stage")] = run
-        return [row | {"stages": stages[row["account"]]} for row in rows]
+        for found in models.values():
+            found.pop("account")
+        return [row | {"stages": stages[row["account"]], "models": models[row["account"]]} for row in rows]
 
     async def events(self, *, after: str | None = None, account: str | None = None, limit: int = 100) -> Page:
         """
@@ -331,6 +360,64 @@ def _count(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
         .select_from(table)
         .where(table.c.account_id == accounts.c.id, *conditions)
         .scalar_subquery()
+    )
+
+
+def _asked_by_day() -> Subquery:
+    """Return what models were asked and what that cost, by account and day of the tick."""
+    day = func.date_trunc("day", model_calls.c.tick, "UTC", type_=Moment).label("day")
+    used = model_calls.c.content.is_not(None) & (model_calls.c.purpose != Purpose.SHADOW)
+    return (
+        select(
+            model_calls.c.account_id,
+            day,
+            func.count().label("calls"),
+            func.count().filter(model_calls.c.estimated).label("estimated"),
+            func.count(model_calls.c.tick.distinct()).filter(used).label("decisions"),
+            func.sum(model_calls.c.cost).label("cost"),
+        )
+        .group_by(model_calls.c.account_id, day)
+        .subquery("asked")
+    )
+
+
+def _entered_by_day() -> Subquery:
+    """Return how many entries risk let through, by account and day of the tick."""
+    day = func.date_trunc("day", decisions.c.tick, "UTC", type_=Moment).label("day")
+    return (
+        select(decisions.c.account_id, day, func.count().label("entries"))
+        .where(
+            decisions.c.action.in_([Action.BUY, Action.SELL]),
+            decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
+        )
+        .group_by(decisions.c.account_id, day)
+        .subquery("entered")
+    )
+
+
+def _share(cost: ColumnElement[Any], count: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.trim_scale(func.round(cost / func.nullif(count, 0), 8), type_=Money)
+
+
+def _models() -> Select[Any]:
+    newest = (
+        select(model_spending)
+        .where(model_spending.c.account_id == accounts.c.id)
+        .order_by(model_spending.c.day.desc())
+        .limit(1)
+        .lateral()
+    )
+    return select(
+        accounts.c.id.label("account"),
+        func.coalesce(model_health.c.failures, 0).label("failures"),
+        model_health.c.manage_only_since,
+        func.coalesce(model_health.c.reason, "").label("reason"),
+        model_health.c.asks_again_at,
+        cast(newest.c.day, Text).label("day"),
+        newest.c.spent,
+        newest.c.reserved,
+    ).select_from(
+        accounts.outerjoin(model_health, model_health.c.account_id == accounts.c.id).outerjoin(newest, true())
     )
 
 

@@ -23,6 +23,8 @@ from shared.db.holds import HoldTable
 from shared.db.incomes import IncomeTable
 from shared.db.journal import JournalTables
 from shared.db.model_calls import ModelCallTable
+from shared.db.model_health import ModelHealthTable
+from shared.db.model_spending import ModelSpendingTable
 from shared.db.orders import OrderTable
 from shared.db.snapshots import SnapshotTable
 from shared.db.stages import StageTable
@@ -39,6 +41,8 @@ class UnitOfWork:
         self.candle_defects: ports.CandleDefects = CandleDefectTable(connection)
         self.snapshots: ports.Snapshots = SnapshotTable(connection)
         self.model_calls: ports.ModelCalls = ModelCallTable(connection)
+        self.model_spending: ports.ModelSpending = ModelSpendingTable(connection)
+        self.model_health: ports.ModelHealths = ModelHealthTable(connection)
         self.decisions: ports.Decisions = DecisionTable(connection)
         self.orders: ports.Orders = OrderTable(connection)
         self.fills: ports.Fills = FillTable(connection)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.market import Timeframe
+from shared.domain.model import ModelOptions
 
 
 class AccountStatus(StrEnum):
@@ -146,6 +147,7 @@ class Account:
     interval: timedelta
     model: str
     fallback_models: tuple[str, ...] = ()
+    model_options: ModelOptions = field(default_factory=ModelOptions)
     leverage: int = 3
     limits: RiskLimits = field(default_factory=RiskLimits)
     status: AccountStatus = AccountStatus.ACTIVE

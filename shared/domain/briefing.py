@@ -42,8 +42,8 @@ def briefing(
         "performance": _performance(balance.equity, marks),
         "positions": [_position(held, snapshot, plans) for held in snapshot.holdings.positions],
         "open_orders": [_order(order) for order in snapshot.open_orders],
-        "recent_fills": [_fill(fill) for fill in recent_fills],
-        "recent_decisions": [_decision(tick, reviewed) for tick, reviewed in recent_decisions],
+        "recent_fills": [fill_line(fill) for fill in recent_fills],
+        "recent_decisions": [decision_line(tick, reviewed) for tick, reviewed in recent_decisions],
         "market": {
             symbol: _market(snapshot.quotes[symbol], snapshot.indicators[symbol])
             for symbol in account.symbols
@@ -140,7 +140,8 @@ def _order(order: VenueOrder) -> dict[str, Any]:
     }
 
 
-def _fill(fill: Fill) -> dict[str, Any]:
+def fill_line(fill: Fill) -> dict[str, Any]:
+    """Return a trade as a model is shown it."""
     return {
         "time": fill.at.isoformat(timespec="seconds"),
         "asset": fill.symbol,
@@ -152,7 +153,8 @@ def _fill(fill: Fill) -> dict[str, Any]:
     }
 
 
-def _decision(tick: datetime, reviewed: ReviewedDecision) -> dict[str, Any]:
+def decision_line(tick: datetime, reviewed: ReviewedDecision) -> dict[str, Any]:
+    """Return a past decision as a model is shown it."""
     return {
         "time": tick.isoformat(timespec="seconds"),
         "asset": reviewed.decision.asset,

@@ -20,7 +20,9 @@ PerpetuaError
 ├── ModelError                  the model, or the way to it
 │   ├── ModelUnavailable        try again, or ask the next model
 │   ├── ModelRefused            trying again will not help: ask the next model
-│   └── UnusableReply           the model answered something we will not trade on
+│   │   └── ModelClosed         the service lets this key in no longer, or not now: ask nobody for now
+│   ├── UnusableReply           the model answered something we will not trade on
+│   └── BadQuestion             a model asked for something that cannot be looked up: tell it so
 ├── StageBusy                   another copy is at work on this account: stand by
 ├── StaleRequest                the tick is too old to act on
 ├── LeaseLost                   another copy took over: stop writing
@@ -30,6 +32,8 @@ PerpetuaError
 ├── BadCursor                   no page begins there: begin with the first
 └── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
 """
+
+from typing import Any
 
 
 class PerpetuaError(Exception):
@@ -105,19 +109,38 @@ class NoChangeNeeded(Refused):
 
 
 class ModelError(PerpetuaError):
-    """The model, or the way to it, failed."""
+    """The model, or the way to it, failed. `reply` is what there was of one, JSON-ready.
+
+    `lost` when an answer may have been made, and charged, that never came.
+    """
+
+    def __init__(self, message: str, *, lost: bool = False, reply: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.lost = lost
+        self.reply = reply or {}
 
 
 class ModelUnavailable(ModelError):
     """Try again, or ask the next model."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        lost: bool = False,
+        reply: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, lost=lost, reply=reply)
         self.retry_after = retry_after
 
 
 class ModelRefused(ModelError):
     """Trying again will not help: ask the next model."""
+
+
+class ModelClosed(ModelRefused):
+    """The service does not let this key in, or its credit is spent: no model behind it will answer for now."""
 
 
 class UnusableReply(ModelError):
@@ -126,6 +149,10 @@ class UnusableReply(ModelError):
     def __init__(self, message: str, *, code: str = "no_answer") -> None:
         super().__init__(message)
         self.code = code
+
+
+class BadQuestion(ModelError):
+    """A model asked for something that cannot be looked up. The message is for the model."""
 
 
 class StageBusy(PerpetuaError):

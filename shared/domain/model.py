@@ -1,8 +1,8 @@
-"""What a language model was asked, what it answered, and what that cost."""
+"""How language models are asked, what one was asked, what it answered, and what that cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,52 @@ class Purpose(StrEnum):
     DECISION = "decision"
     FALLBACK = "fallback"
     SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a model costs, in USD per token and per request."""
+
+    prompt: Decimal
+    completion: Decimal
+    request: Decimal = Decimal(0)
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """Return what a question costs, in USD."""
+        return self.prompt * prompt_tokens + self.completion * completion_tokens + self.request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """How an account's models are asked, and how much they may cost. What is None is left to the provider."""
+
+    max_tokens: int = 8000
+    """Of an answer, thoughts included."""
+    temperature: float | None = None
+    seed: int | None = None
+    reasoning: dict[str, Any] | None = None
+    provider: dict[str, Any] = field(default_factory=dict)
+    """OpenRouter's preferences about who serves the model."""
+    tool_rounds: int = 0
+    """How often a model may ask to look things up before it must decide."""
+    indicators: tuple[str, ...] = ()
+    """The TA-Lib functions it may ask for."""
+    daily_budget: Decimal | None = None
+    """USD within a UTC day."""
+    price: Price | None = None
+    """Where the service lists none."""
+    failures_allowed: int = 3
+    """Cycles in a row without a usable answer, after which the account only manages what is open."""
+    asks_again_after: timedelta = timedelta(minutes=30)
+    """How often a model is asked all the same from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """USD of a UTC day's budget, set aside for one question."""
+
+    day: date
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -13,8 +13,9 @@ from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
-from shared.domain.market import Candle, CandleWindow, Quote, Series, Span
-from shared.domain.model import ModelCall, Prompt
+from shared.domain.market import Candle, CandleWindow, Quote, Series, Span, Timeframe
+from shared.domain.model import ModelCall, Prompt, Purpose, Reservation
+from shared.domain.model_health import ModelHealth
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Holdings, Modes, Position
@@ -125,6 +126,65 @@ class Analyst(Protocol):
         """Return the configured indicators over *window*."""
         ...
 
+    def compute(
+        self, function: str, window: CandleWindow, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Sequence[float | None]]:
+        """Return the outputs of one TA-Lib function over *window*, by name and oldest first.
+
+        Raises BadQuestion for a function or parameters that cannot be computed, MarketDataUnusable.
+        """
+        ...
+
+    def parameters(self, function: str) -> Mapping[str, int | float]:
+        """Return the parameters of a TA-Lib function with their usual values. Raises BadQuestion for an unknown one."""
+        ...
+
+
+class CallBook(Protocol):
+    """Where the questions of one cycle are paid for and kept."""
+
+    async def reserve(self, amount: Decimal) -> Reservation | None:
+        """Set *amount* USD of the day's budget aside; None when not that much is left."""
+        ...
+
+    async def keep(self, call: ModelCall, reservation: Reservation) -> None:
+        """Store *call*, and book its cost in place of what was set aside for it: both or neither."""
+        ...
+
+
+class Lookup(Protocol):
+    """What a model may look up while it decides: read-only, and nothing in it newer than the cycle's snapshot.
+
+    Every call raises BadQuestion, with words for the model, for what is not there.
+    """
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols that may be asked for."""
+        ...
+
+    async def indicator(
+        self, symbol: str, timeframe: Timeframe, function: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Sequence[float | None]]:
+        """Return the outputs of a TA-Lib function over a series, by name and oldest first."""
+        ...
+
+    def parameters(self, function: str) -> Mapping[str, int | float]:
+        """Return the parameters of a TA-Lib function with their usual values."""
+        ...
+
+    async def candles(self, symbol: str, timeframe: Timeframe) -> CandleWindow:
+        """Return the closed candles of a series."""
+        ...
+
+    async def fills(self, count: int) -> Sequence[Fill]:
+        """Return the account's latest trades, newest first."""
+        ...
+
+    async def decisions(self, count: int) -> Sequence[tuple[datetime, ReviewedDecision]]:
+        """Return the account's latest decisions that were not plain holds, newest first."""
+        ...
+
 
 class Engine(Protocol):
     """A language model behind its provider, with its prompt and its reading glasses."""
@@ -133,8 +193,24 @@ class Engine(Protocol):
         """Return the messages that put *briefing* before the model."""
         ...
 
-    async def ask(self, prompt: Prompt, models: Sequence[str]) -> Sequence[ModelCall]:
-        """Ask the models in order until one answers. The last call holds the answer, if any did. Never raises."""
+    async def ask(
+        self,
+        prompt: Prompt,
+        models: Sequence[str],
+        *,
+        book: CallBook,
+        lookup: Lookup | None = None,
+        said: Sequence[ModelCall] = (),
+        purpose: Purpose = Purpose.DECISION,
+    ) -> Sequence[ModelCall]:
+        """Ask the models in order until one answers, and return every call, those already *said* first.
+
+        The last call holds the answer, if any did. Goes on from where *said* ends. Raises what *book* raises.
+        """
+        ...
+
+    def closed_until(self, call: ModelCall) -> datetime | None:
+        """Return when the service lets us in again that turned *call* away; None where it did not say."""
         ...
 
     def read(self, content: str, symbols: Sequence[str]) -> Answer:
@@ -257,11 +333,35 @@ class ModelCalls(Protocol):
     """Every question to a model."""
 
     async def save(self, request: StageRequest, calls: Sequence[ModelCall]) -> None:
-        """Store the calls of a cycle."""
+        """Store calls of a cycle."""
         ...
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
-        """Return the calls of a cycle in the order they were made."""
+        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's."""
+        ...
+
+
+class ModelSpending(Protocol):
+    """What the account's models have cost within a UTC day, and what is set aside for questions still open. USD."""
+
+    async def reserve(self, account_id: str, day: date, amount: Decimal, budget: Decimal | None) -> bool:
+        """Set *amount* aside unless the day would come to more than *budget*; say whether it was."""
+        ...
+
+    async def settle(self, account_id: str, day: date, reserved: Decimal, cost: Decimal) -> None:
+        """Book *cost* in place of what was *reserved*."""
+        ...
+
+
+class ModelHealths(Protocol):
+    """How the accounts' models have been answering."""
+
+    async def get(self, account_id: str) -> ModelHealth:
+        """Return it; a sound one where nothing is known."""
+        ...
+
+    async def save(self, account_id: str, health: ModelHealth) -> None:
+        """Store it."""
         ...
 
 
@@ -477,6 +577,8 @@ class Work(Protocol):
     candle_defects: CandleDefects
     snapshots: Snapshots
     model_calls: ModelCalls
+    model_spending: ModelSpending
+    model_health: ModelHealths
     decisions: Decisions
     orders: Orders
     fills: Fills

@@ -9,14 +9,15 @@ count. OBV starts at zero with the window: only its changes mean something.
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.domain.errors import MarketDataUnusable
+from shared.domain.errors import BadQuestion, MarketDataUnusable
 from shared.domain.market import CandleWindow
 from shared.domain.snapshot import Indicators
 
@@ -37,6 +38,10 @@ def _hidden(*packages: str) -> Iterator[None]:
 # pandas would cost every cold start a quarter of a second and 40 MB.
 with _hidden("pandas", "polars"):
     import talib
+    from talib import abstract
+
+library: Any = talib
+functions: Any = abstract  # whose names the library makes up as it loads
 
 Column = npt.NDArray[np.float64]
 
@@ -95,6 +100,30 @@ class TalibAnalyst:
             latest={name: values[-1] for name, values in series.items()},
         )
 
+    def parameters(self, function: str) -> Mapping[str, int | float]:
+        """Return the parameters of a TA-Lib function with their usual values. Raises BadQuestion."""
+        return dict(_function(function).parameters)
+
+    def compute(
+        self, function: str, window: CandleWindow, parameters: Mapping[str, int | float]
+    ) -> Mapping[str, Sequence[float | None]]:
+        """Return the outputs of one TA-Lib function over *window*, by name and oldest first, to eight digits.
+
+        Raises BadQuestion for what cannot be computed, MarketDataUnusable.
+        """
+        computation = _function(function)
+        columns = {name: _prices(window, name) for name in ("open", "high", "low", "close")}
+        columns["volume"] = _column(window, "volume")
+        try:
+            found = computation(columns, **parameters)
+        except Exception as exc:  # TA-Lib raises a bare one
+            raise BadQuestion(f"{function} cannot be computed with {dict(parameters)}") from exc
+        outputs = found if isinstance(found, list) else [found]
+        return {
+            name: [_readable(float(value)) for value in column]
+            for name, column in zip(computation.output_names, outputs, strict=True)
+        }
+
     def _compute(self, window: CandleWindow) -> dict[str, Column]:
         """Return one column per name, as long as the window; NaN where the history is too short."""
         high, low, close = (_prices(window, name) for name in ("high", "low", "close"))
@@ -127,6 +156,17 @@ class TalibAnalyst:
         }
 
 
+def computable() -> frozenset[str]:
+    """Return the names of the TA-Lib functions that can be computed from candles alone."""
+    return frozenset(library.__TA_FUNCTION_NAMES__) - {"MAVP"}  # which wants a period for every candle
+
+
+def _function(name: str) -> Any:
+    if name not in computable():
+        raise BadQuestion(f"there is no TA-Lib function {name[:40]!r}")
+    return functions.Function(name)
+
+
 def _column(window: CandleWindow, name: str) -> Column:
     """Return a column, checked: a single NaN in it would make TA-Lib's RSI end as 0 without a word."""
     column = np.asarray(getattr(window, name), dtype=np.float64)
@@ -155,4 +195,4 @@ def _title(window: CandleWindow) -> str:
 
 def _readable(value: float) -> float | None:
     """Round to what a model can use: more digits only make the prompt longer."""
-    return None if math.isnan(value) else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None

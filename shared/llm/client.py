@@ -1,5 +1,5 @@
 """
-One question to an OpenRouter-compatible service, one reply.
+One question to a service that speaks as OpenRouter does, one reply.
 
 Promises an end: a wall-clock deadline around the whole call, because a reply that drips white space while the model
 thinks resets every read timer, and a bound on the size of the reply. Never retries, which is the engine's to decide,
@@ -8,29 +8,27 @@ and never shows the key.
 
 import asyncio
 import ipaddress
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
-from shared.domain.errors import ModelError, ModelUnavailable
-from shared.domain.model import Prompt
+from shared.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from shared.llm.completion import Completion, read_completion
-from shared.llm.schema import NAME, Schema
 
 MAX_REPLY_BYTES = 2_000_000
+MAX_CATALOGUE_BYTES = 20_000_000
+"""Hundreds of models come at once."""
 CONNECT_SECONDS = 5
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 class OpenRouterClient:
     """Chat completions at *base_url*, such as `https://openrouter.ai/api/v1`."""
 
-    def __init__(self, base_url: str, api_key: str, http: httpx.AsyncClient, *, strict_routing: bool = True) -> None:
-        """Keep the way to the service. Raises ValueError when the key could not be sent, or could be overheard.
-
-        With *strict_routing* OpenRouter is told to use only endpoints that declare support for every parameter sent
-        (`provider.require_parameters`), and not to drop the middle of a prompt that does not fit the model. Turn it off
-        for another service that knows neither option.
-        """
+    def __init__(self, base_url: str, api_key: str, http: httpx.AsyncClient) -> None:
+        """Keep the way to the service. Raises ValueError when the key could not be sent, or could be overheard."""
         try:
             url = httpx.URL(base_url)
         except httpx.InvalidURL as exc:
@@ -41,70 +39,73 @@ class OpenRouterClient:
             raise ValueError(f"{base_url} would carry the API key in the clear: use https://")
         if not api_key.isascii() or not api_key.isprintable() or " " in api_key or not api_key:
             raise ValueError("the model provider's API key is empty or holds spaces, line breaks or foreign characters")
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self.base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._http = http
-        self._strict_routing = strict_routing
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        model: str,
-        schema: Schema,
-        max_tokens: int,
-        temperature: float | None,
-        seconds: float,
-    ) -> Completion:
-        """Ask once and return the reply within *seconds*. Raises ModelUnavailable or ModelRefused.
+    async def complete(self, body: Mapping[str, Any], *, seconds: float) -> Completion:
+        """Send *body* once and return the reply within *seconds*.
 
-        Every optional parameter narrows the choice of endpoints, so a *temperature* of None is not sent.
+        Raises ModelUnavailable, ModelRefused, ModelClosed.
         """
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": [
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": prompt.user},
-            ],
-            "max_tokens": max_tokens,
-            "response_format": {"type": "json_schema", "json_schema": {"name": NAME, "strict": True, "schema": schema}},
-            "stream": False,
-        }
-        if temperature is not None:
-            body["temperature"] = temperature
-        if self._strict_routing:
-            body["provider"] = {"require_parameters": True}
-            body["plugins"] = [{"id": "context-compression", "enabled": False}]
         try:
             async with asyncio.timeout(seconds):
-                return await self._post(body)
+                status, reply, headers = await self._send("POST", "chat/completions", MAX_REPLY_BYTES, body)
+            return read_completion(status, reply, retry_after=headers.get("retry-after"))
         except TimeoutError as exc:
-            raise ModelUnavailable(f"no answer within {seconds:.1f} s") from exc
+            raise ModelUnavailable(f"no answer within {seconds:.1f} s", lost=True) from exc
         except httpx.HTTPError as exc:
-            raise ModelUnavailable(self._discreet(f"{type(exc).__name__}: {exc}").rstrip(": ")) from exc
+            said = self._discreet(f"{type(exc).__name__}: {exc}").rstrip(": ")
+            raise ModelUnavailable(said, lost=not isinstance(exc, NOT_SENT)) from exc
         except ModelError as exc:
             # A service may quote the key it does not like.
             exc.args = (self._discreet(str(exc)),)
+            exc.reply = json.loads(self._discreet(json.dumps(exc.reply)))
             raise
 
-    async def _post(self, body: dict[str, Any]) -> Completion:
+    async def models(self, *, seconds: float) -> list[Any]:
+        """Return the entries of the service's list of models. Raises ModelUnavailable when it has none to show."""
+        try:
+            async with asyncio.timeout(seconds):
+                status, reply, _ = await self._send("GET", "models", MAX_CATALOGUE_BYTES)
+            document = json.loads(reply)
+        except TimeoutError as exc:
+            raise ModelUnavailable(f"no list of models within {seconds:.1f} s") from exc
+        except httpx.HTTPError as exc:
+            raise ModelUnavailable(self._discreet(f"{type(exc).__name__}: {exc}").rstrip(": ")) from exc
+        except ModelRefused as exc:
+            raise ModelUnavailable(f"the list of models: {exc}") from exc
+        except (ValueError, RecursionError):
+            document = None
+        entries = document.get("data") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise ModelUnavailable(f"HTTP {status} without a list of models")
+        return entries
+
+    async def _send(
+        self, method: str, path: str, most: int, body: Mapping[str, Any] | None = None
+    ) -> tuple[int, bytes, httpx.Headers]:
         headers = {
             "Authorization": f"Bearer {self._api_key}",
             "Accept": "application/json",
             # A compressed reply could unfold to any size before it is counted.
             "Accept-Encoding": "identity",
         }
-        timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
         # A redirect would carry the key to a place nobody configured.
         async with self._http.stream(
-            "POST", self._url, json=body, headers=headers, timeout=timeout, follow_redirects=False
+            method,
+            f"{self.base_url}/{path}",
+            json=body,
+            headers=headers,
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+            follow_redirects=False,
         ) as response:
             reply = bytearray()
             async for chunk in response.aiter_bytes():
                 reply += chunk
-                if len(reply) > MAX_REPLY_BYTES:
-                    raise ModelUnavailable(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-        return read_completion(response.status_code, bytes(reply), retry_after=response.headers.get("retry-after"))
+                if len(reply) > most:
+                    raise ModelRefused(f"the reply is larger than {most} bytes", lost=True)
+        return response.status_code, bytes(reply), response.headers
 
     def _discreet(self, text: str) -> str:
         return text.replace(self._api_key, "[key]")

@@ -10,10 +10,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
-from shared.domain.errors import ModelRefused, ModelUnavailable, UnusableReply
+from shared.domain.errors import ModelClosed, ModelRefused, ModelUnavailable, UnusableReply
 from shared.llm.text import inert, storable
 
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
@@ -37,13 +38,31 @@ FINAL_ERROR_TYPES = frozenset(
         "unprocessable",
     }
 )
+MAYBE_CHARGED = frozenset({408, 504, 524})
+"""Somebody gave up waiting for an answer that may have been made all the same."""
+OVERLOADED, OVERLOAD_SECONDS = 529, 5.0
+MODERATED = frozenset({"reasons", "flagged_input", "patterns"})
+"""What a 403 carries that is about the prompt, and not about the key."""
 LARGEST_COUNT = 2**31 - 1
 SMALLEST_COST, LARGEST_COST = Decimal("1e-18"), Decimal("1e6")
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model wants looked up. `arguments` is JSON as the model wrote it, or not even that."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A reply that carries a choice. `cost` in USD, exactly as printed; `raw` is JSON-ready and safe to store."""
+    """
+    A reply that carries a choice.
+
+    `cost` in USD, exactly as printed, None where the service does not say; `raw` is JSON-ready and safe to store.
+    """
 
     content: str | None
     finish_reason: str | None
@@ -54,7 +73,8 @@ class Completion:
     cached_tokens: int
     completion_tokens: int
     reasoning_tokens: int
-    cost: Decimal
+    cost: Decimal | None
+    tool_calls: tuple[ToolCall, ...]
     raw: dict[str, Any]
 
     def answer(self) -> str:
@@ -80,14 +100,14 @@ def read_completion(status: int, body: bytes, *, retry_after: str | None = None)
     raw = _parse(body)
     error = raw.get("error") if raw is not None else None
     if not 200 <= status < 300 or error:
-        _fail(status, error, wait)
+        _fail(status, error, wait, raw)
     if raw is None:
-        raise ModelUnavailable(f"HTTP {status} without JSON")
+        raise ModelUnavailable(f"HTTP {status} without JSON", lost=True)
     choice = _first(raw.get("choices"))
     if choice is None:
-        raise ModelUnavailable(f"HTTP {status} without choices")
+        raise ModelUnavailable(f"HTTP {status} without choices", lost=True, reply=raw)
     if choice.get("error") or choice.get("finish_reason") == "error":
-        _fail(status, choice.get("error"), wait)
+        _fail(status, choice.get("error"), wait, raw)
 
     message = _mapping(choice.get("message"))
     usage = _mapping(raw.get("usage"))
@@ -102,23 +122,73 @@ def read_completion(status: int, body: bytes, *, retry_after: str | None = None)
         completion_tokens=_count(usage.get("completion_tokens")),
         reasoning_tokens=_count(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")),
         cost=_cost(body),
+        tool_calls=tool_calls(raw),
         raw=raw,
     )
 
 
-def _fail(status: int, error: object, wait: float | None) -> NoReturn:
+def assistant_message(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model's own message in a reply, as received: it goes back unchanged, thoughts and all."""
+    choice = _first(raw.get("choices")) or {}
+    return dict(_mapping(choice.get("message")))
+
+
+def tool_calls(raw: Mapping[str, Any]) -> tuple[ToolCall, ...]:
+    """Return the tools that a reply calls, in its order. Every one of them is to be answered."""
+    found = assistant_message(raw).get("tool_calls")
+    calls = [_mapping(each) for each in found] if isinstance(found, list) else []
+    return tuple(
+        ToolCall(
+            id=_string(call.get("id")) or f"call_{place}",
+            name=_string(_mapping(call.get("function")).get("name")) or "",
+            arguments=_string(_mapping(call.get("function")).get("arguments")) or "",
+        )
+        for place, call in enumerate(calls)
+    )
+
+
+def closed_until(raw: Mapping[str, Any]) -> datetime | None:
+    """Return when a service that turned us away says that it will let us in again, UTC; None where it does not say."""
+    metadata = _mapping(_mapping(raw.get("error")).get("metadata"))
+    try:
+        moment = datetime.fromisoformat(str(metadata.get("resets_at")))
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _fail(status: int, error: object, wait: float | None, raw: dict[str, Any] | None) -> NoReturn:
     details = _mapping(error)
     metadata, availability = _mapping(details.get("metadata")), _mapping(details.get("availability"))
     error_type = _string(metadata.get("error_type")) or _string(details.get("error_type"))
     meant = status if not 200 <= status < 300 else _status_of(details.get("code"), error_type)
     wait = wait if wait is not None else _seconds(availability.get("retry_after"))
 
-    said = details.get("message") or (error if isinstance(error, str) else None) or "no explanation"
+    said = details.get("message") or (error if isinstance(error, str) else None)
+    said = said or _elsewhere(raw or {}) or "no explanation"
     parts = [f"HTTP {status}", error_type, availability.get("code"), said, metadata.get("raw")]
     message = inert(": ".join(str(part) for part in parts if part), limit=500)
     if _is_temporary(meant, metadata, availability, wait):
-        raise ModelUnavailable(message, retry_after=wait)
-    raise ModelRefused(message)
+        if wait is None and meant == OVERLOADED:
+            wait = OVERLOAD_SECONDS
+        raise ModelUnavailable(message, retry_after=wait, lost=meant in MAYBE_CHARGED, reply=raw)
+    if meant in {401, 402} or (meant == 403 and not _about_the_prompt(error_type, metadata, availability)):
+        raise ModelClosed(message, reply=raw)
+    raise ModelRefused(message, reply=raw)
+
+
+def _elsewhere(raw: Mapping[str, Any]) -> str | None:
+    """Return what a service that is not OpenRouter says went wrong, from where such services put it."""
+    detail = raw.get("detail") or raw.get("message")
+    return detail if isinstance(detail, str) else json.dumps(detail) if detail else None
+
+
+def _about_the_prompt(error_type: str | None, metadata: Mapping[str, Any], availability: Mapping[str, Any]) -> bool:
+    """Say whether a 403 is about what was asked or of whom, so that another model may well answer."""
+    return bool(MODERATED & metadata.keys() or availability.get("code")) or error_type in {
+        "content_policy_violation",
+        "refusal",
+    }
 
 
 def _is_temporary(
@@ -169,9 +239,11 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _cost(body: bytes) -> Decimal:
+def _cost(body: bytes) -> Decimal | None:
     """Return what the call cost: with the customer's own provider key the service's fee and the provider's bill."""
     usage = _mapping(json.loads(body, parse_float=_exact).get("usage"))
+    if not _is_money(usage.get("cost")):
+        return None
     cost = _money(usage.get("cost"))
     if usage.get("is_byok") is True:
         cost += _money(_mapping(usage.get("cost_details")).get("upstream_inference_cost"))
@@ -183,6 +255,10 @@ def _exact(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         return Decimal(0)
+
+
+def _is_money(value: object) -> bool:
+    return isinstance(value, Decimal | int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COST
 
 
 def _money(value: object) -> Decimal:

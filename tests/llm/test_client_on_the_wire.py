@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from shared.domain.errors import ModelRefused, ModelUnavailable
-from shared.domain.model import Prompt
+from shared.domain.model import ModelOptions, Prompt
 from shared.llm.client import MAX_REPLY_BYTES, OpenRouterClient
 from shared.llm.completion import Completion
+from shared.llm.request import request_body
 from shared.llm.schema import answer_schema
 
 KEY = "sk-or-v1-secret"
@@ -66,24 +67,24 @@ async def running(behaviour: Behaviour) -> AsyncIterator[tuple[Service, str]]:
         await server.wait_closed()
 
 
-async def ask(
-    base_url: str, *, seconds: float = 20, temperature: float | None = None, strict: bool = True
-) -> Completion:
+async def ask(base_url: str, *, seconds: float = 20, options: ModelOptions | None = None) -> Completion:
+    body = request_body(
+        PROMPT, "acme/m1", options or ModelOptions(max_tokens=4000), schema=answer_schema(["BTCUSDT"], ["5m"])
+    )
     async with httpx.AsyncClient(follow_redirects=True) as connection:
-        client = OpenRouterClient(base_url, KEY, connection, strict_routing=strict)
-        return await client.complete(
-            PROMPT,
-            model="acme/m1",
-            schema=answer_schema(["BTCUSDT"], ["5m"]),
-            max_tokens=4000,
-            temperature=temperature,
-            seconds=seconds,
-        )
+        return await OpenRouterClient(base_url, KEY, connection).complete(body, seconds=seconds)
 
 
 async def test_a_question_is_one_post_with_the_key_in_its_header_and_a_strict_schema() -> None:
     async with running(answers(http("200 OK", BODY, "Content-Type: application/json"))) as (service, base_url):
-        found = await ask(f"{base_url}/")
+        options = ModelOptions(
+            max_tokens=4000,
+            temperature=0.2,
+            seed=7,
+            reasoning={"effort": "low"},
+            provider={"require_parameters": True, "data_collection": "deny"},
+        )
+        found = await ask(f"{base_url}/", options=options)
 
     assert found.answer() == "hi"
     assert found.cost == Decimal("0.003")
@@ -102,16 +103,12 @@ async def test_a_question_is_one_post_with_the_key_in_its_header_and_a_strict_sc
             },
         },
         "stream": False,
-        "provider": {"require_parameters": True},
+        "temperature": 0.2,
+        "seed": 7,
+        "reasoning": {"effort": "low"},
+        "provider": {"require_parameters": True, "data_collection": "deny"},
         "plugins": [{"id": "context-compression", "enabled": False}],
     }
-
-
-async def test_another_service_is_sent_no_option_that_only_openrouter_knows() -> None:
-    async with running(answers(http("200 OK", BODY))) as (service, base_url):
-        await ask(base_url, strict=False, temperature=0.2)
-
-    assert set(service.body) == {"model", "messages", "max_tokens", "response_format", "stream", "temperature"}
 
 
 async def test_a_reply_that_drips_white_space_ends_at_the_deadline() -> None:
@@ -157,7 +154,7 @@ async def test_a_reply_without_end_is_cut_off() -> None:
             await writer.drain()
 
     async with running(flood) as (_, base_url):
-        with pytest.raises(ModelUnavailable, match=f"larger than {MAX_REPLY_BYTES} bytes"):
+        with pytest.raises(ModelRefused, match=f"larger than {MAX_REPLY_BYTES} bytes"):
             await ask(base_url)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.domain.model import Prompt
+from shared.domain.model import ModelOptions, Prompt
+from shared.llm.catalogue import Catalogue
 from shared.llm.client import OpenRouterClient
 from shared.llm.engine import LlmEngine
 from shared.llm.prompt import LIMITS, PromptTemplate
+from tests.llm.books import Book
 
 START = datetime(2025, 5, 6, 16, 5, tzinfo=UTC)
 HOLD = '{"reasoning":"","decisions":[{"asset":"BTCUSDT","action":"hold"}]}'
@@ -45,10 +47,13 @@ class Provider:
     def __init__(self, clock: ManualClock) -> None:
         self.scripts: dict[str, list[Answer]] = {}
         self.asked: list[dict[str, Any]] = []
+        self.listings: list[dict[str, Any]] = []
         self.seconds_per_call = 0.0
         self._clock = clock
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"data": self.listings})
         body = json.loads(request.content)
         self.asked.append(body)
         self._clock.time += timedelta(seconds=self.seconds_per_call)
@@ -90,10 +95,13 @@ def provider(clock: ManualClock) -> Provider:
 @pytest.fixture
 async def engine(provider: Provider, clock: ManualClock) -> AsyncIterator[LlmEngine]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as connection:
+        client = OpenRouterClient("https://openrouter.ai/api/v1", "sk-or-v1-secret", connection)
         yield LlmEngine(
-            OpenRouterClient("https://openrouter.ai/api/v1", "sk-or-v1-secret", connection),
+            client,
             PromptTemplate(),
             clock,
+            Catalogue(client, clock),
+            ModelOptions(),
             deadline=timedelta(seconds=60),
             sleep=clock.sleep,
             jitter=lambda: 0.5,
@@ -111,7 +119,7 @@ async def test_an_answer_at_once_is_one_call_with_everything_in_it(
     provider.scripts["acme/m1"] = [says(HOLD)]
     provider.seconds_per_call = 1.5
 
-    (call,) = await engine.ask(prompt, ["acme/m1", "other/m2"])
+    (call,) = await engine.ask(prompt, ["acme/m1", "other/m2"], book=Book())
 
     assert (call.asked_model, call.answered_model, call.provider) == ("acme/m1", "acme/m1-2026", "Acme")
     assert (call.prompt_tokens, call.completion_tokens, call.cost) == (10, 4, Decimal("0.25"))
@@ -127,7 +135,7 @@ async def test_the_schema_offers_what_the_briefing_shows_and_what_is_held(
 ) -> None:
     provider.scripts["acme/m1"] = [says(HOLD)]
 
-    await engine.ask(prompt, ["acme/m1"])
+    await engine.ask(prompt, ["acme/m1"], book=Book())
 
     text = json.dumps(provider.asked[0]["response_format"])
     assert '"enum": ["BTCUSDT", "ETHUSDT", "SOLUSDT"]' in text
@@ -139,7 +147,7 @@ async def test_a_passing_failure_is_tried_again_after_growing_pauses(
 ) -> None:
     provider.scripts["acme/m1"] = [fails(503), fails(429), says(HOLD)]
 
-    calls = await engine.ask(prompt, ["acme/m1"])
+    calls = await engine.ask(prompt, ["acme/m1"], book=Book())
 
     assert [call.error for call in calls] == [
         "ModelUnavailable: HTTP 503: sorry",
@@ -152,7 +160,7 @@ async def test_a_passing_failure_is_tried_again_after_growing_pauses(
 async def test_after_two_retries_the_next_model_is_asked(engine: LlmEngine, provider: Provider, prompt: Prompt) -> None:
     provider.scripts = {"acme/m1": [fails(500)], "other/m2": [says(HOLD)]}
 
-    calls = await engine.ask(prompt, ["acme/m1", "other/m2"])
+    calls = await engine.ask(prompt, ["acme/m1", "other/m2"], book=Book())
 
     assert [call.asked_model for call in calls] == ["acme/m1", "acme/m1", "acme/m1", "other/m2"]
     assert calls[-1].content == HOLD
@@ -161,8 +169,7 @@ async def test_after_two_retries_the_next_model_is_asked(engine: LlmEngine, prov
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (fails(401), "ModelRefused: HTTP 401: sorry"),
-        (fails(402), "ModelRefused: HTTP 402: sorry"),
+        (fails(404), "ModelRefused: HTTP 404: sorry"),
         (says(HOLD[:-9], "length"), "UnusableReply: the answer was cut off at max_tokens"),
         (says(None, "content_filter"), "UnusableReply: the model refused: content filter"),
         (says("I would buy."), "UnusableReply: the answer holds no JSON object: 'I would buy.'"),
@@ -174,7 +181,7 @@ async def test_what_a_retry_cannot_mend_goes_to_the_next_model_at_once(
 ) -> None:
     provider.scripts = {"acme/m1": [answer], "other/m2": [says(HOLD)]}
 
-    calls = await engine.ask(prompt, ["acme/m1", "other/m2"])
+    calls = await engine.ask(prompt, ["acme/m1", "other/m2"], book=Book())
 
     assert [(call.asked_model, call.error) for call in calls] == [("acme/m1", error), ("other/m2", None)]
 
@@ -184,7 +191,7 @@ async def test_an_answer_that_was_paid_for_is_booked_even_when_it_is_useless(
 ) -> None:
     provider.scripts["acme/m1"] = [says("I would buy.")]
 
-    (call,) = await engine.ask(prompt, ["acme/m1"])
+    (call,) = await engine.ask(prompt, ["acme/m1"], book=Book())
 
     assert call.content is None
     assert call.cost == Decimal("0.25")
@@ -194,7 +201,7 @@ async def test_an_answer_that_was_paid_for_is_booked_even_when_it_is_useless(
 async def test_an_empty_answer_is_asked_for_again(engine: LlmEngine, provider: Provider, prompt: Prompt) -> None:
     provider.scripts["acme/m1"] = [says(""), says(HOLD)]
 
-    calls = await engine.ask(prompt, ["acme/m1"])
+    calls = await engine.ask(prompt, ["acme/m1"], book=Book())
 
     assert [call.error for call in calls] == ["ModelUnavailable: the answer is empty", None]
 
@@ -204,7 +211,7 @@ async def test_a_named_wait_is_kept_when_it_fits_and_else_the_next_model_is_aske
 ) -> None:
     provider.scripts = {"acme/m1": [fails(429, "7"), fails(429, "45")], "other/m2": [says(HOLD)]}
 
-    calls = await engine.ask(prompt, ["acme/m1", "other/m2"])
+    calls = await engine.ask(prompt, ["acme/m1", "other/m2"], book=Book())
 
     assert [call.asked_model for call in calls] == ["acme/m1", "acme/m1", "other/m2"]
     assert clock.waits == [7]
@@ -216,7 +223,7 @@ async def test_a_slow_model_leaves_its_fallbacks_their_share_of_the_deadline(
     provider.scripts = {"slow/m1": [fails(504)], "slow/m2": [fails(504)], "other/m3": [says(HOLD)]}
     provider.seconds_per_call = 19.5
 
-    calls = await engine.ask(prompt, ["slow/m1", "slow/m2", "other/m3"])
+    calls = await engine.ask(prompt, ["slow/m1", "slow/m2", "other/m3"], book=Book())
 
     assert [call.asked_model for call in calls] == ["slow/m1", "slow/m2", "other/m3"]
     assert calls[-1].error is None
@@ -228,7 +235,7 @@ async def test_nobody_is_asked_after_the_deadline(
     provider.scripts = {"slow/m1": [fails(504)], "other/m2": [says(HOLD)]}
     provider.seconds_per_call = 61
 
-    calls = await engine.ask(prompt, ["slow/m1", "other/m2"])
+    calls = await engine.ask(prompt, ["slow/m1", "other/m2"], book=Book())
 
     assert [call.asked_model for call in calls] == ["slow/m1"]
 
@@ -238,14 +245,14 @@ async def test_when_every_model_fails_every_failure_is_on_record(
 ) -> None:
     provider.scripts = {"acme/m1": [fails(500)], "other/m2": [fails(404)]}
 
-    calls = await engine.ask(prompt, ["acme/m1", "other/m2"])
+    calls = await engine.ask(prompt, ["acme/m1", "other/m2"], book=Book())
 
     assert len(calls) == 4
     assert all(call.error and call.content is None for call in calls)
 
 
 async def test_no_models_no_calls(engine: LlmEngine, prompt: Prompt) -> None:
-    assert list(await engine.ask(prompt, [])) == []
+    assert list(await engine.ask(prompt, [], book=Book())) == []
 
 
 async def test_a_flaw_of_ours_is_recorded_and_the_next_model_asked(
@@ -256,7 +263,7 @@ async def test_a_flaw_of_ours_is_recorded_and_the_next_model_asked(
 
     provider.scripts = {"acme/m1": [flaw], "other/m2": [says(HOLD)]}
 
-    calls = await engine.ask(prompt, ["acme/m1", "other/m2"])
+    calls = await engine.ask(prompt, ["acme/m1", "other/m2"], book=Book())
 
     assert [call.error for call in calls] == ["ModelRefused: ZeroDivisionError on our side", None]
 
@@ -266,7 +273,7 @@ async def test_a_prompt_of_another_making_is_asked_with_no_symbol_to_name(
 ) -> None:
     provider.scripts["acme/m1"] = [says(HOLD)]
 
-    calls = await engine.ask(Prompt(version="x", system="Trade.", user="How are you?"), ["acme/m1"])
+    calls = await engine.ask(Prompt(version="x", system="Trade.", user="How are you?"), ["acme/m1"], book=Book())
 
     assert calls[-1].error is None
     assert "BTCUSDT" not in json.dumps(provider.asked[0])

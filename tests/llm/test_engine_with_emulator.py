@@ -12,11 +12,13 @@ import pytest
 from emulators.openrouter import create_app
 from shared.domain.decision import Action, Answer
 from shared.domain.market import CandleWindow, Series, Timeframe
-from shared.domain.model import ModelCall, Prompt
+from shared.domain.model import ModelCall, ModelOptions, Prompt
 from shared.indicators.talib_analyst import IndicatorSettings, TalibAnalyst
+from shared.llm.catalogue import Catalogue
 from shared.llm.client import OpenRouterClient
 from shared.llm.engine import LlmEngine
 from shared.llm.prompt import PromptTemplate
+from tests.llm.books import Book
 
 OPENED = datetime(2025, 5, 6, tzinfo=UTC)
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -107,8 +109,11 @@ async def connection() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def engine(connection: httpx.AsyncClient) -> LlmEngine:
+    clock = WallClock()
     client = OpenRouterClient("http://emulator/api/v1", "sk-or-v1-secret", connection)
-    return LlmEngine(client, PromptTemplate(), WallClock(), sleep=no_sleep)
+    return LlmEngine(
+        client, PromptTemplate(), clock, Catalogue(client, clock), ModelOptions(temperature=0.2), sleep=no_sleep
+    )
 
 
 @pytest.fixture
@@ -117,7 +122,7 @@ def prompt(engine: LlmEngine) -> Prompt:
 
 
 async def ask(engine: LlmEngine, prompt: Prompt, *names: str) -> Sequence[ModelCall]:
-    return await engine.ask(prompt, [f"emulated/{name}" for name in names])
+    return await engine.ask(prompt, [f"emulated/{name}" for name in names], book=Book())
 
 
 async def answered(engine: LlmEngine, prompt: Prompt, name: str) -> Answer:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from shared.accounts import ConfiguredAccount, configured_accounts
 from shared.domain.account import Breaker, Cap, RiskLimits
 from shared.domain.market import Timeframe
+from shared.domain.model import ModelOptions, Price
 from shared.secrets import MASK, mask_text
 from shared.settings import PAPER_MODEL, Mode, Settings, SettingsError, TestingSettings
 
@@ -62,6 +63,74 @@ def in_yaml(value: Any) -> str:
     if isinstance(value, timedelta):
         return f"{int(value.total_seconds())}s"
     return f"[{', '.join(value)}]" if isinstance(value, tuple) else str(value)
+
+
+def test_plain_variables_say_how_its_models_are_asked() -> None:
+    [found] = configured_accounts(
+        some_settings(
+            llm_temperature="default",
+            llm_seed=7,
+            llm_reasoning="2000",
+            llm_provider='{"only": ["acme"], "max_price": {"prompt": 1.5, "completion": 6}}',
+            llm_daily_budget_usd="2.50",
+            llm_price="0.30,1.20",
+            llm_tool_indicators="rsi,EMA",
+        )
+    ).values()
+
+    assert found.account.model_options == ModelOptions(
+        temperature=None,
+        seed=7,
+        reasoning={"max_tokens": 2000},
+        provider={
+            "require_parameters": True,
+            "only": ["acme"],
+            "max_price": {"prompt": 1.5, "completion": 6.0},
+        },
+        daily_budget=Decimal("2.50"),
+        price=Price(prompt=Decimal("3E-7"), completion=Decimal("0.0000012")),
+        tool_rounds=2,
+        indicators=("RSI", "EMA"),
+    )
+
+
+def test_each_account_of_a_file_asks_its_models_in_its_own_way() -> None:
+    accounts = from_file(
+        """
+        accounts:
+          - id: one
+            llm:
+              base_url: http://localhost:8080/v1/
+              temperature: 0
+              reasoning: none
+              require_parameters: false
+              provider: {order: [a, b], data_collection: deny}
+              daily_budget_usd: 0.5
+              price: [0, 0]
+              tool_rounds: 0
+              failures_allowed: 5
+              asks_again_after: 1h
+          - id: two
+        """,
+        llm_temperature=1.5,
+        llm_reasoning="high",
+    )
+    one, two = accounts["one"], accounts["two"]
+
+    assert (one.model_url, two.model_url) == ("http://localhost:8080/v1", "http://127.0.0.1:3002/api/v1")
+    options = one.account.model_options
+    assert (options.temperature, options.reasoning) == (0, {"effort": "none"})
+    assert options.provider == {"order": ["a", "b"], "data_collection": "deny"}
+    assert (options.daily_budget, options.tool_rounds, options.failures_allowed) == (Decimal("0.5"), 0, 5)
+    assert options.price == Price(prompt=Decimal(0), completion=Decimal(0))
+    assert options.asks_again_after == timedelta(hours=1)
+    assert (two.account.model_options.temperature, two.account.model_options.reasoning) == (1.5, {"effort": "high"})
+
+
+def test_a_preference_that_no_provider_knows_is_one_line_that_names_it() -> None:
+    says = complaint("accounts: [{id: one, llm: {provider: {ordr: [a]}}}]")
+
+    assert says == "accounts.yaml: accounts.0.llm.provider.ordr: there is no such setting"
 
 
 def test_every_limit_can_be_set() -> None:
