@@ -27,6 +27,11 @@ class Asked:
     budget_spent: bool = False
     not_asked: str = ""
 
+    @property
+    def unanswered(self) -> str:
+        """Return why there is no last word, where that was not the model's own doing; else nothing."""
+        return self.not_asked or ("the day's budget for models is spent" if self.budget_spent else "")
+
 
 class CycleBook:
     """The `CallBook` of one cycle. `refused` once the day's budget did not allow a question."""

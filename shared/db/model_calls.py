@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.batch import insert_all
 from shared.db.tables import model_calls
 from shared.domain.cycle import StageRequest
-from shared.domain.model import ModelCall, Prompt, Purpose
+from shared.domain.model import OF_THE_CYCLE, ModelCall, Prompt, Purpose
 
 _PLAIN = (
     "turn",
@@ -63,7 +63,7 @@ class ModelCallTable:
             .where(
                 model_calls.c.account_id == request.account_id,
                 model_calls.c.tick == request.tick,
-                model_calls.c.purpose != Purpose.SHADOW,
+                model_calls.c.purpose.in_(OF_THE_CYCLE),
             )
             .order_by(model_calls.c.id)
         )

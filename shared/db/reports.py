@@ -57,7 +57,7 @@ from shared.domain.cycle import Stage
 from shared.domain.decision import Action
 from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
-from shared.domain.model import Purpose
+from shared.domain.model import OF_THE_CYCLE
 from shared.domain.order import Fill, OrderState
 from shared.domain.performance import EquityPoint
 from shared.domain.risk import Verdict
@@ -140,7 +140,7 @@ class Reports:
                 model_calls.c.account_id == decisions.c.account_id,
                 model_calls.c.tick == decisions.c.tick,
                 model_calls.c.content.is_not(None),
-                model_calls.c.purpose != Purpose.SHADOW,
+                model_calls.c.purpose.in_(OF_THE_CYCLE),
             )
             .order_by(model_calls.c.id.desc())
             .limit(1)

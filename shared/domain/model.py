@@ -14,6 +14,20 @@ class Purpose(StrEnum):
     DECISION = "decision"
     FALLBACK = "fallback"
     SHADOW = "shadow"
+    REPLAY = "replay"
+    """Asked again, by hand, what another was asked before."""
+
+
+OF_THE_CYCLE = (Purpose.DECISION, Purpose.FALLBACK)
+"""What the cycle's decision came from; the rest is compared with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """A template as it stood when it was used: the text of the file, and the version that follows from it."""
+
+    version: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,15 @@ from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, CandleWindow, Quote, Series, Span, Timeframe
-from shared.domain.model import ModelCall, Prompt, Purpose, Reservation
+from shared.domain.model import ModelCall, Prompt, PromptVersion, Purpose, Reservation
 from shared.domain.model_health import ModelHealth
+from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
+from shared.domain.outcome import Proposal, Score
 from shared.domain.performance import EquityPoint
 from shared.domain.position import Direction, Holdings, Modes, Position
 from shared.domain.reconciliation import Discrepancy
+from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Exit, Review, ReviewedDecision
 from shared.domain.snapshot import Indicators, Snapshot
 
@@ -179,6 +182,11 @@ class Lookup(Protocol):
 
 class Engine(Protocol):
     """A language model behind its provider, with its prompt and its reading glasses."""
+
+    @property
+    def template(self) -> PromptVersion:
+        """What prompts are made from."""
+        ...
 
     def prompt(self, briefing: Mapping[str, Any]) -> Prompt:
         """Return the messages that put *briefing* before the model."""
@@ -353,6 +361,7 @@ class ModelHealths(Protocol):
 
     async def save(self, account_id: str, health: ModelHealth) -> None:
         """Store it."""
+        """Return the calls that a cycle was decided by, in the order they were made."""
         ...
 
 
@@ -379,6 +388,62 @@ class Decisions(Protocol):
         The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
         review is that of the latest approved entry: its stop and target rest whether it filled or not.
         """
+        ...
+
+
+class Records(Protocol):
+    """What decisions saw and said, kept so that nobody can change it unnoticed."""
+
+    async def save(self, record: DecisionRecord) -> str:
+        """Store the record of a cycle and return its name."""
+        ...
+
+    async def find(self, wanted: RecordId) -> tuple[StageRequest, StoredRecord]:
+        """Return the cycle that is meant, and what is kept of it. Raises UnknownRecord, and RecordBroken."""
+        ...
+
+    async def get(self, wanted: RecordId) -> DecisionRecord:
+        """Return the record that is meant, once every part proved to be as written. Raises as `find` does."""
+        ...
+
+    async def keep_prompt(self, prompt: PromptVersion) -> None:
+        """Store the text of a template."""
+        ...
+
+    async def prompt(self, version: str) -> PromptVersion | None:
+        """Return the template that had that version."""
+        ...
+
+
+class Opinions(Protocol):
+    """What each model made of each cycle, and how the entries among it would have ended."""
+
+    async def claim(self, request: StageRequest, answerer: Answerer, purpose: Purpose, at: datetime) -> bool:
+        """Say that the model is about to be asked; False when it was already, or decided the cycle itself."""
+        ...
+
+    async def save(
+        self,
+        request: StageRequest,
+        answerer: Answerer,
+        opinion: Opinion,
+        entries: Mapping[str, tuple[Proposal, bool]],
+    ) -> None:
+        """Store what became of a claim, and the entries in it, each with whether risk let it pass."""
+        ...
+
+    async def unscored(self, account_id: str, at: datetime, limit: int) -> Sequence[Unscored]:
+        """Return entries whose time has passed by then and that have no score, oldest first."""
+        ...
+
+    async def set_score(self, scored: Unscored, score: Score) -> None:
+        """Store what became of an entry."""
+        ...
+
+    async def compare(
+        self, *, account_id: str | None, since: datetime | None, until: datetime | None
+    ) -> Sequence[ModelScore]:
+        """Return how each model and prompt version has done, by account."""
         ...
 
 
@@ -516,6 +581,8 @@ class Work(Protocol):
     model_spending: ModelSpending
     model_health: ModelHealths
     decisions: Decisions
+    records: Records
+    opinions: Opinions
     orders: Orders
     fills: Fills
     incomes: Incomes

@@ -21,7 +21,7 @@ from typing import Any
 from shared.domain.decision import Answer
 from shared.domain.errors import ModelError, ModelRefused, ModelUnavailable, UnusableReply
 from shared.domain.market import EPOCH
-from shared.domain.model import ModelCall, ModelOptions, Price, Prompt, Purpose
+from shared.domain.model import ModelCall, ModelOptions, Price, Prompt, PromptVersion, Purpose
 from shared.domain.ports import CallBook, Clock, Lookup
 from shared.llm import reply
 from shared.llm.catalogue import KEPT_FOR, Catalogue
@@ -78,6 +78,11 @@ class LlmEngine:
         self._jitter = jitter
         self._lacks: dict[str, set[Feature]] = {}
         self._checked: dict[str, datetime] = {}
+
+    @property
+    def template(self) -> PromptVersion:
+        """What prompts are made from."""
+        return PromptVersion(self._template.version, self._template.text)
 
     def prompt(self, briefing: Mapping[str, Any]) -> Prompt:
         """Return the messages that put *briefing* before the model."""
