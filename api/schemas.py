@@ -98,6 +98,19 @@ class PerformanceQuery(AccountQuery):
     annualisation: Literal["365", "252"] = "365"
 
 
+class RecordQuery(Query):
+    """The record of a decision; `full` shows every part of it."""
+
+    full: bool = False
+
+
+class ComparisonQuery(AccountQuery):
+    """What models made of the cycles within [since, until)."""
+
+    since: Moment | None = None
+    until: Moment | None = None
+
+
 Q = TypeVar("Q", bound=Query)
 
 

@@ -16,10 +16,11 @@ from shared.domain.account import RiskLimits
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import BadRequest
 from shared.domain.market import Series
-from shared.domain.model import ModelCall, Prompt
-from shared.domain.ports import OpenWork, Work
+from shared.domain.model import ModelCall, Prompt, Purpose
+from shared.domain.ports import CallBook, Engine, OpenWork, Work
 from shared.domain.record import DecisionRecord, Judgement, RecordId, canonical, differences, plain, take_apart
-from shared.domain.risk import Review, ReviewedDecision
+from shared.domain.risk import Review, ReviewedDecision, RiskContext
+from shared.llm.prompt import briefed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,10 @@ async def rerun(record: DecisionRecord, *, open_work: OpenWork, read: Read) -> R
 
 def rereview(record: DecisionRecord, limits: RiskLimits, *, read: Read) -> Comparison:
     """Review the recorded answer under other limits. The model is taken to have said the same."""
+
+    def judged(context: RiskContext) -> Judgement:
+        return judge(replace(case_of(record), context=context), record.calls, record.unanswered, read)
+
     account = record.context.account
     changed = replace(record.context, account=replace(account, limits=limits))
     names = [
@@ -143,31 +148,47 @@ def rereview(record: DecisionRecord, limits: RiskLimits, *, read: Read) -> Compa
         name=take_apart(record).name,
         before=Side(
             title={"limits": _limits(account.limits, names)},
-            judgement=judge(case_of(record), record.calls, record.unanswered, read),
+            judgement=judged(record.context),
         ),
-        after=Side(
-            title={"limits": _limits(limits, names)},
-            judgement=judge(replace(case_of(record), context=changed), record.calls, record.unanswered, read),
-        ),
+        after=Side(title={"limits": _limits(limits, names)}, judgement=judged(changed)),
     )
 
 
-def question(record: DecisionRecord) -> Prompt:
-    """Return the messages that the decision began with. Raises BadRequest when no model was asked."""
+def question(record: DecisionRecord, engine: Engine | None = None) -> Prompt:
+    """Return the messages that the decision began with; the same briefing in the words of *engine*'s prompt, with one.
+
+    Raises BadRequest when no model was asked.
+    """
     if not record.calls:
         raise BadRequest(
             f"no model was asked for {record.account_id}@{record.tick.isoformat()}: there is nothing to ask again"
         )
-    return replace(record.calls[0].prompt, turns=())
+    asked = replace(record.calls[0].prompt, turns=())
+    return asked if engine is None or engine.template.version == asked.version else engine.prompt(briefed(asked))
 
 
-def compared(record: DecisionRecord, calls: Sequence[ModelCall], *, read: Read) -> Comparison:
-    """Hold what came of asking again, in *calls*, beside what came of it then."""
+async def reask(
+    record: DecisionRecord, model: str, *, engine: Engine, book: CallBook, open_work: OpenWork, own_prompt: bool
+) -> Comparison:
+    """Ask *model* what the decision was made from, with *own_prompt* in the words of the engine's prompt.
+
+    Held beside what came of it then, under the same review. The calls are stored and paid for through *book*. Raises
+    BadRequest when it allows none.
+    """
+    prompt = question(record, engine if own_prompt else None)
+    if own_prompt:
+        async with open_work() as work:
+            await work.records.keep_prompt(engine.template)
+    calls = await engine.ask(prompt, [model], book=book, purpose=Purpose.REPLAY)
+    if not calls:
+        raise BadRequest(
+            f"what is left of the day's budget of account {record.account_id} is too little to ask {model}"
+        )
     return Comparison(
         record=record,
         name=take_apart(record).name,
         before=_asked(record.calls, record.judgement),
-        after=_asked(calls, judge(calls, record.context, read)),
+        after=_asked(calls, judge(case_of(record), calls, "", engine.read)),
     )
 
 

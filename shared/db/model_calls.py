@@ -1,8 +1,10 @@
 """Every question to a model, with the answer as received and what it cost."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
@@ -68,6 +70,19 @@ class ModelCallTable:
             .order_by(model_calls.c.id)
         )
         return [_call(row) for row in found]
+
+    async def spent(self, account_id: str, day: date, purpose: Purpose) -> Decimal:
+        """Return what calls of that purpose have cost within a UTC day, in USD."""
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        cost = await self._connection.scalar(
+            select(func.sum(model_calls.c.cost)).where(
+                model_calls.c.account_id == account_id,
+                model_calls.c.at >= midnight,
+                model_calls.c.at < midnight + timedelta(days=1),
+                model_calls.c.purpose == purpose,
+            )
+        )
+        return cost or Decimal(0)
 
 
 def _call(row: Row[*tuple[object, ...]]) -> ModelCall:

@@ -339,6 +339,10 @@ class ModelCalls(Protocol):
         """Return the calls that a cycle's decision came from, in the order they were made: no shadow's."""
         ...
 
+    async def spent(self, account_id: str, day: date, purpose: Purpose) -> Decimal:
+        """Return what calls of that purpose have cost within a UTC day, in USD."""
+        ...
+
 
 class ModelSpending(Protocol):
     """What the account's models have cost within a UTC day, and what is set aside for questions still open. USD."""
