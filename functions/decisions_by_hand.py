@@ -71,8 +71,9 @@ async def _replay(runtime: Runtime, chosen: argparse.Namespace) -> int:
         _say(_beside(rereview(record, limits, read=read)))
         return 0
     if asks:
-        _say(_beside(await _reasked(runtime, record, chosen)))
-        return 0
+        asked = await _reasked(runtime, record, chosen)
+        _say(_beside(asked))
+        return 1 if asked.after.judgement.why else 0
     again = await rerun(record, open_work=runtime.open_work, read=read)
     _say(_outcome(again))
     return 0 if again.same else 1

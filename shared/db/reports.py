@@ -158,8 +158,20 @@ class Reports:
         key = [decisions.c.tick, decisions.c.account_id, decisions.c.position]
         return await self._list(statement, key, decisions.c.account_id, decisions.c.tick, narrowing)
 
-    async def model_calls(self, *, full: bool = False, **narrowing: Unpack[Narrowing]) -> Page:
-        """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read."""
+    async def model_calls(
+        self,
+        *,
+        purpose: str | None = None,
+        model: str | None = None,
+        symbol: str | None = None,
+        action: str | None = None,
+        full: bool = False,
+        **narrowing: Unpack[Narrowing],
+    ) -> Page:
+        """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read.
+
+        *symbol* and *action* leave those whose cycle decided so.
+        """
         long = {"prompt_system", "prompt_user", "prompt_turns", "raw"}
         statement = select(*(column for column in _columns(model_calls) if full or column.name not in long))
         if full:
@@ -167,6 +179,11 @@ class Reports:
             statement = statement.add_columns(
                 answers.c.repairs, type_coerce(answers.c.unread, JSONB).label("unread")
             ).outerjoin_from(model_calls, answers, answered)
+        statement = _where(statement, {model_calls.c.purpose: purpose, model_calls.c.asked_model: model})
+        if symbol is not None or action is not None:
+            decided = _where(select(decisions), {decisions.c.asset: symbol, decisions.c.action: action})
+            same = (decisions.c.account_id == model_calls.c.account_id) & (decisions.c.tick == model_calls.c.tick)
+            statement = statement.where(decided.where(same).correlate(model_calls).exists())
         key = [model_calls.c.at, model_calls.c.id]
         return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
 

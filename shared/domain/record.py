@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -103,11 +103,8 @@ def record_id(text: str) -> RecordId:
                 "or at least 6 hexadecimal digits of the record's name"
             )
         return RecordId(prefix=text)
-    try:
-        tick = datetime.fromisoformat(moment)
-    except ValueError:
-        tick = None
-    if tick is None or tick.tzinfo is None:
+    tick = _moment(moment)
+    if tick is None:
         raise BadRequest(f"{moment[:80]!r} is no tick: write it with its time zone, such as 2025-05-06T16:05:00Z")
     return RecordId(account_id=account_id, tick=tick)
 
@@ -231,6 +228,14 @@ def _problems(parts: Mapping[str, str], documents: Mapping[str, str]) -> Iterato
             yield f"{place} is missing"
         elif name_of(text) != name:
             yield f"{place} was changed"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _key(name: Any) -> str:
