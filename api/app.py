@@ -33,6 +33,7 @@ ROUTES = (
     Route("/accounts/{id}", accounts.account),
     Route("/accounts/{id}/pause", accounts.pause, methods=["POST"]),
     Route("/accounts/{id}/resume", accounts.resume, methods=["POST"]),
+    Route("/accounts/{id}/prompt", records.prompt),
     Route("/positions", lists.positions),
     Route("/orders", lists.orders),
     Route("/trades", lists.trades),

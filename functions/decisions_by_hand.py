@@ -7,10 +7,9 @@ from typing import Any
 
 import yaml
 
-from functions.asking import CycleBook
+from functions.previewing import preview
 from functions.replaying import Comparison, Rerun, Side, load, reask, rereview, rerun
 from shared.accounts import changed_limits
-from shared.domain.cycle import StageRequest
 from shared.domain.errors import BadRequest, RecordBroken
 from shared.domain.opinion import ModelScore
 from shared.domain.record import DecisionRecord, record_id
@@ -36,6 +35,14 @@ def add_commands(commands: Any) -> None:
         metavar="FILE|NAME=VALUE",
         help="review under other limits: a file with what stands under `risk` of an account, or max_leverage=2 …",
     )
+    show = commands.add_parser(
+        "preview-prompt",
+        help="show what the model would be asked",
+        description="Show the exact messages, about how many tokens they are, and the most they cost. Asks no model.",
+    )
+    show.add_argument("--account", required=True, help="the account's id")
+    show.add_argument("--tick", help="of which snapshot, such as 2025-05-06T16:05Z (default: the newest)")
+    show.add_argument("--prompt", type=Path, metavar="FILE", help="in the words of this template")
     compare = commands.add_parser(
         "compare-models",
         help="how each model and prompt has done",
@@ -52,9 +59,28 @@ async def run(settings: Settings, chosen: argparse.Namespace) -> int:
             async with runtime.open_work() as work:
                 _say(_table(await work.opinions.compare(account_id=chosen.account, since=None, until=None)))
             return 0
+        if chosen.command == "preview-prompt":
+            return await _preview(runtime, chosen)
         return await _replay(runtime, chosen)
     finally:
         await runtime.close()
+
+
+async def _preview(runtime: Runtime, chosen: argparse.Namespace) -> int:
+    engine = runtime.engine(chosen.account, _template(chosen.prompt))
+    account = runtime.accounts[chosen.account].account
+    tick = record_id(f"{chosen.account}@{chosen.tick}").tick if chosen.tick else None
+    shown = await preview(account, tick, open_work=runtime.open_work, engine=engine, clock=runtime.clock)
+    for message in shown["messages"]:
+        _say([f"---- {message['role']}", message["content"], ""])
+    cost = f"at most {shown['worst_cost_usd']} USD" if shown["worst_cost_usd"] else "at a price that is not known"
+    _say(
+        [
+            f"---- {chosen.account}@{shown['tick']}, model {shown['model']}, prompt {shown['prompt_version']}",
+            f"about {shown['prompt_tokens']} tokens and an answer of at most {shown['max_tokens']}, {cost} a question",
+        ]
+    )
+    return 0
 
 
 async def _replay(runtime: Runtime, chosen: argparse.Namespace) -> int:
@@ -80,24 +106,23 @@ async def _replay(runtime: Runtime, chosen: argparse.Namespace) -> int:
 
 
 async def _reasked(runtime: Runtime, record: DecisionRecord, chosen: argparse.Namespace) -> Comparison:
-    try:
-        template = PromptTemplate(chosen.prompt) if chosen.prompt else None
-    except ValueError as exc:
-        raise BadRequest(f"--prompt: {exc}") from None
+    template = _template(chosen.prompt)
     return await reask(
         record,
         chosen.model or record.context.account.model,
         engine=runtime.engine(record.account_id, template),
-        book=replay_book(runtime, record),
+        account=runtime.accounts[record.account_id].account,
         open_work=runtime.open_work,
+        clock=runtime.clock,
         own_prompt=template is not None,
     )
 
 
-def replay_book(runtime: Runtime, record: DecisionRecord) -> CycleBook:
-    """Return what pays for asking again: the account's budget of today, as it is configured now."""
-    account = runtime.accounts[record.account_id].account
-    return CycleBook(account, StageRequest(record.account_id, record.tick), runtime.clock, runtime.open_work)
+def _template(path: Path | None) -> PromptTemplate | None:
+    try:
+        return PromptTemplate(path) if path else None
+    except ValueError as exc:
+        raise BadRequest(f"--prompt: {exc}") from None
 
 
 def _limits(given: Sequence[str]) -> dict[str, Any]:

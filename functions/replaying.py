@@ -10,14 +10,15 @@ from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any
 
+from functions.asking import CycleBook
 from functions.code import code_versions
 from functions.judging import Case, Read, judge, plans_of
-from shared.domain.account import RiskLimits
+from shared.domain.account import Account, RiskLimits
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import BadRequest
 from shared.domain.market import Series
 from shared.domain.model import ModelCall, Prompt, Purpose
-from shared.domain.ports import CallBook, Engine, OpenWork, Work
+from shared.domain.ports import Clock, Engine, OpenWork, Work
 from shared.domain.record import DecisionRecord, Judgement, RecordId, canonical, differences, plain, take_apart
 from shared.domain.risk import Review, ReviewedDecision, RiskContext
 from shared.llm.prompt import briefed
@@ -168,17 +169,25 @@ def question(record: DecisionRecord, engine: Engine | None = None) -> Prompt:
 
 
 async def reask(
-    record: DecisionRecord, model: str, *, engine: Engine, book: CallBook, open_work: OpenWork, own_prompt: bool
+    record: DecisionRecord,
+    model: str,
+    *,
+    account: Account,
+    engine: Engine,
+    open_work: OpenWork,
+    clock: Clock,
+    own_prompt: bool,
 ) -> Comparison:
     """Ask *model* what the decision was made from, with *own_prompt* in the words of the engine's prompt.
 
-    Held beside what came of it then, under the same review. The calls are stored and paid for through *book*. Raises
-    BadRequest when it allows none.
+    Held beside what came of it then, under the same review. The calls are stored, and paid for by what *account*, as it
+    is configured now, may spend today. Raises BadRequest when that allows none.
     """
     prompt = question(record, engine if own_prompt else None)
     if own_prompt:
         async with open_work() as work:
             await work.records.keep_prompt(engine.template)
+    book = CycleBook(account, StageRequest(record.account_id, record.tick), clock, open_work)
     calls = await engine.ask(prompt, [model], book=book, purpose=Purpose.REPLAY)
     if not calls:
         raise BadRequest(

@@ -11,7 +11,7 @@ from api.bodies import Body, read_body
 from api.errors import Problem
 from api.schemas import ComparisonQuery, NoQuery, RecordQuery, read_query
 from api.state import runtime_of
-from functions.decisions_by_hand import replay_book
+from functions.previewing import preview
 from functions.replaying import load, reask, rereview, rerun
 from shared.accounts import changed_limits
 from shared.db.records import read_record
@@ -82,11 +82,21 @@ async def replay(request: Request) -> Response:
         found,
         asked.model or found.context.account.model,
         engine=runtime.engine(found.account_id, template),
-        book=replay_book(runtime, found),
+        account=runtime.accounts[found.account_id].account,
         open_work=runtime.open_work,
+        clock=runtime.clock,
         own_prompt=template is not None,
     )
     return JSONResponse(comparison.as_json())
+
+
+async def prompt(request: Request) -> Response:
+    """Show what the account's model would be asked now, and the most that costs. Asks no model."""
+    read_query(request, NoQuery)
+    runtime, account_id = runtime_of(request), request.path_params["id"]
+    engine = runtime.engine(account_id)
+    account = runtime.accounts[account_id].account
+    return JSONResponse(await preview(account, None, open_work=runtime.open_work, engine=engine, clock=runtime.clock))
 
 
 async def comparison(request: Request) -> Response:

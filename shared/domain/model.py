@@ -44,6 +44,18 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What one question would come to, before anybody is asked."""
+
+    prompt_tokens: int
+    """About so many: only the model's own tokenizer knows."""
+    max_tokens: int
+    """Of the answer, at most."""
+    worst_cost: Decimal | None
+    """USD at most; None where the price is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
     """How an account's models are asked, and how much they may cost. What is None is left to the provider."""
 

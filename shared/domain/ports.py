@@ -13,7 +13,7 @@ from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, CandleWindow, Quote, Series, Span, Timeframe
-from shared.domain.model import ModelCall, Prompt, PromptVersion, Purpose, Reservation
+from shared.domain.model import Estimate, ModelCall, Prompt, PromptVersion, Purpose, Reservation
 from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
@@ -192,6 +192,10 @@ class Engine(Protocol):
         """Return the messages that put *briefing* before the model."""
         ...
 
+    async def estimate(self, prompt: Prompt, model: str) -> Estimate:
+        """Return what putting *prompt* before *model* would come to. Asks no model."""
+        ...
+
     async def ask(
         self,
         prompt: Prompt,
@@ -325,6 +329,10 @@ class Snapshots(Protocol):
 
     async def get(self, request: StageRequest) -> Snapshot | None:
         """Return the snapshot of a cycle."""
+        ...
+
+    async def latest_tick(self, account_id: str) -> datetime | None:
+        """Return the tick of the account's newest snapshot."""
         ...
 
 

@@ -116,3 +116,17 @@ async def test_what_names_no_decision_is_told_apart_from_one_that_is_not_there(c
 
     assert (nonsense.status_code, nonsense.json()["code"]) == (422, "bad_request")
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown_record")
+
+
+async def test_a_preview_shows_what_would_be_asked_and_asks_nobody(client: httpx.AsyncClient) -> None:
+    nothing = await client.get("/accounts/main/prompt")
+    await client.post("/functions/fetch/invocations", json={"account": "main"}, timeout=60)
+
+    shown = (await client.get("/accounts/main/prompt")).json()
+
+    assert (nothing.status_code, nothing.json()["code"]) == (422, "bad_request")
+    assert [message["role"] for message in shown["messages"]] == ["system", "user"]
+    assert shown["prompt_tokens"] > 1000
+    assert 0 < float(shown["worst_cost_usd"]) < 1
+    assert (await client.get("/llm-interactions")).json()["items"] == []
+    assert (await client.get("/accounts/nobody/prompt")).status_code == 404

@@ -143,6 +143,25 @@ def test_models_are_compared_in_a_few_lines_with_a_word_of_caution(environment: 
     assert code == 0
     assert said[0].startswith("main: scripted/model, prompt v1-")
     assert said[1] == "  asked 1, answered 1, entries 2, approved 2, scored 0, cost 0.0012 USD"
-    assert said[5] == "  hit rate —, mean return —, left after 1h —, 4h —, 24h —"
+    assert said[2] == "  hit rate —, mean return —, left after 1h —, 4h —, 24h —"
     assert said[3] == "  0 scored entries tell little: wait for 30"
     assert run(environment, "compare-models", "--account", "nobody")[1] == ["no model was asked yet"]
+
+
+def test_a_preview_shows_the_exact_messages_their_size_and_their_price_and_asks_nobody(
+    environment: dict[str, str], decided: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.md"
+    mine.write_text("Trade. At most $$$max_position_usd.\n", encoding="utf-8")
+
+    code, said, complaint = run(environment, "preview-prompt", "--account", "main", "--prompt", str(mine))
+
+    assert (code, complaint) == (0, "")
+    assert said[:2] == ["---- system", "Trade. At most $5000.00."]
+    assert said[4] == "---- user"
+    assert said[6].startswith('{"time":"2025-01-01T00:00:')
+    assert said[-2].startswith("---- main@2025-01-01T00:00:00+00:00, model emulated/rule-follower, prompt mine-")
+    assert "tokens and an answer of at most 8000, at most 0.0" in said[-1]
+    before = run(environment, "compare-models")[1]
+    assert before[1].startswith("  asked 1,")
+    assert run(environment, "preview-prompt", "--account", "nobody")[0] == 2
