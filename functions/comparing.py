@@ -93,9 +93,13 @@ async def compare(
 
     All shadows together may spend *budget_fraction* of the day's budget. Raises UnknownRecord, and RecordBroken.
     """
-    record = await load(open_work, RecordId(account_id=request.account_id, tick=request.tick))
-    book = ShadowBook(record.context.account, request, clock, open_work, budget_fraction)
-    asked = await asyncio.gather(*(_ask(shadow, record, book, open_work, clock) for shadow in shadows if record.calls))
+    asked: Sequence[dict[str, Any] | None] = ()
+    if shadows:
+        record = await load(open_work, RecordId(account_id=request.account_id, tick=request.tick))
+        book = ShadowBook(record.context.account, request, clock, open_work, budget_fraction)
+        asked = await asyncio.gather(
+            *(_ask(shadow, record, book, open_work, clock) for shadow in shadows if record.calls)
+        )
     scored = await score_due(request.account_id, open_work=open_work, clock=clock, timeframe=timeframe)
     return {
         "account": request.account_id,

@@ -54,8 +54,10 @@ def a_record(**changes: Any) -> DecisionRecord:
         "tick": TICK,
         "snapshot": a_snapshot(),
         "context": context,
+        "plans": (),
         "prompt": PromptVersion("v1-0", "At most $max_leverage."),
         "calls": (call,),
+        "unanswered": "",
         "code": {"reader": "1"},
         "judgement": Judgement(answer=None, why="", reviewed=tuple(review([a_decision()], context))),
     }

@@ -17,6 +17,7 @@ from shared.domain.model import Purpose
 from shared.domain.opinion import ModelScore
 from shared.domain.record import RecordId
 from shared.llm.prompt import DEFAULT_TEMPLATE
+from shared.settings import SettingsError
 from tests.house import House, built_house
 
 SHADOWS = ("emulated/trend-follower", "emulated/coward", "emulated/not-json")
@@ -150,3 +151,23 @@ async def test_a_shadow_may_have_a_prompt_of_its_own_and_its_text_is_kept(databa
             kept = [await work.records.prompt(score.prompt_version) for score in found]
         assert [score.prompt_version.partition("-")[0] for score in found] == ["v1", "bold"]
         assert [prompt is not None and "Be bold." in prompt.text for prompt in kept] == [False, True]
+
+
+async def test_shadows_have_a_part_of_the_budget_and_the_account_s_own_model_the_rest(database_url: str) -> None:
+    models = httpx.ASGITransport(app=openrouter.create_app())
+    chosen = {"llm_model": "emulated/rule-follower", "shadow_models": SHADOWS, "llm_daily_budget_usd": "1"}
+    async with built_house(database_url, models=models, shadow_budget_fraction=Decimal(0), **chosen) as house:
+        outcome = await house.cycle()
+        told = await invoke_compare(house.runtime, house.request)
+
+        assert outcome["decide"]["no_answer"] is None
+        assert {each["no_answer"] for each in told["shadows"]} == {
+            "the shadows' part of the day's budget is too little"
+        }
+        assert await asked(house, Purpose.SHADOW) == []
+
+
+async def test_a_prompt_that_cannot_be_read_is_refused_before_anything_starts(database_url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PROMPT_FILE: the prompt template nowhere\.md cannot be read"):
+        async with built_house(database_url, prompt_file="nowhere.md"):
+            pass
