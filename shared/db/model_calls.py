@@ -59,7 +59,7 @@ class ModelCallTable:
         await self._connection.execute(insert_all(model_calls, rows))
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
-        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's."""
+        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's, no replay's."""
         found = await self._connection.execute(
             select(model_calls)
             .where(

@@ -372,7 +372,7 @@ def _count(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
 def _asked_by_day() -> Subquery:
     """Return what models were asked and what that cost, by account and day of the tick."""
     day = func.date_trunc("day", model_calls.c.tick, "UTC", type_=Moment).label("day")
-    used = model_calls.c.content.is_not(None) & (model_calls.c.purpose != Purpose.SHADOW)
+    used = model_calls.c.content.is_not(None) & model_calls.c.purpose.in_(OF_THE_CYCLE)
     return (
         select(
             model_calls.c.account_id,

@@ -344,7 +344,7 @@ class ModelCalls(Protocol):
         ...
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
-        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's."""
+        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's, no replay's."""
         ...
 
     async def spent(self, account_id: str, day: date, purpose: Purpose) -> Decimal:
