@@ -51,6 +51,7 @@ async def test_a_record_holds_the_question_the_reply_and_all_that_the_review_res
     assert call.raw["choices"][0]["message"]["content"] == call.content
     assert [held.symbol for held in record.context.holdings.positions] == ["BTCUSDT"]
     assert record.context.last_entries.keys() == {"BTCUSDT"}
+    assert [(each.symbol, each.plan.text) for each in record.plans] == [("BTCUSDT", "leave when wrong")]
     assert record.context.account.limits.max_leverage == 5
     assert record.snapshot.candles["BTCUSDT"]["4h"].count == 300
 
