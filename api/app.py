@@ -13,7 +13,7 @@ from api.access import AccessLog
 from api.auth import Doorkeeper
 from api.errors import HANDLERS
 from api.pulse import Pulse
-from api.routes import accounts, health, invocations, lists, performance, status
+from api.routes import accounts, health, invocations, lists, performance, records, status
 from shared.domain.errors import PerpetuaError
 from shared.runtime import Runtime
 from shared.settings import Settings
@@ -33,10 +33,14 @@ ROUTES = (
     Route("/accounts/{id}", accounts.account),
     Route("/accounts/{id}/pause", accounts.pause, methods=["POST"]),
     Route("/accounts/{id}/resume", accounts.resume, methods=["POST"]),
+    Route("/accounts/{id}/prompt", records.prompt),
     Route("/positions", lists.positions),
     Route("/orders", lists.orders),
     Route("/trades", lists.trades),
     Route("/decisions", lists.decisions),
+    Route("/decisions/{id}/record", records.record),
+    Route("/decisions/{id}/replay", records.replay, methods=["POST"]),
+    Route("/models", records.comparison),
     Route("/llm-interactions", lists.llm_interactions),
     Route("/costs", lists.costs),
     Route("/market-data", lists.market_data),

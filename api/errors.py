@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from functions.events import BadEvent
 from shared.domain.errors import (
     BadCursor,
+    BadRequest,
     ClockSkewed,
     DatabaseUnavailable,
     LeaseLost,
@@ -28,10 +29,12 @@ from shared.domain.errors import (
     PerpetuaError,
     PositionUnprotected,
     RateLimited,
+    RecordBroken,
     Refused,
     StageBusy,
     StaleRequest,
     UnknownAccount,
+    UnknownRecord,
     UnusableReply,
     VenueError,
     VenueUnreachable,
@@ -42,6 +45,9 @@ log = logging.getLogger("perpetua.app")
 
 MEANINGS: dict[type[PerpetuaError], tuple[int, str]] = {
     BadEvent: (422, "bad_event"),
+    BadRequest: (422, "bad_request"),
+    UnknownRecord: (404, "unknown_record"),
+    RecordBroken: (409, "record_broken"),
     StaleRequest: (422, "stale_request"),
     UnknownAccount: (404, "unknown_account"),
     StageBusy: (409, "stage_busy"),

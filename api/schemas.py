@@ -13,6 +13,7 @@ from starlette.requests import Request
 from api.errors import Problem
 from shared.domain.decision import Action
 from shared.domain.market import Timeframe
+from shared.domain.model import Purpose
 from shared.domain.order import OrderState
 from shared.domain.risk import Verdict
 
@@ -80,8 +81,15 @@ class DecisionsQuery(SymbolQuery):
 
 
 class ModelCallsQuery(ListQuery):
-    """Calls of models; `full` shows prompts and raw replies too."""
+    """Calls of models, by why and whom; by what their cycle decided about a symbol, or to do.
 
+    `full` shows prompts and raw replies too.
+    """
+
+    purpose: Purpose | None = None
+    model: str | None = None
+    symbol: Symbol | None = None
+    action: Action | None = None
     full: bool = False
 
 
@@ -96,6 +104,19 @@ class PerformanceQuery(AccountQuery):
     """How many days make a year for the ratios: markets that never close have 365, exchanges 252."""
 
     annualisation: Literal["365", "252"] = "365"
+
+
+class RecordQuery(Query):
+    """The record of a decision; `full` shows every part of it."""
+
+    full: bool = False
+
+
+class ComparisonQuery(AccountQuery):
+    """What models made of the cycles within [since, until)."""
+
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 Q = TypeVar("Q", bound=Query)

@@ -6,15 +6,17 @@ Every question is paid for before it is asked and stored before the next one is,
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from functions.run import Run
+from shared.domain.account import Account
+from shared.domain.cycle import StageRequest
 from shared.domain.errors import ModelClosed
 from shared.domain.model import ModelCall, Purpose, Reservation
 from shared.domain.model_health import ModelHealth
-from shared.domain.ports import Engine, Lookup, OpenWork, Work
+from shared.domain.ports import Clock, Engine, Lease, Lookup, OpenWork, Work
 
 log = logging.getLogger("perpetua.llm")
 
@@ -27,28 +29,45 @@ class Asked:
     budget_spent: bool = False
     not_asked: str = ""
 
+    @property
+    def unanswered(self) -> str:
+        """Return why there is no last word, where that was not the model's own doing; else nothing."""
+        return self.not_asked or ("the day's budget for models is spent" if self.budget_spent else "")
+
 
 class CycleBook:
     """The `CallBook` of one cycle. `refused` once the day's budget did not allow a question."""
 
-    def __init__(self, run: Run, open_work: OpenWork) -> None:
+    def __init__(
+        self, account: Account, request: StageRequest, clock: Clock, open_work: OpenWork, lease: Lease | None = None
+    ) -> None:
+        """With a *lease*, nothing is written once somebody has taken it over."""
         self.refused = False
-        self._run = run
+        self._account = account
+        self._request = request
+        self._clock = clock
         self._open_work = open_work
+        self._lease = lease
 
     async def reserve(self, amount: Decimal) -> Reservation | None:
         """Set *amount* USD of the day's budget aside; None when not that much is left."""
-        account, day = self._run.account, self._run.clock.now().date()
-        async with self._open_work(self._run.lease) as work:
-            granted = await work.model_spending.reserve(account.id, day, amount, account.model_options.daily_budget)
+        account, day = self._account, self._clock.now().date()
+        async with self._open_work(self._lease) as work:
+            granted = await self.allows(work, day, amount) and await work.model_spending.reserve(
+                account.id, day, amount, account.model_options.daily_budget
+            )
         self.refused = not granted
         return Reservation(day, amount) if granted else None
 
+    async def allows(self, work: Work, day: date, amount: Decimal) -> bool:
+        """Say whether *amount* may be spent, as far as the day's budget allows it."""
+        return True
+
     async def keep(self, call: ModelCall, reservation: Reservation) -> None:
         """Store *call*, and book its cost in place of what was set aside for it: both or neither."""
-        async with self._open_work(self._run.lease) as work:
-            await work.model_calls.save(self._run.request, [call])
-            await work.model_spending.settle(self._run.account.id, reservation.day, reservation.amount, call.cost)
+        async with self._open_work(self._lease) as work:
+            await work.model_calls.save(self._request, [call])
+            await work.model_spending.settle(self._account.id, reservation.day, reservation.amount, call.cost)
 
 
 async def ask(
@@ -67,7 +86,7 @@ async def ask(
     if not said and not health.may_ask(run.clock.now()):
         again = f"{health.asks_again_at:%Y-%m-%d %H:%M}"
         return Asked(calls=(), not_asked=f"managing only, no model is asked before {again}: {health.reason}")
-    account, book = run.account, CycleBook(run, open_work)
+    account, book = run.account, CycleBook(run.account, run.request, run.clock, open_work, run.lease)
     models = (account.model, *account.fallback_models)
     # What a run that died had begun with: the account's past may have moved on since.
     prompt = replace(said[0].prompt, turns=()) if said else engine.prompt(briefing)

@@ -21,7 +21,7 @@ from typing import TextIO, TypeVar
 
 from functions.history import PRUNED, Gap, History, prune
 from shared.complaints import one_clear_line
-from shared.domain.errors import PerpetuaError
+from shared.domain.errors import BadRequest
 from shared.domain.market import Series, Span, Timeframe
 from shared.logs import set_up_logging
 from shared.runtime import Runtime
@@ -35,10 +35,6 @@ DEFECTS = 100
 
 Progress = Callable[[int], object]
 """Told how many more candles are done with."""
-
-
-class BadRequest(PerpetuaError):
-    """What the command line asks for cannot be done. The message says why, and what to write."""
 
 
 def main() -> int:

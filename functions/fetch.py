@@ -24,7 +24,7 @@ from shared.domain.order import Income
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Analyst, Clock, Exchange, MarketData, OpenWork, Work
 from shared.domain.position import Holdings
-from shared.domain.snapshot import Indicators, Snapshot
+from shared.domain.snapshot import CandleRange, Indicators, Snapshot
 
 WINDOW = 300
 """Candles behind every indicator value: recursive ones depend on how many they are given, so it is always as many."""
@@ -87,6 +87,7 @@ async def fetch(
             holdings=holdings,
             open_orders=tuple(open_orders),
             taker_fee=taker_fee,
+            candles=_ranges(windows, indicators),
         )
         booked = await booked_before(holdings, exchange) if first_sight else []
         async with open_work(run.lease) as work:
@@ -192,6 +193,20 @@ def _indicators(
         except MarketDataUnusable as exc:
             defects[symbol] = str(exc)
     return indicators
+
+
+def _ranges(
+    windows: Sequence[CandleWindow], indicators: Mapping[str, Mapping[Timeframe, Indicators]]
+) -> dict[str, dict[Timeframe, CandleRange]]:
+    """Name the candles that were studied, so that it can be told later whether they are still the same."""
+    ranges: dict[str, dict[Timeframe, CandleRange]] = {}
+    for window in windows:
+        symbol, timeframe = window.series.symbol, window.series.timeframe
+        if timeframe in indicators.get(symbol, {}):
+            ranges.setdefault(symbol, {})[timeframe] = CandleRange(
+                since=window.opened[0], until=window.opened[-1], count=len(window.opened), digest=window.digest()
+            )
+    return ranges
 
 
 async def _check_modes(work: Work, run: Run, holdings: Holdings) -> None:

@@ -1,5 +1,5 @@
 """
-AWS Lambda's doors: `handler(event, context)` for each stage and for the whole cycle.
+AWS Lambda's doors: `handler(event, context)` for each stage, for the whole cycle, and for comparing.
 
 One event loop and one runtime a container, opened by the first call and kept: asyncpg ties a connection to the loop
 that opened it, so `asyncio.run` would open a fresh one on every invocation.
@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import Any
 
-from functions.invoke import CYCLE, invoke
+from functions.invoke import COMPARE, CYCLE, invoke
 from shared.domain.cycle import Stage
 from shared.domain.errors import PerpetuaError
 from shared.logs import set_up_logging
@@ -46,6 +46,11 @@ def reconcile(event: dict[str, Any], context: object) -> dict[str, Any]:
 def cycle(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Run the four stages of the cycle that *event* names."""
     return _answer(CYCLE, event)
+
+
+def compare(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Ask the shadow models about the cycle that *event* names, and score what is due."""
+    return _answer(COMPARE, event)
 
 
 class StageDefect(Exception):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from functions.comparing import Shadow, compare
 from functions.cycle import run_cycle
 from functions.decide import decide
 from functions.events import read_event
@@ -10,12 +11,14 @@ from functions.execute import execute
 from functions.fetch import fetch
 from functions.reconcile import reconcile
 from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.market import EPOCH, Timeframe
 from shared.logs import log_ids
 from shared.runtime import Runtime
 
 CYCLE = "cycle"
-DOORS = (*(stage.value for stage in Stage), CYCLE)
-"""What can be invoked: each stage by its name, and the four in order."""
+COMPARE = "compare"
+DOORS = (*(stage.value for stage in Stage), CYCLE, COMPARE)
+"""What can be invoked: each stage by its name, the four in order, and what comes after them and moves nothing."""
 
 
 async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
@@ -75,10 +78,30 @@ async def invoke_cycle(runtime: Runtime, request: StageRequest) -> dict[str, Any
     return await run_cycle(request, invoke=one, open_work=runtime.open_work)
 
 
+async def invoke_compare(runtime: Runtime, request: StageRequest) -> dict[str, Any]:
+    """Ask the account's shadow models what the cycle was decided by, and score what is due. Raises PerpetuaError."""
+    account_id = request.account_id
+    with log_ids(account=account_id, cycle=request.tick.isoformat(), stage=COMPARE):
+        return await compare(
+            request,
+            shadows=[Shadow(model, engine) for model, engine in runtime.shadows(account_id)],
+            budget_fraction=runtime.settings.shadow_budget_fraction,
+            open_work=runtime.open_work,
+            clock=runtime.clock,
+            timeframe=min(runtime.accounts[account_id].account.timeframes, key=_width),
+        )
+
+
+def _width(timeframe: Timeframe) -> timedelta:
+    return timeframe.following(EPOCH) - EPOCH
+
+
 async def invoke(runtime: Runtime, door: str, event: Any) -> dict[str, Any]:
     """Answer *event* at one of DOORS with the JSON-ready result. Raises PerpetuaError."""
     await runtime.require_time()
     request = read_event(event, intervals=runtime.intervals, now=runtime.clock.now())
     if door == CYCLE:
         return await invoke_cycle(runtime, request)
+    if door == COMPARE:
+        return await invoke_compare(runtime, request)
     return (await invoke_stage(runtime, Stage(door), request)).as_json()

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from functions.run import Run
-from shared.domain.account import Breaker
+from shared.domain.account import Account, Breaker
 from shared.domain.breakers import midnight
+from shared.domain.cycle import StageRequest
 from shared.domain.decision import Decision
 from shared.domain.errors import VenueError
 from shared.domain.performance import EquityMarks
@@ -30,9 +30,11 @@ async def marked_since(work: Work, account_id: str, now: datetime) -> tuple[date
     return max([midnight(now), *days]), max(peaks, default=None)
 
 
-async def review_context(work: Work, run: Run, snapshot: Snapshot) -> RiskContext:
-    """Return what the rules look at, at the snapshot's prices."""
-    account, tick, now = run.account, run.request.tick, run.clock.now()
+async def review_context(
+    work: Work, account: Account, request: StageRequest, snapshot: Snapshot, now: datetime
+) -> RiskContext:
+    """Return what the rules look at *now*, at the snapshot's prices."""
+    tick = request.tick
     day, since = await marked_since(work, account.id, tick)
     first, peak = await work.holds.marks(account.id, day, since)
     longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
@@ -63,12 +65,11 @@ async def at_present(
     context: RiskContext, decisions: Sequence[Decision], market: MarketData, clock: Clock
 ) -> RiskContext:
     """Return the context at the prices of now, which an entry needs; without prices where they cannot be had."""
-    wanted = {decision.asset for decision in decisions if decision.opens} & context.quotes.keys()
-    if not wanted:
+    if not any(decision.opens and decision.asset in context.quotes for decision in decisions):
         return context
     held = {position.symbol for position in context.holdings.positions}
     try:
-        quotes = await market.quotes(sorted(wanted | held))
+        quotes = await market.quotes(sorted(context.quotes.keys() | held))
     except VenueError:
         quotes = {}
     marks = {symbol: quote.mark_price for symbol, quote in quotes.items()}

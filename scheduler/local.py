@@ -19,12 +19,12 @@ from apscheduler.triggers.base import BaseTrigger
 
 from functions.cycle import run_cycle
 from functions.history import prune
-from functions.invoke import invoke_stage
+from functions.invoke import invoke_compare, invoke_stage
 from functions.run import LEASE_SECONDS
 from scheduler.plan import due, next_due
 from shared.domain.account import Account
 from shared.domain.cycle import Stage, StageRequest, StageResult
-from shared.domain.errors import DatabaseUnavailable, StageBusy, VenueError
+from shared.domain.errors import DatabaseUnavailable, PerpetuaError, StageBusy, VenueError
 from shared.runtime import Runtime
 
 log = logging.getLogger("perpetua.app")
@@ -190,4 +190,23 @@ class LocalScheduler:
         except StageBusy as exc:
             log.info("standby", extra={"account": account_id, "why": str(exc)})
             return LEASE_SECONDS
+        if "record" in outcome.get(Stage.DECIDE, {}):
+            self._compare(request)
         return runtime.settings.protection_deadline_seconds / 3 if "error" in outcome["reconcile"] else 0
+
+    def _compare(self, request: StageRequest) -> None:
+        """Have shadow models asked and entries scored, in nobody's way; one that is slow forgoes its next cycle."""
+        name = f"compare:{request.account_id}"
+        if any(task.get_name() == name for task in self._under_way):
+            return
+        task = asyncio.create_task(self._compared(request), name=name)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _compared(self, request: StageRequest) -> None:
+        try:
+            log.info("compared", extra={"outcome": await invoke_compare(self._runtime, request)})
+        except PerpetuaError as exc:
+            log.warning("not compared", extra={"account": request.account_id, "why": str(exc)})
+        except Exception:
+            log.exception("comparing failed", extra={"account": request.account_id})

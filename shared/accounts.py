@@ -7,10 +7,11 @@ would undo each other's work. In paper trading an account without a key gets a t
 same one: the emulator opens a paper account for whoever signs correctly.
 """
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -63,14 +64,24 @@ class ExchangeKeys:
     api_secret: SecretStr | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ShadowModel:
+    """A model that is asked what the account's own was, for comparison, with the account's prompt or one of its own."""
+
+    model: str
+    prompt_file: Path | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredAccount:
-    """An account and the keys it trades with."""
+    """An account, the keys it trades with, the prompt it is asked with, and the models it is compared with."""
 
     account: Account
     exchange_keys: ExchangeKeys
     model_key: SecretStr
     model_url: str
+    prompt_file: Path | None = None
+    shadows: tuple[ShadowModel, ...] = ()
 
 
 class _Limits(BaseModel):
@@ -154,6 +165,13 @@ class _Llm(BaseModel):
     asks_again_after: Duration | None = None
 
 
+class _Shadow(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1)
+    prompt_file: Path | None = None
+
+
 def _symbols(value: Any) -> Any:
     return tuple(str(symbol).upper() for symbol in value) if isinstance(value, list) else value
 
@@ -167,6 +185,8 @@ class _Entry(BaseModel):
     interval: Duration | None = None
     model: str | None = None
     fallback_models: tuple[str, ...] | None = None
+    prompt_file: Path | None = None
+    shadows: tuple[_Shadow, ...] | None = None
     leverage: int | None = Field(default=None, ge=1, le=125)
     risk: _Limits = _Limits()
     exchange: _Exchange = _Exchange()
@@ -306,8 +326,14 @@ def _account(entry: _Entry, settings: Settings, *, where: str) -> ConfiguredAcco
         leverage=entry.leverage or settings.leverage,
         limits=limits,
     )
-    url = entry.llm.base_url or settings.model_url
-    return ConfiguredAccount(account=account, exchange_keys=keys, model_key=model_key, model_url=url)
+    return ConfiguredAccount(
+        account=account,
+        exchange_keys=keys,
+        model_key=model_key,
+        model_url=entry.llm.base_url or settings.model_url,
+        prompt_file=entry.prompt_file or settings.prompt_file,
+        shadows=_shadows(entry, settings),
+    )
 
 
 def _options(own: _Llm, settings: Settings) -> ModelOptions:
@@ -332,6 +358,27 @@ def _options(own: _Llm, settings: Settings) -> ModelOptions:
         failures_allowed=chosen("failures_allowed"),
         asks_again_after=chosen("asks_again_after"),
     )
+
+
+def _shadows(entry: _Entry, settings: Settings) -> tuple[ShadowModel, ...]:
+    if entry.shadows is None:
+        return tuple(ShadowModel(model) for model in settings.shadow_models)
+    return tuple(ShadowModel(shadow.model, shadow.prompt_file) for shadow in entry.shadows)
+
+
+def changed_limits(limits: RiskLimits, changes: Mapping[str, Any]) -> RiskLimits:
+    """Return *limits* with *changes*, named and written as in the `risk` of an account. Raises SettingsError."""
+    try:
+        stated = _Limits.model_validate(changes)
+    except ValidationError as exc:
+        problem = exc.errors(include_input=False, include_url=False)[0]
+        name = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, _Limits.model_fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_Limits.model_fields)}"
+            raise SettingsError(f"{name} is no limit: {hint}") from None
+        raise SettingsError(f"{name}: {problem['msg'].removeprefix('Value error, ')}") from None
+    return replace(limits, **{name: getattr(stated, name) for name in stated.model_fields_set})
 
 
 def _limits(own: _Limits, settings: Settings) -> RiskLimits:

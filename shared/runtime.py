@@ -6,7 +6,7 @@ Everything is decided by the settings: paper, test and live differ in addresses 
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -73,9 +73,9 @@ class Runtime:
         self._budget.share(self._allowances, settings.egress_name)
         NONCES.share(self._lanes)
         self._http = httpx.AsyncClient(transport=model_transport, follow_redirects=False)
-        self._prompt = _template(settings.prompt_file)
+        self._templates = _templates(self.accounts.values())
         self._exchanges: dict[str, AsterExchange] = {}
-        self._engines: dict[str, LlmEngine] = {}
+        self._engines: dict[tuple[str, str], LlmEngine] = {}
         self._catalogues: dict[str, Catalogue] = {}
 
     @classmethod
@@ -175,25 +175,36 @@ class Runtime:
             )
         return self._exchanges[account_id]
 
-    def engine(self, account_id: str) -> LlmEngine:
-        """Return the model as the account reaches it, with the account's own key. Raises UnknownAccount."""
-        if account_id not in self._engines:
-            found = self._account(account_id)
+    def engine(self, account_id: str, template: PromptTemplate | None = None) -> LlmEngine:
+        """Return the model as the account reaches it, with the account's own key and prompt, or with *template*.
+
+        Raises UnknownAccount.
+        """
+        found = self._account(account_id)
+        template = template or self._templates[found.prompt_file]
+        if (account_id, template.version) not in self._engines:
             try:
                 client = OpenRouterClient(found.model_url, found.model_key.get_secret_value(), self._http)
             except ValueError as exc:
                 raise SettingsError(f"account {account_id}: {exc}") from None
             # What a service lists is the same for whoever asks.
             catalogue = self._catalogues.setdefault(found.model_url, Catalogue(client, self.clock))
-            self._engines[account_id] = LlmEngine(
+            self._engines[account_id, template.version] = LlmEngine(
                 client,
-                self._prompt,
+                template,
                 self.clock,
                 catalogue,
                 found.account.model_options,
                 deadline=timedelta(seconds=self.settings.llm_timeout_seconds),
             )
-        return self._engines[account_id]
+        return self._engines[account_id, template.version]
+
+    def shadows(self, account_id: str) -> list[tuple[str, LlmEngine]]:
+        """Return the models that the account is compared with, each with its engine. Raises UnknownAccount."""
+        return [
+            (shadow.model, self.engine(account_id, self._templates[shadow.prompt_file] if shadow.prompt_file else None))
+            for shadow in self._account(account_id).shadows
+        ]
 
     async def close(self) -> None:
         """Close every connection."""
@@ -249,8 +260,10 @@ def _require_computable(accounts: Mapping[str, ConfiguredAccount]) -> None:
             )
 
 
-def _template(path: Path | None) -> PromptTemplate:
+def _templates(accounts: Iterable[ConfiguredAccount]) -> dict[Path | None, PromptTemplate]:
+    """Read every template that is named, and the one of the house. Raises SettingsError."""
+    paths = {path for found in accounts for path in (found.prompt_file, *(each.prompt_file for each in found.shadows))}
     try:
-        return PromptTemplate(path) if path else PromptTemplate()
+        return {None: PromptTemplate()} | {path: PromptTemplate(path) for path in paths if path}
     except ValueError as exc:
         raise SettingsError(f"PROMPT_FILE: {exc}") from None

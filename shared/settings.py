@@ -265,6 +265,8 @@ class Settings(BaseSettings):
     llm_failures_allowed: int = Field(default=3, ge=1)
     llm_asks_again_after: Duration = Field(default="30m", validate_default=True)
     prompt_file: Path | None = None
+    shadow_models: Words = ()
+    shadow_budget_fraction: Decimal = Field(default=Decimal("0.25"), ge=0, le=1)
 
     risk_max_leverage: int = Field(default=5, ge=1, le=125)
     risk_max_position_fraction: Decimal = Field(default=Decimal("0.5"), gt=0)

@@ -200,9 +200,10 @@ async def built_house(
     market: Market | None = None,
     balance: Decimal = START_BALANCE,
     model: ScriptedModel | None = None,
+    models: httpx.AsyncBaseTransport | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
-    """Build a house on a migrated database and pull it down afterwards."""
+    """Build a house on a migrated database and pull it down afterwards. *models* answer in the scripted one's place."""
     # An exchange of its own knows none of the nonces that an earlier one was sent, whose time may have been later.
     NONCES._given.clear()
     NONCES._highest.clear()
@@ -215,7 +216,7 @@ async def built_house(
         long_lived=True,
         clock=clock,
         exchange_transport=httpx.ASGITransport(app=exchange),
-        model_transport=model,
+        model_transport=models or model,
     )
     house = House(runtime, venue, clock=clock, model=model, exchange=exchange)
     try:

@@ -3,13 +3,12 @@ Stages over HTTP: in plain REST, and by the path and in the words of AWS Lambda'
 can be pointed here. Same event, same result, same stage; repeating is as safe as anywhere.
 """
 
-import json
 import logging
-from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api.bodies import json_body
 from api.errors import Problem
 from api.state import runtime_of
 from functions.invoke import DOORS, invoke
@@ -18,15 +17,13 @@ from shared.secrets import mask_text
 
 log = logging.getLogger("perpetua.app")
 
-MOST_BYTES = 64 * 1024
-
 
 async def invoke_stage(request: Request) -> Response:
     """Run the stage that the path names on the event in the body; answer with its result."""
     door = request.path_params["stage"]
     if door not in DOORS:
         raise Problem(404, "no_such_stage", f"there is no stage {door}: there is {', '.join(DOORS)}")
-    return JSONResponse(await invoke(runtime_of(request), door, await _event(request)))
+    return JSONResponse(await invoke(runtime_of(request), door, await json_body(request)))
 
 
 async def invoke_function(request: Request) -> Response:
@@ -43,7 +40,7 @@ async def invoke_function(request: Request) -> Response:
         detail = "only the invocation type RequestResponse is served here"
         raise _for_sdk(Problem(400, "bad_invocation_type", detail), "InvalidParameterValueException")
     try:
-        event = await _event(request)
+        event = await json_body(request)
     except Problem as exc:
         kind = "RequestTooLargeException" if exc.status == 413 else "InvalidRequestContentException"
         raise _for_sdk(exc, kind) from None
@@ -71,19 +68,3 @@ def _for_sdk(problem: Problem, kind: str) -> Problem:
         Type="User",
         Message=problem.detail,
     )
-
-
-async def _event(request: Request) -> Any:
-    """Return the JSON in the body; an empty body is an empty event. Raises Problem."""
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise Problem(413, "body_too_large", f"the body is larger than {MOST_BYTES} bytes")
-    except ClientDisconnect:
-        raise Problem(400, "body_incomplete", "the connection ended before the body did") from None
-    try:
-        return json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        raise Problem(400, "bad_json", "the body is not JSON") from None

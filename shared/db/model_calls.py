@@ -1,14 +1,16 @@
 """Every question to a model, with the answer as received and what it cost."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
 from shared.db.tables import model_calls
 from shared.domain.cycle import StageRequest
-from shared.domain.model import ModelCall, Prompt, Purpose
+from shared.domain.model import OF_THE_CYCLE, ModelCall, Prompt, Purpose
 
 _PLAIN = (
     "turn",
@@ -57,17 +59,30 @@ class ModelCallTable:
         await self._connection.execute(insert_all(model_calls, rows))
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
-        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's."""
+        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's, no replay's."""
         found = await self._connection.execute(
             select(model_calls)
             .where(
                 model_calls.c.account_id == request.account_id,
                 model_calls.c.tick == request.tick,
-                model_calls.c.purpose != Purpose.SHADOW,
+                model_calls.c.purpose.in_(OF_THE_CYCLE),
             )
             .order_by(model_calls.c.id)
         )
         return [_call(row) for row in found]
+
+    async def spent(self, account_id: str, day: date, purpose: Purpose) -> Decimal:
+        """Return what calls of that purpose have cost within a UTC day, in USD."""
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        cost = await self._connection.scalar(
+            select(func.sum(model_calls.c.cost)).where(
+                model_calls.c.account_id == account_id,
+                model_calls.c.at >= midnight,
+                model_calls.c.at < midnight + timedelta(days=1),
+                model_calls.c.purpose == purpose,
+            )
+        )
+        return cost or Decimal(0)
 
 
 def _call(row: Row[*tuple[object, ...]]) -> ModelCall:

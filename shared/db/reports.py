@@ -58,7 +58,7 @@ from shared.domain.cycle import Stage
 from shared.domain.decision import Action
 from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
-from shared.domain.model import Purpose
+from shared.domain.model import OF_THE_CYCLE
 from shared.domain.order import Fill, OrderState
 from shared.domain.performance import EquityPoint
 from shared.domain.risk import Verdict
@@ -142,7 +142,7 @@ class Reports:
                 model_calls.c.account_id == decisions.c.account_id,
                 model_calls.c.tick == decisions.c.tick,
                 model_calls.c.content.is_not(None),
-                model_calls.c.purpose != Purpose.SHADOW,
+                model_calls.c.purpose.in_(OF_THE_CYCLE),
             )
             .order_by(model_calls.c.id.desc())
             .limit(1)
@@ -160,8 +160,20 @@ class Reports:
         key = [decisions.c.tick, decisions.c.account_id, decisions.c.position]
         return await self._list(statement, key, decisions.c.account_id, decisions.c.tick, narrowing)
 
-    async def model_calls(self, *, full: bool = False, **narrowing: Unpack[Narrowing]) -> Page:
-        """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read."""
+    async def model_calls(
+        self,
+        *,
+        purpose: str | None = None,
+        model: str | None = None,
+        symbol: str | None = None,
+        action: str | None = None,
+        full: bool = False,
+        **narrowing: Unpack[Narrowing],
+    ) -> Page:
+        """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read.
+
+        *symbol* and *action* leave those whose cycle decided so.
+        """
         long = {"prompt_system", "prompt_user", "prompt_turns", "raw"}
         statement = select(*(column for column in _columns(model_calls) if full or column.name not in long))
         if full:
@@ -169,6 +181,11 @@ class Reports:
             statement = statement.add_columns(
                 answers.c.repairs, type_coerce(answers.c.unread, JSONB).label("unread")
             ).outerjoin_from(model_calls, answers, answered)
+        statement = _where(statement, {model_calls.c.purpose: purpose, model_calls.c.asked_model: model})
+        if symbol is not None or action is not None:
+            decided = _where(select(decisions), {decisions.c.asset: symbol, decisions.c.action: action})
+            same = (decisions.c.account_id == model_calls.c.account_id) & (decisions.c.tick == model_calls.c.tick)
+            statement = statement.where(decided.where(same).correlate(model_calls).exists())
         key = [model_calls.c.at, model_calls.c.id]
         return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
 
@@ -366,7 +383,7 @@ def _count(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
 def _asked_by_day() -> Subquery:
     """Return what models were asked and what that cost, by account and day of the tick."""
     day = func.date_trunc("day", model_calls.c.tick, "UTC", type_=Moment).label("day")
-    used = model_calls.c.content.is_not(None) & (model_calls.c.purpose != Purpose.SHADOW)
+    used = model_calls.c.content.is_not(None) & model_calls.c.purpose.in_(OF_THE_CYCLE)
     return (
         select(
             model_calls.c.account_id,

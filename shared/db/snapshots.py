@@ -1,6 +1,8 @@
 """What each decision was made from, one document a cycle."""
 
-from sqlalchemy import select
+from datetime import datetime
+
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,3 +36,10 @@ class SnapshotTable:
                 snapshots.c.account_id == request.account_id, snapshots.c.tick == request.tick
             )
         )
+
+    async def latest_tick(self, account_id: str) -> datetime | None:
+        """Return the tick of the account's newest snapshot."""
+        tick: datetime | None = await self._connection.scalar(
+            select(func.max(snapshots.c.tick)).where(snapshots.c.account_id == account_id)
+        )
+        return tick

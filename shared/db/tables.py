@@ -27,7 +27,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.values import CleanText, Document, Moment, Money, TransactionId
 from shared.domain.decision import Decision, UnreadItem
+from shared.domain.outcome import Proposal, Score
 from shared.domain.position import Modes
+from shared.domain.record import Judgement
 from shared.domain.risk import Review
 from shared.domain.snapshot import Snapshot
 
@@ -230,6 +232,68 @@ decisions = Table(
     Index("decisions_by_time", "tick", "account_id", "position"),
     Index("decisions_by_asset", "account_id", "asset", "tick"),
     Index("decisions_that_moved", "account_id", "tick", postgresql_where=text("action <> 'hold'")),
+)
+
+# What decisions saw and said, named by its SHA-256: what several share is kept once. A decision refers to its manifest,
+# the manifest to the parts. What no decision has used since some day can go with the decisions of before that day.
+documents = Table(
+    "documents",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("body", CleanText, nullable=False),
+    Column("last_used", Date, nullable=False),
+)
+
+records = Table(
+    "records",
+    metadata,
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("manifest", CleanText, nullable=False),
+    PrimaryKeyConstraint("account_id", "tick"),
+    Index("records_by_manifest", "manifest", postgresql_ops={"manifest": "text_pattern_ops"}),
+)
+
+# Every template that was ever put before a model, as it stood then.
+prompt_versions = Table(
+    "prompt_versions",
+    metadata,
+    Column("version", CleanText, primary_key=True),
+    Column("text", CleanText, nullable=False),
+    Column("first_used_at", Moment, nullable=False, server_default=func.now()),
+)
+
+# What each model made of a cycle: the one that decided it, and those that were asked the same and moved nothing.
+opinions = Table(
+    "opinions",
+    metadata,
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("model", CleanText, nullable=False),
+    Column("prompt_version", CleanText, nullable=False),
+    Column("purpose", CleanText, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("judgement", Document[Judgement](Judgement)),  # null until it has answered, or failed to
+    Column("cost", Money, nullable=False, server_default="0"),
+    Column("latency_ms", Integer, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("account_id", "tick", "model", "prompt_version"),
+)
+
+# The entries among them, and how each would have ended.
+proposals = Table(
+    "proposals",
+    metadata,
+    _account(),
+    Column("tick", Moment, nullable=False),
+    Column("model", CleanText, nullable=False),
+    Column("prompt_version", CleanText, nullable=False),
+    Column("asset", CleanText, nullable=False),
+    Column("proposal", Document[Proposal](Proposal), nullable=False),
+    Column("approved", Boolean, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("score", Document[Score](Score)),
+    PrimaryKeyConstraint("account_id", "tick", "model", "prompt_version", "asset"),
+    Index("proposals_to_score", "due_at", postgresql_where=text("score IS NULL")),
 )
 
 orders = Table(

@@ -25,7 +25,9 @@ from shared.db.journal import JournalTables
 from shared.db.model_calls import ModelCallTable
 from shared.db.model_health import ModelHealthTable
 from shared.db.model_spending import ModelSpendingTable
+from shared.db.opinions import OpinionTable
 from shared.db.orders import OrderTable
+from shared.db.records import RecordTable
 from shared.db.snapshots import SnapshotTable
 from shared.db.stages import StageTable
 from shared.domain import ports
@@ -44,6 +46,8 @@ class UnitOfWork:
         self.model_spending: ports.ModelSpending = ModelSpendingTable(connection)
         self.model_health: ports.ModelHealths = ModelHealthTable(connection)
         self.decisions: ports.Decisions = DecisionTable(connection)
+        self.records: ports.Records = RecordTable(connection)
+        self.opinions: ports.Opinions = OpinionTable(connection)
         self.orders: ports.Orders = OrderTable(connection)
         self.fills: ports.Fills = FillTable(connection)
         self.incomes: ports.Incomes = IncomeTable(connection)

@@ -30,9 +30,13 @@ PerpetuaError
 ├── PositionUnprotected         a position stands without a stop and could not be closed: reconcile again at once
 ├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
 ├── BadCursor                   no page begins there: begin with the first
+├── BadRequest                  what was asked for cannot be done: the message says why, and what to ask for
+├── UnknownRecord               no decision of that name is on record, or several are
+├── RecordBroken                the record of a decision is not as it was written: `problems` says what of it
 └── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -181,6 +185,22 @@ class DatabaseUnavailable(PerpetuaError):
 
 class BadCursor(PerpetuaError):
     """No page of the list begins there: begin with the first one."""
+
+
+class BadRequest(PerpetuaError):
+    """What was asked for cannot be done. The message says why, and what to ask for."""
+
+
+class UnknownRecord(PerpetuaError):
+    """No decision of that name is on record, or several are."""
+
+
+class RecordBroken(PerpetuaError):
+    """The record of a decision is not as it was written. `problems` names each part that is missing or was changed."""
+
+    def __init__(self, message: str, problems: Sequence[str]) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class MarketDataUnusable(PerpetuaError):

@@ -1,11 +1,14 @@
 """Candles, the grid of time they stand on, what can be wrong with them, and the quote of a moment."""
 
+import hashlib
+import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import chain
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
@@ -144,6 +147,13 @@ class CandleWindow:
     low: Sequence[float]
     close: Sequence[float]
     volume: Sequence[float]
+
+    def digest(self) -> str:
+        """Return a name for exactly these candles: the SHA-256 of all their values, in hexadecimal digits."""
+        columns = (self.open, self.high, self.low, self.close, self.volume)
+        values = (*(opened.timestamp() for opened in self.opened), *chain.from_iterable(columns))
+        said = f"{self.series.symbol} {self.series.timeframe}".encode() + struct.pack(f"<{len(values)}d", *values)
+        return hashlib.sha256(said).hexdigest()
 
     def defect(self, tick: datetime) -> str | None:
         """Say in a few words why a decision at *tick* must not rest on this window, or return None."""

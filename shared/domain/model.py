@@ -14,6 +14,20 @@ class Purpose(StrEnum):
     DECISION = "decision"
     FALLBACK = "fallback"
     SHADOW = "shadow"
+    REPLAY = "replay"
+    """Asked again, by hand, what another was asked before."""
+
+
+OF_THE_CYCLE = (Purpose.DECISION, Purpose.FALLBACK)
+"""What the cycle's decision came from; the rest is compared with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """A template as it stood when it was used: the text of the file, and the version that follows from it."""
+
+    version: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +41,18 @@ class Price:
     def of(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         """Return what a question costs, in USD."""
         return self.prompt * prompt_tokens + self.completion * completion_tokens + self.request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What one question would come to, before anybody is asked."""
+
+    prompt_tokens: int
+    """About so many: only the model's own tokenizer knows."""
+    max_tokens: int
+    """Of the answer, at most."""
+    worst_cost: Decimal | None
+    """USD at most; None where the price is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

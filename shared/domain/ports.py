@@ -14,12 +14,15 @@ from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, CandleWindow, Quote, Series, Span, Timeframe
-from shared.domain.model import ModelCall, Prompt, Purpose, Reservation
+from shared.domain.model import Estimate, ModelCall, Prompt, PromptVersion, Purpose, Reservation
 from shared.domain.model_health import ModelHealth
+from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
+from shared.domain.outcome import Proposal, Score
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Holdings, Modes, Position
 from shared.domain.reconciliation import Discrepancy
+from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Review, ReviewedDecision
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Indicators, Snapshot
@@ -189,8 +192,17 @@ class Lookup(Protocol):
 class Engine(Protocol):
     """A language model behind its provider, with its prompt and its reading glasses."""
 
+    @property
+    def template(self) -> PromptVersion:
+        """What prompts are made from."""
+        ...
+
     def prompt(self, briefing: Mapping[str, Any]) -> Prompt:
         """Return the messages that put *briefing* before the model."""
+        ...
+
+    async def estimate(self, prompt: Prompt, model: str) -> Estimate:
+        """Return what putting *prompt* before *model* would come to. Asks no model."""
         ...
 
     async def ask(
@@ -328,6 +340,10 @@ class Snapshots(Protocol):
         """Return the snapshot of a cycle."""
         ...
 
+    async def latest_tick(self, account_id: str) -> datetime | None:
+        """Return the tick of the account's newest snapshot."""
+        ...
+
 
 class ModelCalls(Protocol):
     """Every question to a model."""
@@ -337,7 +353,11 @@ class ModelCalls(Protocol):
         ...
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ModelCall]:
-        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's."""
+        """Return the calls that a cycle's decision came from, in the order they were made: no shadow's, no replay's."""
+        ...
+
+    async def spent(self, account_id: str, day: date, purpose: Purpose) -> Decimal:
+        """Return what calls of that purpose have cost within a UTC day, in USD."""
         ...
 
 
@@ -362,6 +382,7 @@ class ModelHealths(Protocol):
 
     async def save(self, account_id: str, health: ModelHealth) -> None:
         """Store it."""
+        """Return the calls that a cycle was decided by, in the order they were made."""
         ...
 
 
@@ -392,6 +413,62 @@ class Decisions(Protocol):
         The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
         review is that of the latest approved entry: its stop and target rest whether it filled or not.
         """
+        ...
+
+
+class Records(Protocol):
+    """What decisions saw and said, kept so that nobody can change it unnoticed."""
+
+    async def save(self, record: DecisionRecord) -> str:
+        """Store the record of a cycle and return its name."""
+        ...
+
+    async def find(self, wanted: RecordId) -> tuple[StageRequest, StoredRecord]:
+        """Return the cycle that is meant, and what is kept of it. Raises UnknownRecord, and RecordBroken."""
+        ...
+
+    async def get(self, wanted: RecordId) -> DecisionRecord:
+        """Return the record that is meant, once every part proved to be as written. Raises as `find` does."""
+        ...
+
+    async def keep_prompt(self, prompt: PromptVersion) -> None:
+        """Store the text of a template."""
+        ...
+
+    async def prompt(self, version: str) -> PromptVersion | None:
+        """Return the template that had that version."""
+        ...
+
+
+class Opinions(Protocol):
+    """What each model made of each cycle, and how the entries among it would have ended."""
+
+    async def claim(self, request: StageRequest, answerer: Answerer, purpose: Purpose, at: datetime) -> bool:
+        """Say that the model is about to be asked; False when it was already, or decided the cycle itself."""
+        ...
+
+    async def save(
+        self,
+        request: StageRequest,
+        answerer: Answerer,
+        opinion: Opinion,
+        entries: Mapping[str, tuple[Proposal, bool]],
+    ) -> None:
+        """Store what became of a claim, and the entries in it, each with whether risk let it pass."""
+        ...
+
+    async def unscored(self, account_id: str, at: datetime, limit: int) -> Sequence[Unscored]:
+        """Return entries whose time has passed by then and that have no score, oldest first."""
+        ...
+
+    async def set_score(self, scored: Unscored, score: Score) -> None:
+        """Store what became of an entry."""
+        ...
+
+    async def compare(
+        self, *, account_id: str | None, since: datetime | None, until: datetime | None
+    ) -> Sequence[ModelScore]:
+        """Return how each model and prompt version has done, by account."""
         ...
 
 
@@ -580,6 +657,8 @@ class Work(Protocol):
     model_spending: ModelSpending
     model_health: ModelHealths
     decisions: Decisions
+    records: Records
+    opinions: Opinions
     orders: Orders
     fills: Fills
     incomes: Incomes

@@ -1,7 +1,7 @@
 """Everything one decision is made from, taken at one tick: prices, indicators, filters, holdings and resting orders."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,6 +23,19 @@ class Indicators:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CandleRange:
+    """Which candles the indicators of one series were computed from."""
+
+    since: datetime
+    """When the first one opened."""
+    until: datetime
+    """When the last one opened."""
+    count: int
+    digest: str
+    """Names what they said, see `CandleWindow.digest`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What was known at `tick`. A symbol with a defect is shown to nobody and opens nothing."""
 
@@ -38,3 +51,5 @@ class Snapshot:
     open_orders: tuple[VenueOrder, ...]
     taker_fee: Decimal
     """Fraction of notional that a market order costs."""
+    candles: Mapping[str, Mapping[Timeframe, CandleRange]] = field(default_factory=dict)
+    """What `indicators` were computed from."""

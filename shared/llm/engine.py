@@ -21,7 +21,7 @@ from typing import Any
 from shared.domain.decision import Answer
 from shared.domain.errors import ModelError, ModelRefused, ModelUnavailable, UnusableReply
 from shared.domain.market import EPOCH
-from shared.domain.model import ModelCall, ModelOptions, Price, Prompt, Purpose
+from shared.domain.model import Estimate, ModelCall, ModelOptions, Price, Prompt, PromptVersion, Purpose
 from shared.domain.ports import CallBook, Clock, Lookup
 from shared.llm import reply
 from shared.llm.catalogue import KEPT_FOR, Catalogue
@@ -37,6 +37,9 @@ log = logging.getLogger("perpetua.llm")
 
 FIRST_PAUSE_SECONDS = 0.5
 MOST_TOOL_CALLS = 64
+
+BYTES_A_TOKEN = 3
+"""About so many in a prompt that is half numbers; plain English has four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,27 @@ class LlmEngine:
         self._lacks: dict[str, set[Feature]] = {}
         self._checked: dict[str, datetime] = {}
 
+    @property
+    def template(self) -> PromptVersion:
+        """What prompts are made from."""
+        return PromptVersion(self._template.version, self._template.text)
+
     def prompt(self, briefing: Mapping[str, Any]) -> Prompt:
         """Return the messages that put *briefing* before the model."""
         return self._template.prompt(briefing)
+
+    async def estimate(self, prompt: Prompt, model: str) -> Estimate:
+        """Return what putting *prompt* before *model* would come to. Asks for the service's prices, and no model."""
+        await self._learn(model)
+        question, options = _question(prompt, None), self._options
+        body = request_body(prompt, model, options, schema=question.schema, lacks=self._lacks[model])
+        price = await self._price(model)
+        said = sum(len(message["content"].encode()) for message in prompt.messages)
+        return Estimate(
+            prompt_tokens=round(said / BYTES_A_TOKEN),
+            max_tokens=options.max_tokens,
+            worst_cost=_worst(body, price, options.max_tokens) if price else None,
+        )
 
     async def check(self, models: Sequence[str]) -> None:
         """Warn, in a line for each, of models that are not as the account needs them."""
@@ -163,7 +184,7 @@ class LlmEngine:
         self._checked[model] = self._clock.now()
         await self.check([model])
         listing = await self._catalogue.listing(model)
-        known = set(self._lacks[model])
+        known = set(self._lacks.setdefault(model, set()))
         self._lacks[model] |= listing.lacks if listing else set()
         return self._lacks[model] != known
 

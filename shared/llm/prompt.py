@@ -43,10 +43,10 @@ QUESTION = (
 class PromptTemplate:
     """A system message with gaps for the limits and the example. `version` changes with every edit."""
 
-    def __init__(self, path: Path = DEFAULT_TEMPLATE) -> None:
-        """Read the template. Raises ValueError when it cannot be read or used."""
+    def __init__(self, path: Path = DEFAULT_TEMPLATE, text: str | None = None) -> None:
+        """Read the template, or take *text* for what the file holds. Raises ValueError when it cannot be used."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8") if text is None else text
         except (OSError, UnicodeDecodeError) as exc:
             raise ValueError(f"the prompt template {path} cannot be read: {exc}") from exc
         self._template = Template(text)
@@ -58,6 +58,7 @@ class PromptTemplate:
                 f"the prompt template {path} asks for ${', $'.join(unknown)}; known are ${', $'.join(LIMITS)}, $example"
             )
         self.version = f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        self.text = text
 
     def prompt(self, briefing: Mapping[str, Any]) -> Prompt:
         """Return the messages for *briefing*, a JSON-ready document whose `limits` holds every one of LIMITS."""

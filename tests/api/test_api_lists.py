@@ -103,6 +103,21 @@ async def test_prompts_and_raw_replies_are_shown_when_asked_for(client: httpx.As
 
 
 @pytest.mark.usefixtures("books")
+async def test_questions_are_found_by_model_purpose_symbol_and_action(client: httpx.AsyncClient) -> None:
+    for wanted, found in (
+        ({"model": "maker/model"}, 2),
+        ({"model": "maker/other"}, 0),
+        ({"purpose": "decision"}, 2),
+        ({"purpose": "shadow"}, 0),
+        ({"symbol": "btcusdt"}, 2),
+        ({"symbol": "ETHUSDT", "action": "hold"}, 2),
+        ({"symbol": "ETHUSDT", "action": "buy"}, 0),
+        ({"action": "close"}, 0),
+    ):
+        assert (wanted, len(await items(client, "/llm-interactions", **wanted))) == (wanted, found)
+
+
+@pytest.mark.usefixtures("books")
 async def test_candles_are_shown_of_one_series_within_a_range(client: httpx.AsyncClient) -> None:
     within = {"since": (TICK + FIVE_MINUTES).isoformat(), "until": (TICK + 3 * FIVE_MINUTES).isoformat()}
 

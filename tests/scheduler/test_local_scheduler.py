@@ -217,6 +217,39 @@ async def test_a_slow_cycle_never_has_another_of_its_account_on_top(
     assert len({outcome["tick"] for outcome in seen}) == 3
 
 
+async def test_a_shadow_that_thinks_for_ever_keeps_no_cycle_waiting(
+    database_url: str, venue: Venue, cycles: Cycles
+) -> None:
+    class ShadowsThink(ScriptedModel):
+        """Answers the account's own model at once, and the shadow when told to."""
+
+        asked, told = asyncio.Event(), asyncio.Event()
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if b"scripted/shadow" in await request.aread():
+                self.asked.set()
+                await self.told.wait()
+            return await super().handle_async_request(request)
+
+    model = ShadowsThink()
+    async with a_runtime(database_url, model, venue, shadow_models=("scripted/shadow",)) as runtime:
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        async with asyncio.timeout(PATIENCE):
+            await model.asked.wait()
+        seen = await cycles.next(3)
+        model.told.set()
+        await scheduler.stop()
+        async with runtime.open_work() as work:
+            found = {
+                each.model: each for each in await work.opinions.compare(account_id="main", since=None, until=None)
+            }
+
+    assert all("equity" in outcome["reconcile"] for outcome in seen)
+    assert found["scripted/model"].asked >= 3
+    assert 1 <= found["scripted/shadow"].answered < found["scripted/model"].asked
+
+
 async def test_two_schedulers_at_once_do_no_harm(database_url: str, venue: Venue, cycles: Cycles) -> None:
     model = ScriptedModel()
     async with (

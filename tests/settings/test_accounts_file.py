@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.accounts import ConfiguredAccount, configured_accounts
+from shared.accounts import ConfiguredAccount, ShadowModel, changed_limits, configured_accounts
 from shared.domain.account import Breaker, Cap, RiskLimits
 from shared.domain.market import Timeframe
 from shared.domain.model import ModelOptions, Price
@@ -51,6 +51,48 @@ def test_plain_variables_make_one_account() -> None:
     assert found.account.interval == timedelta(minutes=15)
     assert (found.account.model, found.account.fallback_models) == (PAPER_MODEL, ("b/c",))
     assert found.account.leverage == 2
+
+
+def test_prompts_and_shadows_are_the_accounts_own_or_those_of_the_settings() -> None:
+    accounts = from_file(
+        """
+        accounts:
+          - id: usual
+          - id: own
+            prompt_file: own.md
+            shadows: [{model: a/b}, {model: a/b, prompt_file: bold.md}]
+        """,
+        prompt_file=Path("house.md"),
+        shadow_models=("c/d",),
+    )
+
+    usual, own = accounts["usual"], accounts["own"]
+    assert (usual.prompt_file, usual.shadows) == (Path("house.md"), (ShadowModel("c/d"),))
+    assert own.prompt_file == Path("own.md")
+    assert own.shadows == (ShadowModel("a/b"), ShadowModel("a/b", Path("bold.md")))
+
+
+def test_limits_are_changed_by_the_names_and_in_the_units_of_the_file() -> None:
+    limits = changed_limits(RiskLimits(), {"max_leverage": "2", "cooldown": "1h", "min_confidence": 0.9})
+
+    assert limits == RiskLimits(max_leverage=2, cooldown=timedelta(hours=1), min_confidence=Decimal("0.9"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"max_leverag": 2}, "max_leverag is no limit: did you mean max_leverage?"),
+        ({"luck": 2}, "luck is no limit: there are max_leverage, "),
+        ({"max_leverage": 0}, "max_leverage: Input should be greater than or equal to 1"),
+        ({"cooldown": "soon"}, "cooldown: "),
+    ],
+)
+def test_limits_that_cannot_be_are_refused_in_one_line(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        changed_limits(RiskLimits(), changes)
+
+    assert str(told.value).startswith(says)
+    assert "\n" not in str(told.value)
 
 
 def test_defaults_of_the_settings_are_the_defaults_of_the_limits() -> None:

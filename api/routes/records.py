@@ -1,0 +1,118 @@
+"""Decisions on record: what one saw and said, the same made again or otherwise, and how models compare."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from api.bodies import Body, read_body
+from api.errors import Problem
+from api.schemas import ComparisonQuery, NoQuery, RecordQuery, read_query
+from api.state import runtime_of
+from functions.previewing import preview
+from functions.replaying import load, reask, rereview, rerun
+from shared.accounts import changed_limits
+from shared.db.records import read_record
+from shared.domain.errors import RecordBroken
+from shared.domain.opinion import ModelScore
+from shared.domain.record import parts_of, plain, record_id
+from shared.llm.prompt import PromptTemplate
+from shared.llm.reply import read
+from shared.settings import SettingsError
+
+
+class Replay(Body):
+    """How to make a decision again. `prompt` is the text of a template."""
+
+    kind: Literal["rerun", "reask", "rereview"]
+    model: str | None = Field(default=None, min_length=1)
+    prompt: str | None = Field(default=None, min_length=1)
+    limits: dict[str, Any] | None = None
+
+
+FIELDS = {"rerun": set[str](), "reask": {"model", "prompt"}, "rereview": {"limits"}}
+"""What each kind takes beside `kind`: one of it at least, where it takes any."""
+
+
+async def record(request: Request) -> Response:
+    """Show what is on record of a decision: the names of its parts and whether they are as written; in full, all."""
+    query = read_query(request, RecordQuery)
+    async with runtime_of(request).open_work() as work:
+        cycle, stored = await work.records.find(record_id(request.path_params["id"]))
+    problems: tuple[str, ...] = ()
+    try:
+        whole = read_record(cycle, stored)
+    except RecordBroken as exc:
+        whole, problems = None, exc.problems
+    told = {
+        "account": cycle.account_id,
+        "tick": cycle.tick.isoformat(),
+        "record": stored.name,
+        "sound": not problems,
+        "problems": list(problems),
+        "parts": dict(parts_of(stored.name, stored.documents[stored.name])),
+    }
+    return JSONResponse(told | ({"body": plain(whole)} if query.full and whole else {}))
+
+
+async def replay(request: Request) -> Response:
+    """Make a decision again: as it was, by another model or prompt, or under other limits."""
+    read_query(request, NoQuery)
+    wanted = record_id(request.path_params["id"])
+    asked = await read_body(request, Replay)
+    given = asked.model_fields_set - {"kind"}
+    takes = FIELDS[asked.kind]
+    if given - takes or (takes and not given):
+        needs = f"takes {' or '.join(sorted(takes))}" if takes else "takes nothing else"
+        raise Problem(400, "bad_body", f"a {asked.kind} {needs}", field=min(given - takes, default="kind"))
+    runtime = runtime_of(request)
+    found = await load(runtime.open_work, wanted)
+    if asked.kind == "rerun":
+        return JSONResponse((await rerun(found, open_work=runtime.open_work, read=read)).as_json())
+    try:
+        if asked.kind == "rereview":
+            limits = changed_limits(found.context.account.limits, asked.limits or {})
+            return JSONResponse(rereview(found, limits, read=read).as_json())
+        template = PromptTemplate(Path("posted"), asked.prompt) if asked.prompt else None
+    except (SettingsError, ValueError) as exc:
+        raise Problem(400, "bad_body", str(exc)) from None
+    comparison = await reask(
+        found,
+        asked.model or found.context.account.model,
+        engine=runtime.engine(found.account_id, template),
+        account=runtime.accounts[found.account_id].account,
+        open_work=runtime.open_work,
+        clock=runtime.clock,
+        own_prompt=template is not None,
+    )
+    return JSONResponse(comparison.as_json())
+
+
+async def prompt(request: Request) -> Response:
+    """Show what the account's model would be asked now, and the most that costs. Asks no model."""
+    read_query(request, NoQuery)
+    runtime, account_id = runtime_of(request), request.path_params["id"]
+    engine = runtime.engine(account_id)
+    account = runtime.accounts[account_id].account
+    return JSONResponse(await preview(account, None, open_work=runtime.open_work, engine=engine, clock=runtime.clock))
+
+
+async def comparison(request: Request) -> Response:
+    """Show how each model and prompt version has done within [since, until), by account."""
+    query = read_query(request, ComparisonQuery)
+    async with runtime_of(request).open_work() as work:
+        scores = await work.opinions.compare(account_id=query.account, since=query.since, until=query.until)
+    return JSONResponse({"items": [_told(each) for each in scores]})
+
+
+def _told(score: ModelScore) -> dict[str, Any]:
+    told: dict[str, Any] = plain(score)
+    told["account"] = told.pop("account_id")
+    per_decision = score.cost / score.asked if score.asked else None
+    return told | {
+        "hit_rate": score.hit_rate,
+        "cost_per_decision": None if per_decision is None else f"{per_decision:f}",
+        "caution": score.caution,
+    }
