@@ -10,7 +10,8 @@ from shared.domain.account import Grounding
 from shared.domain.decision import Action, Condition, Decision, ExitPlan, Invalidation
 from shared.domain.grounding import Shown, ground, shown
 from shared.domain.market import Timeframe
-from shared.domain.risk import Finding, Verdict, review
+from shared.domain.risk import Verdict, review
+from shared.domain.rules import Finding
 from tests.builders import a_context, a_decision
 
 BRIEFING: dict[str, Any] = {

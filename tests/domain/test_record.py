@@ -25,7 +25,8 @@ from shared.domain.record import (
     record_id,
     take_apart,
 )
-from shared.domain.risk import Exit, review
+from shared.domain.risk import review
+from shared.domain.rules import Exit
 from tests.builders import TICK, a_context, a_decision, a_position, a_snapshot, some_holdings
 
 LONE = "\ud800\x00 — ü"
