@@ -118,7 +118,7 @@ class ModelError(PerpetuaError):
     `lost` when an answer may have been made, and charged, that never came.
     """
 
-    def __init__(self, message: str, *, lost: bool = False, reply: dict[str, Any] | None = None) -> None:
+    def __init__(self, message: str, *, lost: bool = False, reply: dict[str, object] | None = None) -> None:
         super().__init__(message)
         self.lost = lost
         self.reply = reply or {}
@@ -133,7 +133,7 @@ class ModelUnavailable(ModelError):
         *,
         retry_after: float | None = None,
         lost: bool = False,
-        reply: dict[str, Any] | None = None,
+        reply: dict[str, object] | None = None,
     ) -> None:
         super().__init__(message, lost=lost, reply=reply)
         self.retry_after = retry_after
