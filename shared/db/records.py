@@ -89,10 +89,10 @@ def read_record(cycle: StageRequest, stored: StoredRecord) -> DecisionRecord:
     except ValidationError as exc:
         flaw = exc.errors(include_input=False, include_url=False)[0]
         problem = f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}"
-        raise RecordBroken(f"the record {stored.name[:12]} is of another version: {problem}", [problem]) from None
+        raise RecordBroken(f"the record {stored.name[:12]} is of another version: {problem}", (problem,)) from None
     if (record.account_id, record.tick) != (cycle.account_id, cycle.tick):
         problem = f"the manifest is that of {record.account_id}@{record.tick.isoformat()}"
-        raise RecordBroken(f"the record {stored.name[:12]} belongs to another decision: {problem}", [problem])
+        raise RecordBroken(f"the record {stored.name[:12]} belongs to another decision: {problem}", (problem,))
     return record
 
 

@@ -36,9 +36,6 @@ PerpetuaError
 └── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 
 class PerpetuaError(Exception):
     """The root of every failure we have a name for."""
@@ -198,9 +195,9 @@ class UnknownRecord(PerpetuaError):
 class RecordBroken(PerpetuaError):
     """The record of a decision is not as it was written. `problems` names each part that is missing or was changed."""
 
-    def __init__(self, message: str, problems: Sequence[str]) -> None:
+    def __init__(self, message: str, problems: tuple[str, ...]) -> None:
         super().__init__(message)
-        self.problems = tuple(problems)
+        self.problems = problems
 
 
 class MarketDataUnusable(PerpetuaError):

@@ -168,7 +168,9 @@ def put_together(stored: StoredRecord) -> dict[str, Any]:
     manifest = _manifest(stored.name, stored.documents.get(stored.name))
     problems = list(_problems(manifest["parts"], stored.documents))
     if problems:
-        raise RecordBroken(f"the record {stored.name[:12]} is not as it was written: {'; '.join(problems)}", problems)
+        raise RecordBroken(
+            f"the record {stored.name[:12]} is not as it was written: {'; '.join(problems)}", tuple(problems)
+        )
     whole: dict[str, Any] = manifest["record"]
     for place, name in manifest["parts"].items():
         *way, last = place.split(".")
@@ -214,11 +216,11 @@ def _without_parts(value: Any, place: str, parts: dict[str, str], documents: dic
 def _manifest(name: str, text: str | None) -> dict[str, Any]:
     if text is None or name_of(text) != name:
         problem = "the manifest is missing" if text is None else "the manifest was changed"
-        raise RecordBroken(f"the record {name[:12]} is not as it was written: {problem}", [problem])
+        raise RecordBroken(f"the record {name[:12]} is not as it was written: {problem}", (problem,))
     manifest: dict[str, Any] = json.loads(text)
     if manifest["format"] != FORMAT:
         problem = f"it is written in format {manifest['format']}, and this program reads {FORMAT}"
-        raise RecordBroken(f"the record {name[:12]} cannot be read: {problem}", [problem])
+        raise RecordBroken(f"the record {name[:12]} cannot be read: {problem}", (problem,))
     return manifest
 
 

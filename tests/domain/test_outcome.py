@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_entries_are_proposals_whether_or_not_risk_let_them_pass() -> None:
     context = a_context()
     decisions = [
         a_decision("BTCUSDT"),
-        a_decision("ETHUSDT", Action.SELL, confidence=0),
+        a_decision("ETHUSDT", Action.SELL, confidence=Decimal(0)),
         a_decision("SOLUSDT", Action.CLOSE),
         a_decision("NOSUCH"),
     ]

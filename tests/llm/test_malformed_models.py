@@ -7,10 +7,12 @@ import pytest
 
 from emulators.openrouter import create_app, malformed
 from emulators.openrouter.malformed import Case
-from shared.domain.model import Prompt
+from shared.domain.model import ModelOptions, Prompt
+from shared.llm.catalogue import Catalogue
 from shared.llm.client import OpenRouterClient
 from shared.llm.engine import LlmEngine
 from shared.llm.prompt import PromptTemplate
+from tests.llm.books import Book
 from tests.llm.soundness import assert_sound
 from tests.llm.test_engine_with_emulator import WallClock, briefing, no_sleep
 
@@ -41,11 +43,14 @@ async def connection() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def engine(connection: httpx.AsyncClient) -> LlmEngine:
     client = OpenRouterClient("http://emulator/api/v1", "sk-or-v1-secret", connection)
-    return LlmEngine(client, PromptTemplate(), WallClock(), sleep=no_sleep, retries=0)
+    clock = WallClock()
+    return LlmEngine(
+        client, PromptTemplate(), clock, Catalogue(client, clock), ModelOptions(), sleep=no_sleep, retries=0
+    )
 
 
 async def outcome(engine: LlmEngine, prompt: Prompt, name: str) -> str:
-    [call] = await engine.ask(prompt, [f"malformed/{name}"])
+    [call] = await engine.ask(prompt, [f"malformed/{name}"], book=Book())
     if call.content is None:
         assert call.error
         return REJECTED
