@@ -168,7 +168,8 @@ def put_together(stored: StoredRecord) -> dict[str, Any]:
     manifest = _manifest(stored.name, stored.documents.get(stored.name))
     problems = list(_problems(manifest["parts"], stored.documents))
     if problems:
-        raise RecordBroken(
+        message = f"the record {stored.name[:12]} is not as it was written: {'; '.join(problems)}"
+        raise RecordBroken(message, tuple(problems))
             f"the record {stored.name[:12]} is not as it was written: {'; '.join(problems)}", tuple(problems)
         )
     whole: dict[str, Any] = manifest["record"]
