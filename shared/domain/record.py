@@ -170,8 +170,6 @@ def put_together(stored: StoredRecord) -> dict[str, Any]:
     if problems:
         message = f"the record {stored.name[:12]} is not as it was written: {'; '.join(problems)}"
         raise RecordBroken(message, tuple(problems))
-            f"the record {stored.name[:12]} is not as it was written: {'; '.join(problems)}", tuple(problems)
-        )
     whole: dict[str, Any] = manifest["record"]
     for place, name in manifest["parts"].items():
         *way, last = place.split(".")
