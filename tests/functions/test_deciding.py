@@ -23,7 +23,7 @@ async def test_a_decide_that_died_after_asking_reads_the_stored_answer(house: Ho
     class Killed(BaseException):
         """Stands for SIGKILL: nothing catches it."""
 
-    with patch("functions.decide.review", side_effect=Killed), pytest.raises(Killed):
+    with patch("functions.decide.judge", side_effect=Killed), pytest.raises(Killed):
         await house.stage(Stage.DECIDE)
     result = await house.stage(Stage.DECIDE)
 
