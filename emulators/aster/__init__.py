@@ -9,14 +9,14 @@ It knows nothing of the programs that trade on it: it is an independent reading 
 """
 
 from .app import create_app
-from .candles import Candles
+from .doors.settings import Settings
 from .habits import Habits
-from .journal import UnusableState
-from .live import LiveMarket, live_market
-from .market import CandleMarket, Market, UnusableMarket
-from .recorded import RecordedMarket, recorded_market
-from .settings import Settings
-from .synthetic import SYMBOLS, SyntheticMarket, synthetic_market
+from .holdings.journal import UnusableState
+from .prices.candles import Candles
+from .prices.live import LiveMarket, live_market
+from .prices.market import CandleMarket, Market, UnusableMarket
+from .prices.recorded import RecordedMarket, recorded_market
+from .prices.synthetic import SYMBOLS, SyntheticMarket, synthetic_market
 from .venue import Venue
 
 __all__ = [

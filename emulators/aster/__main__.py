@@ -23,16 +23,16 @@ from typing import NoReturn, TypeVar
 import uvicorn
 
 from . import create_app
-from .auth import MAINNET
+from .doors.auth import MAINNET
+from .doors.settings import Settings
 from .habits import Habits
-from .journal import UnusableState
-from .live import live_market
-from .market import Market, UnusableMarket
-from .recorded import recorded_market
-from .settings import Settings
-from .streams import keepalive
-from .symbols import known_symbols
-from .synthetic import START, SYMBOLS, synthetic_market
+from .holdings.journal import UnusableState
+from .prices.live import live_market
+from .prices.market import Market, UnusableMarket
+from .prices.recorded import recorded_market
+from .prices.symbols import known_symbols
+from .prices.synthetic import START, SYMBOLS, synthetic_market
+from .streams.streams import keepalive
 from .venue import MAKER_FEE, START_BALANCE, TAKER_FEE, Venue
 
 Switches = TypeVar("Switches", Settings, Habits)

@@ -21,22 +21,22 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from . import account_data, management, market_data, stream_access, trading
-from .administration import administration
-from .auth import MAINNET, Doorkeeper, Letter
-from .calls import Answer, Call, Endpoint
-from .clock import Clock, clock_for
+from .doors import account_data, management, market_data, stream_access, trading
+from .doors.administration import administration
+from .doors.auth import MAINNET, Doorkeeper, Letter
+from .doors.calls import Answer, Call, Endpoint
+from .doors.clock import Clock, clock_for
+from .doors.faults import Fault, Faults
+from .doors.limits import FIRST_BAN, Limits
+from .doors.reading import Asked, TooLarge, asked
+from .doors.recollection import Answered, Recollection
+from .doors.settings import Settings
+from .doors.spoiling import spoiled
 from .errors import Refusal
-from .faults import Fault, Faults
-from .intervals import MINUTE
-from .limits import FIRST_BAN, Limits
 from .parameters import Parameters
-from .reading import Asked, TooLarge, asked
-from .recollection import Answered, Recollection
-from .settings import Settings
-from .spoiling import spoiled
-from .stream_administration import stream_administration
-from .streams import Streams
+from .prices.intervals import MINUTE
+from .streams.stream_administration import stream_administration
+from .streams.streams import Streams
 from .venue import Venue
 
 TICK_SECONDS = 0.1

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 
 from .errors import Refusal
-from .intervals import DAY, SPANS
+from .prices.intervals import DAY, SPANS
 
 Parameters = dict[str, str]
 

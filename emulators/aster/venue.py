@@ -13,24 +13,24 @@ from copy import copy
 from decimal import Decimal
 from pathlib import Path
 
-from .accounts import Account
-from .admission import NewOrder, read_amendment, read_order, refuse_if_unreasonable
-from .brackets import max_leverage, max_notional
-from .engine import Engine
 from .errors import Refusal
 from .habits import Habits
-from .intervals import DAY
-from .journal import Journal, UnusableState
-from .ledger import Ledger
-from .listen_keys import ListenKeys
-from .margin import AccountMargin, account_margin, exposure, position_margins
-from .market import Market
-from .marks import FINER
-from .orders import TRAILING, Order, Transfer
+from .holdings.accounts import Account
+from .holdings.brackets import max_leverage, max_notional
+from .holdings.journal import Journal, UnusableState
+from .holdings.ledger import Ledger
+from .holdings.listen_keys import ListenKeys
+from .holdings.margin import AccountMargin, account_margin, exposure, position_margins
+from .holdings.orders import TRAILING, Order, Transfer
+from .holdings.positions import ZERO, Position, rounded
+from .holdings.register import Register
+from .matching.admission import NewOrder, read_amendment, read_order, refuse_if_unreasonable
+from .matching.engine import Engine
 from .parameters import Parameters, text
-from .positions import ZERO, Position, rounded
-from .register import Register
-from .symbols import Instrument
+from .prices.intervals import DAY
+from .prices.market import Market
+from .prices.marks import FINER
+from .prices.symbols import Instrument
 
 MAKER_FEE, TAKER_FEE = Decimal("0.0001"), Decimal("0.00035")
 START_BALANCE = Decimal(10_000)

@@ -21,7 +21,7 @@ import httpx
 from coincurve import PrivateKey
 
 from emulators.aster import Settings, Venue, create_app, synthetic_market
-from emulators.aster.signatures import address_of, digest_of
+from emulators.aster.doors.signatures import address_of, digest_of
 
 REQUESTS = 1_000
 KEY = PrivateKey(bytes.fromhex("11" * 32))

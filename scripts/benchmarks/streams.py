@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import httpx
 
 from emulators.aster import Venue, synthetic_market
-from emulators.aster.happenings import Happening
+from emulators.aster.holdings.happenings import Happening
 
 SOCKETS, STEPS = 100, 30
 ORDERS, TURNS = 2_000, 5

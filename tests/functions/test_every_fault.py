@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from emulators.aster.faults import KINDS
+from emulators.aster.doors.faults import KINDS
 from shared.domain.account import AccountStatus
 from shared.domain.order import Leg, leg_named
 from tests.house import FIVE_MINUTES, House, built_house

@@ -13,7 +13,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from emulators.aster import Settings, Venue, create_app
-from emulators.aster.streams import keepalive
+from emulators.aster.streams.streams import keepalive
 from tests.emulators.aster.traders import Wallet
 
 PATIENCE = 10.0

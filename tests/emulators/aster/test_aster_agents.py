@@ -12,7 +12,7 @@ from eth_account import Account as EthAccount
 from eth_account.messages import encode_typed_data
 
 from emulators.aster import Venue
-from emulators.aster.signatures import digest_of, management_digest
+from emulators.aster.doors.signatures import digest_of, management_digest
 from tests.emulators.aster.traders import T0, Trader, Wallet, flat, market_of
 
 OWNER, AGENT = Wallet("22" * 32), Wallet("11" * 32)

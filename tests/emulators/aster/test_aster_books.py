@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulators.aster import Venue, synthetic_market
-from emulators.aster.accounts import Account
-from emulators.aster.brackets import brackets_of, maintenance_margin
 from emulators.aster.errors import Refusal
-from emulators.aster.positions import Position
+from emulators.aster.holdings.accounts import Account
+from emulators.aster.holdings.brackets import brackets_of, maintenance_margin
+from emulators.aster.holdings.positions import Position
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
 HOUR = 60 * MINUTE

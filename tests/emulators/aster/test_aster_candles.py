@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from emulators.aster.errors import Refusal
-from emulators.aster.intervals import SPANS, bar_ends, bar_of, bar_starts
-from emulators.aster.market import first_time
+from emulators.aster.prices.intervals import SPANS, bar_ends, bar_of, bar_starts
+from emulators.aster.prices.market import first_time
 from tests.emulators.aster.traders import MINUTE, T0, flat, market_of
 
 

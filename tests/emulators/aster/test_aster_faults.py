@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from emulators.aster import Venue
-from emulators.aster.faults import KINDS
+from emulators.aster.doors.faults import KINDS
 from tests.emulators.aster.traders import MINUTE, T0, Trader, Wallet, flat, keyed, market_of
 
 ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01", "newClientOrderId": "gk-1"}

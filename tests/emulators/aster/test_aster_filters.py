@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from emulators.aster import Venue
-from emulators.aster.market import CandleMarket
-from emulators.aster.symbols import instrument, instrument_from
+from emulators.aster.prices.market import CandleMarket
+from emulators.aster.prices.symbols import instrument, instrument_from
 from tests.emulators.aster.traders import Trader, flat, market_of
 
 LIMIT = {"type": "LIMIT", "timeInForce": "GTC", "quantity": "0.010", "price": "49900"}

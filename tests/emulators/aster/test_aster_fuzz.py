@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emulators.aster import Settings, Venue, create_app
 from emulators.aster.app import ENDPOINTS
-from emulators.aster.signatures import digest_of
+from emulators.aster.doors.signatures import digest_of
 from tests.emulators.aster.traders import T0, Wallet, flat, market_of
 
 NAMES = st.sampled_from(

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from emulators.aster import Venue
-from emulators.aster.accounts import Account
 from emulators.aster.errors import Refusal
-from emulators.aster.happenings import AccountChanged, Happening, LeverageChanged, ModeChanged, OrderChanged
+from emulators.aster.holdings.accounts import Account
+from emulators.aster.holdings.happenings import AccountChanged, Happening, LeverageChanged, ModeChanged, OrderChanged
 from tests.emulators.aster.traders import MINUTE, T0, flat, market_of
 
 HOUR = 60 * MINUTE

@@ -16,10 +16,10 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from emulators.aster import Venue, synthetic_market
-from emulators.aster.accounts import Account
 from emulators.aster.errors import Refusal
-from emulators.aster.journal import JOURNAL
-from emulators.aster.orders import Order
+from emulators.aster.holdings.accounts import Account
+from emulators.aster.holdings.journal import JOURNAL
+from emulators.aster.holdings.orders import Order
 from tests.emulators.aster.traders import MINUTE
 
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ import pytest
 
 from emulators.aster import Settings, Venue
 from emulators.aster.app import ENDPOINTS
-from emulators.aster.calls import Endpoint
+from emulators.aster.doors.calls import Endpoint
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
 DAY = 24 * 60 * MINUTE

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from emulators.aster import Venue
-from emulators.aster.liquidity import LEAST_VALUE, MOST_VALUE, level_size
-from emulators.aster.symbols import instrument, known_symbols
+from emulators.aster.matching.liquidity import LEAST_VALUE, MOST_VALUE, level_size
+from emulators.aster.prices.symbols import instrument, known_symbols
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
 RICH = Decimal(100_000_000)

@@ -9,7 +9,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from emulators.aster import Habits, Settings, Venue, create_app
-from emulators.aster.faults import KINDS
+from emulators.aster.doors.faults import KINDS
 from tests.emulators.aster.traders import flat, market_of
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "emulators.md").read_text()

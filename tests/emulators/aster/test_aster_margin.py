@@ -9,7 +9,7 @@ import pytest
 
 from emulators.aster import Venue
 from emulators.aster.habits import Habits
-from emulators.aster.happenings import AccountChanged, Happening, ModeChanged, OrderChanged
+from emulators.aster.holdings.happenings import AccountChanged, Happening, ModeChanged, OrderChanged
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
 HOUR = 60 * MINUTE

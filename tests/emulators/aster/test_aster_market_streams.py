@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from emulators.aster import RecordedMarket, Venue, streams, synthetic_market
-from emulators.aster.market_streams import Bars
+from emulators.aster import RecordedMarket, Venue, synthetic_market
+from emulators.aster.streams import streams
+from emulators.aster.streams.market_streams import Bars
 from tests.emulators.aster.sockets import Listener, serving
 from tests.emulators.aster.traders import MINUTE, T0, flat, market_of
 

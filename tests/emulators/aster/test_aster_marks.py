@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from emulators.aster import Venue, synthetic_market
-from emulators.aster.live import LiveMarket
-from emulators.aster.symbols import instrument
+from emulators.aster.prices.live import LiveMarket
+from emulators.aster.prices.symbols import instrument
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
 

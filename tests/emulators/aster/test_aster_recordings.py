@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from emulators.aster import UnusableMarket, recorded_market
-from emulators.aster.intervals import DAY
+from emulators.aster.prices.intervals import DAY
 from tests.emulators.aster.traders import MINUTE, T0
 
 HEADER = "open_time,open,high,low,close,volume"

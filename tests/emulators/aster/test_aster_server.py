@@ -20,9 +20,9 @@ import pytest
 
 from emulators.aster import UnusableState, Venue, create_app, live_market, synthetic_market
 from emulators.aster.__main__ import main
-from emulators.aster.live import LiveMarket
-from emulators.aster.register import LINES, NONCES_KEPT, Register
-from emulators.aster.symbols import instrument
+from emulators.aster.holdings.register import LINES, NONCES_KEPT, Register
+from emulators.aster.prices.live import LiveMarket
+from emulators.aster.prices.symbols import instrument
 from tests.emulators.aster.traders import T0, Wallet
 
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,7 @@ from eth_account import Account as EthAccount
 from eth_account.messages import encode_defunct
 
 from emulators.aster import Venue, create_app
-from emulators.aster.signatures import digest_of, domain_separator, keccak256, legacy_digest, signer_of
+from emulators.aster.doors.signatures import digest_of, domain_separator, keccak256, legacy_digest, signer_of
 from tests.emulators.aster.traders import T0, Trader, Wallet, flat, market_of
 from tests.emulators.aster.traders import keyed as hmac_of
 

@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from emulators.aster import Venue
-from emulators.aster import streams as streams_module
-from emulators.aster.subscriptions import METHODS, Subscriptions
+from emulators.aster.streams import streams as streams_module
+from emulators.aster.streams.subscriptions import METHODS, Subscriptions
 from tests.emulators.aster.sockets import Site, serving
 from tests.emulators.aster.traders import MINUTE, T0, flat, market_of
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from emulators.aster import Market, UnusableState, Venue
-from emulators.aster.journal import CLOCK, JOURNAL
-from emulators.aster.register import Agent
-from emulators.aster.synthetic import synthetic_market
+from emulators.aster.holdings.journal import CLOCK, JOURNAL
+from emulators.aster.holdings.register import Agent
+from emulators.aster.prices.synthetic import synthetic_market
 from tests.emulators.aster.traders import MINUTE, T0, Trader, flat, market_of
 
 

@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from emulators.aster import Venue
-from emulators.aster.frames import Frame
-from emulators.aster.stream_faults import StreamFault, StreamFaults
+from emulators.aster.streams.frames import Frame
+from emulators.aster.streams.stream_faults import StreamFault, StreamFaults
 from tests.emulators.aster.sockets import Listener, Site, serving
 from tests.emulators.aster.traders import T0, Wallet, flat, market_of
 

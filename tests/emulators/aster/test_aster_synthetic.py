@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from emulators.aster import synthetic_market
-from emulators.aster.intervals import DAY
-from emulators.aster.synthetic import BLOCK, HISTORY, START
+from emulators.aster.prices.intervals import DAY
+from emulators.aster.prices.synthetic import BLOCK, HISTORY, START
 
 
 def test_the_same_seed_makes_the_same_market_byte_for_byte_however_it_is_walked() -> None:

@@ -14,10 +14,10 @@ import numpy as np
 from coincurve import PrivateKey
 
 from emulators.aster import Candles, Settings, Venue, create_app
-from emulators.aster.intervals import DAY, SPANS
-from emulators.aster.recorded import RecordedMarket
-from emulators.aster.signatures import address_of, digest_of
-from emulators.aster.symbols import instrument
+from emulators.aster.doors.signatures import address_of, digest_of
+from emulators.aster.prices.intervals import DAY, SPANS
+from emulators.aster.prices.recorded import RecordedMarket
+from emulators.aster.prices.symbols import instrument
 
 T0 = 1_746_403_200_000  # 2025-05-05T00:00Z
 MINUTE = 60_000

@@ -1,0 +1,1 @@
+"""What accounts have, and what happened to them: orders, positions, margin, the ledger and its journal."""

@@ -1,0 +1,1 @@
+"""Where prices come from: instruments, candles, and the markets made of them."""

@@ -1,0 +1,1 @@
+"""The exchange over WebSocket: market and user streams, and what can go wrong with them."""
