@@ -150,7 +150,7 @@ async def test_a_symbol_that_is_not_listed_yet_cannot_be_traded() -> None:
 
 def test_the_recorded_entries_are_served_as_they_were_recorded() -> None:
     """Newer entries of the exchange write numbers as strings, older ones do not."""
-    entries = json.loads((Path(__file__).parents[3] / "emulators/aster/symbols.json").read_text())["symbols"]
+    entries = json.loads((Path(__file__).parents[3] / "emulators/aster/prices/symbols.json").read_text())["symbols"]
     by_symbol = {entry["symbol"]: entry for entry in entries}
 
     assert by_symbol["BTCUSDT"]["filters"][4] == {"limit": 10, "filterType": "MAX_NUM_ALGO_ORDERS"}
