@@ -48,8 +48,9 @@ def serving(app: ASGIApp) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def exchange_url() -> Iterator[str]:
-    """An exchange whose market stands still."""
-    with serving(aster.create_app(aster.Venue(aster.synthetic_market(symbols=("BTCUSDT", "ETHUSDT"))))) as url:
+    """An exchange whose market stands still, and with it the minute of its request limit: that is out of reach."""
+    venue = aster.Venue(aster.synthetic_market(symbols=("BTCUSDT", "ETHUSDT")))
+    with serving(aster.create_app(venue, settings=aster.Settings(weight_limit=10**9))) as url:
         yield url
 
 

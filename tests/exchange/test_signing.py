@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import string
-import sys
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -15,14 +14,7 @@ from hypothesis import strategies as st
 
 from shared.domain.errors import NotAuthorised
 from shared.exchange.auth import ApiKey, KeySigner, SignerWallet, WalletSigner, signer_for
-
-# Importing this witness raises Python's recursion limit so far that deep JSON would crash other tests' parser.
-_limit = sys.getrecursionlimit()
-from eth_account import Account  # noqa: E402
-from eth_account.messages import encode_typed_data  # noqa: E402
-
-sys.setrecursionlimit(_limit)
-
+from tests.witness import EthAccount, encode_typed_data
 
 SIGNER_KEY = "0x" + "11" * 32
 SIGNER = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
@@ -103,8 +95,8 @@ def test_an_independent_library_signs_the_same_whatever_is_sent(
 
     message, _, signature = signer.sign(params, NOW).content.rpartition("&signature=0x")
 
-    assert signature == Account.sign_message(typed(message, chain_id), key).signature.hex()
-    assert signer.address == Account.from_key(key).address
+    assert signature == EthAccount.sign_message(typed(message, chain_id), key).signature.hex()
+    assert signer.address == EthAccount.from_key(key).address
     assert set(message) <= set(string.ascii_letters + string.digits + "&=%+-_.~")
     sent = parse_qsl(message, keep_blank_values=True)
     assert sent[: len(params)] == list(params.items())

@@ -55,7 +55,7 @@ class Greedy:
         exchange = self.runtime.exchange(account_id)
         while True:
             with suppress(RateLimited):
-                await exchange.incomes(since=self.runtime.clock.now())
+                await exchange.histories.incomes(since=self.runtime.clock.now())
                 continue
             self.limited += 1
 

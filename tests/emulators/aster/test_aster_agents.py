@@ -8,12 +8,11 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from eth_account import Account as EthAccount
-from eth_account.messages import encode_typed_data
 
 from emulators.aster import Venue
 from emulators.aster.doors.signatures import digest_of, management_digest
 from tests.emulators.aster.traders import T0, Trader, Wallet, flat, market_of
+from tests.witness import EthAccount, encode_typed_data
 
 OWNER, AGENT = Wallet("22" * 32), Wallet("11" * 32)
 BUILDER = "0x1F5877C19e3777Cfd15F9d57253eA4aA5254Ec39"

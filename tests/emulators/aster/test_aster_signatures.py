@@ -10,13 +10,12 @@ from urllib.parse import quote, urlencode
 import httpx
 import pytest
 from eth_abi import encode
-from eth_account import Account as EthAccount
-from eth_account.messages import encode_defunct
 
 from emulators.aster import Venue, create_app
 from emulators.aster.doors.signatures import digest_of, domain_separator, keccak256, legacy_digest, signer_of
 from tests.emulators.aster.traders import T0, Trader, Wallet, flat, market_of
 from tests.emulators.aster.traders import keyed as hmac_of
+from tests.witness import EthAccount, encode_defunct
 
 SIGNER = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 USER = "0x1563915e194d8cfba1943570603f7606a3115508"
