@@ -14,6 +14,7 @@ from emulators.openrouter.traders import Entry, Trader
 from emulators.openrouter.wire import Json
 
 ROUND_TRIP_COST = Decimal("0.001")
+LARGEST_SUM = Decimal(10) ** 20
 """Fees and slippage of opening and closing, as a fraction of the notional."""
 STOP_IN_ATR = Decimal(2)
 SMALLEST_STOP = Decimal("0.004")
@@ -65,8 +66,12 @@ class Room:
             limits.max_position_usd,
             limits.max_total_exposure_usd - self.exposure,
             self.available * highest * Decimal("0.9"),
-        ).quantize(Decimal("0.01"), ROUND_DOWN)
-        if allocation < limits.min_notional_usd:
+        )
+        # Beyond the largest sum that has cents, in whatever direction, nobody trades.
+        if not 0 < allocation < LARGEST_SUM:
+            return None
+        allocation = allocation.quantize(Decimal("0.01"), ROUND_DOWN)
+        if allocation < limits.min_notional_usd or not allocation:
             return None
         # Enough leverage to tie up a fifth of the free margin, no more.
         wanted = int((allocation / (self.available / 5)).to_integral_value(ROUND_CEILING))
