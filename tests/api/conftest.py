@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from secrets import token_hex
 from typing import Any
 
 import httpx
@@ -66,6 +67,8 @@ def settings(database_url: str, exchange_url: str, model_url: str) -> Settings:
         environment="testing",
         database_url=database_url,
         asterdex_base_url=exchange_url,
+        # A wallet of its own: the process remembers what it last signed for another, perhaps in a later market time.
+        asterdex_private_key=token_hex(32),
         openrouter_base_url=model_url,
         assets="BTCUSDT,ETHUSDT",
     )
