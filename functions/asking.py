@@ -16,7 +16,8 @@ from shared.domain.cycle import StageRequest
 from shared.domain.errors import ModelClosed
 from shared.domain.model import ModelCall, Purpose, Reservation
 from shared.domain.model_health import ModelHealth
-from shared.domain.ports import Clock, Engine, Lease, Lookup, OpenWork, Work
+from shared.domain.ports import Clock, Engine, Lookup
+from shared.domain.work import Lease, OpenWork, Work
 
 log = logging.getLogger("perpetua.llm")
 

@@ -13,8 +13,8 @@ from functions.run import Run
 from shared.domain.account import Breaker
 from shared.domain.breakers import Figures, Trip, trips
 from shared.domain.performance import EquityMarks, EquityPoint
-from shared.domain.ports import Work
 from shared.domain.position import Position
+from shared.domain.work import Work
 
 
 async def mind_breakers(work: Work, run: Run, point: EquityPoint, positions: Sequence[Position]) -> list[Trip]:

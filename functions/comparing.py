@@ -27,8 +27,9 @@ from shared.domain.market import Series, Timeframe
 from shared.domain.model import ModelCall, Purpose, Reservation
 from shared.domain.opinion import Answerer, Unscored, opinion
 from shared.domain.outcome import LONGEST, Ending, proposals, score
-from shared.domain.ports import Clock, Engine, OpenWork, Work
+from shared.domain.ports import Clock, Engine
 from shared.domain.record import DecisionRecord, RecordId
+from shared.domain.work import OpenWork, Work
 
 log = logging.getLogger("perpetua.llm")
 

@@ -12,7 +12,7 @@ from typing import Any
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import PerpetuaError, StageBusy, UnknownAccount
-from shared.domain.ports import OpenWork
+from shared.domain.work import OpenWork
 from shared.logs import log_ids
 
 log = logging.getLogger("perpetua.trading")

@@ -32,11 +32,12 @@ from shared.domain.model import ModelCall, Purpose
 from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, opinion
 from shared.domain.outcome import proposals
-from shared.domain.ports import Analyst, Clock, Engine, MarketData, OpenWork, Work
+from shared.domain.ports import Analyst, Clock, Engine, MarketData
 from shared.domain.record import DecisionRecord, Judgement
 from shared.domain.risk import ReviewedDecision, Verdict
 from shared.domain.rules import RiskContext
 from shared.domain.snapshot import Snapshot
+from shared.domain.work import OpenWork, Work
 
 RECENT_DECISIONS = 10
 RECENT_FILLS = 10

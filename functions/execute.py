@@ -25,10 +25,11 @@ from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.decision import Move
 from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side
-from shared.domain.ports import Clock, Exchange, MarketData, OpenWork
+from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import Direction
 from shared.domain.protection import protective_intent
 from shared.domain.risk import Reduction, Review, ReviewedDecision
+from shared.domain.work import OpenWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,9 +22,10 @@ from shared.domain.errors import MarketDataUnusable
 from shared.domain.market import CandleWindow, Quote, Series, Span, Timeframe
 from shared.domain.order import Income
 from shared.domain.performance import EquityPoint
-from shared.domain.ports import Analyst, Clock, Exchange, MarketData, OpenWork, Work
+from shared.domain.ports import Analyst, Clock, Exchange, MarketData
 from shared.domain.position import Holdings
 from shared.domain.snapshot import CandleRange, Indicators, Snapshot
+from shared.domain.work import OpenWork, Work
 
 WINDOW = 300
 """Candles behind every indicator value: recursive ones depend on how many they are given, so it is always as many."""
@@ -95,14 +96,10 @@ async def fetch(
             await work.snapshots.save(snapshot)
             if first_sight:
                 await _open_books(work, account, holdings, booked)
+            asked = sum(map(len, holes.values()))
+            found = sum(_new(series, spans, gathered) for series, spans in holes.items())
             return await run.finish(
-                work,
-                {
-                    "asked": sum(map(len, holes.values())),
-                    "candles": sum(_new(series, spans, gathered) for series, spans in holes.items()),
-                    "symbols": len(account.symbols),
-                    "defects": defects,
-                },
+                work, {"asked": asked, "candles": found, "symbols": len(account.symbols), "defects": defects}
             )
 
 

@@ -14,7 +14,8 @@ from datetime import datetime
 from shared.domain.candle_defects import CandleDefect, DefectKind, inspect
 from shared.domain.errors import VenueError
 from shared.domain.market import Candle, Series, Span
-from shared.domain.ports import MarketData, Work
+from shared.domain.ports import MarketData
+from shared.domain.work import Work
 
 log = logging.getLogger("perpetua.market_data")
 

@@ -16,7 +16,8 @@ from functions.gathering import gather, keep, missing, settle
 from shared.db.retention import Pruned, prune_candles
 from shared.db.unit_of_work import Database
 from shared.domain.market import EPOCH, WIDTH, Series, Span
-from shared.domain.ports import Clock, MarketData, OpenWork
+from shared.domain.ports import Clock, MarketData
+from shared.domain.work import OpenWork
 from shared.exchange.market import PAGE
 
 AT_ONCE = 8

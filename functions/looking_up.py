@@ -15,9 +15,10 @@ from functions.run import Run
 from shared.domain.errors import BadQuestion
 from shared.domain.market import CandleWindow, Series, Span, Timeframe
 from shared.domain.order import Fill
-from shared.domain.ports import Analyst, MarketData, OpenWork
+from shared.domain.ports import Analyst, MarketData
 from shared.domain.risk import ReviewedDecision
 from shared.domain.snapshot import Snapshot
+from shared.domain.work import OpenWork
 
 
 class CycleLookup:

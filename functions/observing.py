@@ -16,9 +16,10 @@ from shared.domain.account import Account
 from shared.domain.errors import VenueError
 from shared.domain.order import Fill, Income, IncomeKind, Order, OrderState, VenueOrder
 from shared.domain.performance import EquityPoint
-from shared.domain.ports import Clock, Exchange, Work
+from shared.domain.ports import Clock, Exchange
 from shared.domain.position import Direction, Holdings, Position
 from shared.domain.reconciliation import order_after, position_changes, wallet_change
+from shared.domain.work import Work
 
 log = logging.getLogger("perpetua.trading")
 

@@ -7,7 +7,8 @@ from functions.decide import load
 from shared.domain.account import Account
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import BadRequest
-from shared.domain.ports import Clock, Engine, OpenWork
+from shared.domain.ports import Clock, Engine
+from shared.domain.work import OpenWork
 
 
 async def preview(

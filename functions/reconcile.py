@@ -30,7 +30,7 @@ from shared.domain.errors import PositionUnprotected
 from shared.domain.exit_plan import Sight, sound_views
 from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
-from shared.domain.ports import Clock, Exchange, MarketData, OpenWork, Work
+from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import WALLET_ASSET, Direction, Position
 from shared.domain.protection import stops_of
 from shared.domain.reconciliation import (
@@ -40,6 +40,7 @@ from shared.domain.reconciliation import (
     order_after,
     position_changes,
 )
+from shared.domain.work import OpenWork, Work
 
 LEDGER_PATIENCE = timedelta(days=1)
 """Trades and ledger rows may be told later than the wallet shows them; so long they are asked for."""
@@ -93,11 +94,7 @@ async def reconcile(
             point = _point(known, seen)
             await work.holds.add_equity(run.account.id, point)
             tripped = await mind_breakers(work, run, point, positions)
-            await work.journal.discrepancies(run.account.id, clock.now(), discrepancies)
-            for each in discrepancies:
-                if each.kind in EXTERNAL:
-                    text = f"external: {each.symbol}, {each.kind.value.replace('_', ' ')}, {each.theirs}"
-                    await work.journal.diary(run.account.id, request.tick, clock.now(), text, asdict(each))
+            await _tell(work, run, discrepancies)
             plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
             sights = await _sights(work, run, positions) if positions else {}
             bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
@@ -129,6 +126,16 @@ async def reconcile(
                 return await run.finish(work, details)
         # Not finished: whoever asked has to ask again, and soon.
         raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
+
+
+async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> None:
+    """Record the discrepancies; what somebody else did to the account stands in its diary too."""
+    now = run.clock.now()
+    await work.journal.discrepancies(run.account.id, now, discrepancies)
+    for each in discrepancies:
+        if each.kind in EXTERNAL:
+            text = f"external: {each.symbol}, {each.kind.value.replace('_', ' ')}, {each.theirs}"
+            await work.journal.diary(run.account.id, run.request.tick, now, text, asdict(each))
 
 
 async def _sights(work: Work, run: Run, positions: Sequence[Position]) -> dict[str, Sight]:

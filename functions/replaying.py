@@ -18,10 +18,11 @@ from shared.domain.cycle import StageRequest
 from shared.domain.errors import BadRequest
 from shared.domain.market import Series
 from shared.domain.model import ModelCall, Prompt, Purpose
-from shared.domain.ports import Clock, Engine, OpenWork, Work
+from shared.domain.ports import Clock, Engine
 from shared.domain.record import DecisionRecord, Judgement, RecordId, canonical, differences, plain, take_apart
 from shared.domain.risk import Review, ReviewedDecision
 from shared.domain.rules import RiskContext
+from shared.domain.work import OpenWork, Work
 from shared.llm.prompt import briefed
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.complaints import one_clear_line
 from shared.domain.account import AccountStatus
-from shared.domain.ports import Work
+from shared.domain.work import Work
 from shared.runtime import Runtime
 from shared.server import database_server
 from shared.settings import Settings, read_settings

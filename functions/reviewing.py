@@ -14,9 +14,10 @@ from shared.domain.cycle import StageRequest
 from shared.domain.decision import Decision
 from shared.domain.errors import VenueError
 from shared.domain.performance import EquityMarks
-from shared.domain.ports import Clock, MarketData, Work
+from shared.domain.ports import Clock, MarketData
 from shared.domain.rules import RiskContext
 from shared.domain.snapshot import Snapshot
+from shared.domain.work import Work
 
 STILL_TRADED = timedelta(days=1)
 """An account that was not reconciled for so long is none of those that losses are shared with."""

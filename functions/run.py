@@ -21,7 +21,8 @@ from typing import Any
 from shared.domain.account import Account, AccountStatus
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import DatabaseUnavailable, NotAuthorised, StaleRequest
-from shared.domain.ports import Clock, OpenWork, Work
+from shared.domain.ports import Clock
+from shared.domain.work import OpenWork, Work
 
 log = logging.getLogger("perpetua.app")
 

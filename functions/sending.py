@@ -29,10 +29,11 @@ from shared.domain.errors import (
 )
 from shared.domain.instrument import Instrument
 from shared.domain.order import Intent, Leg, Order, OrderState
-from shared.domain.ports import Exchange, MarketData, OpenWork
+from shared.domain.ports import Exchange, MarketData
 from shared.domain.position import Direction
 from shared.domain.protection import fit
 from shared.domain.reconciliation import order_after
+from shared.domain.work import OpenWork
 
 log = logging.getLogger("perpetua.trading")
 

@@ -21,7 +21,8 @@ from shared.db.lanes import LaneTable
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account
 from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError, VenueUnreachable
-from shared.domain.ports import Analyst, Clock, OpenWork
+from shared.domain.ports import Analyst, Clock
+from shared.domain.work import OpenWork
 from shared.exchange.account import AsterExchange, open_exchange
 from shared.exchange.auth import NONCES, ApiKey, Credentials, SignerWallet
 from shared.exchange.limits import weight_budget

@@ -32,7 +32,7 @@ from shared.clock import SteppedClock
 from shared.db.embedded import embedded_postgres
 from shared.db.migrate import upgrade
 from shared.domain.cycle import StageRequest, tick_at
-from shared.domain.ports import Lease, Work
+from shared.domain.work import Lease, Work
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.tables import leases, stage_runs
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.errors import LeaseLost, StageBusy
-from shared.domain.ports import Lease
+from shared.domain.work import Lease
 
 
 class StageTable:

@@ -30,30 +30,30 @@ from shared.db.orders import OrderTable
 from shared.db.records import RecordTable
 from shared.db.snapshots import SnapshotTable
 from shared.db.stages import StageTable
-from shared.domain import ports
+from shared.domain import work as promised
 
 
 class UnitOfWork:
     """The `Work` port: the named queries, all on one transaction."""
 
-    def __init__(self, connection: AsyncConnection, candles: ports.Candles) -> None:
-        self.accounts: ports.Accounts = AccountTable(connection)
-        self.stages: ports.Stages = StageTable(connection)
-        self.candles: ports.Candles = candles
-        self.candle_defects: ports.CandleDefects = CandleDefectTable(connection)
-        self.snapshots: ports.Snapshots = SnapshotTable(connection)
-        self.model_calls: ports.ModelCalls = ModelCallTable(connection)
-        self.model_spending: ports.ModelSpending = ModelSpendingTable(connection)
-        self.model_health: ports.ModelHealths = ModelHealthTable(connection)
-        self.decisions: ports.Decisions = DecisionTable(connection)
-        self.records: ports.Records = RecordTable(connection)
-        self.opinions: ports.Opinions = OpinionTable(connection)
-        self.orders: ports.Orders = OrderTable(connection)
-        self.fills: ports.Fills = FillTable(connection)
-        self.incomes: ports.Incomes = IncomeTable(connection)
-        self.holds: ports.Holds = HoldTable(connection)
-        self.breakers: ports.Breakers = BreakerTable(connection)
-        self.journal: ports.Journal = JournalTables(connection)
+    def __init__(self, connection: AsyncConnection, candles: promised.Candles) -> None:
+        self.accounts: promised.Accounts = AccountTable(connection)
+        self.stages: promised.Stages = StageTable(connection)
+        self.candles: promised.Candles = candles
+        self.candle_defects: promised.CandleDefects = CandleDefectTable(connection)
+        self.snapshots: promised.Snapshots = SnapshotTable(connection)
+        self.model_calls: promised.ModelCalls = ModelCallTable(connection)
+        self.model_spending: promised.ModelSpending = ModelSpendingTable(connection)
+        self.model_health: promised.ModelHealths = ModelHealthTable(connection)
+        self.decisions: promised.Decisions = DecisionTable(connection)
+        self.records: promised.Records = RecordTable(connection)
+        self.opinions: promised.Opinions = OpinionTable(connection)
+        self.orders: promised.Orders = OrderTable(connection)
+        self.fills: promised.Fills = FillTable(connection)
+        self.incomes: promised.Incomes = IncomeTable(connection)
+        self.holds: promised.Holds = HoldTable(connection)
+        self.breakers: promised.Breakers = BreakerTable(connection)
+        self.journal: promised.Journal = JournalTables(connection)
 
 
 class Database:
@@ -65,7 +65,7 @@ class Database:
         self._months: frozenset[date] = frozenset()
 
     @asynccontextmanager
-    async def open_work(self, lease: ports.Lease | None = None) -> AsyncIterator[ports.Work]:
+    async def open_work(self, lease: promised.Lease | None = None) -> AsyncIterator[promised.Work]:
         """
         Begin a transaction; leaving the block commits it, an exception rolls it back.
 

@@ -29,7 +29,7 @@ from Crypto.Hash import keccak
 from shared.domain.errors import DatabaseUnavailable, NotAuthorised, VenueUnreachable
 from shared.domain.market import EPOCH
 from shared.domain.nonce import LANE_SECONDS, LANES, MICROSECOND, first_nonce, microseconds
-from shared.domain.ports import Lanes
+from shared.domain.work import Lanes
 
 MAINNET_CHAIN, TESTNET_CHAIN = 1666, 714
 

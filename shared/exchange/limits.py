@@ -23,7 +23,8 @@ import httpx
 
 from shared.domain.allowance import LONGEST_BAN, Allowance, Grant, Report, ordinary_room, slice_of
 from shared.domain.errors import DatabaseUnavailable, RateLimited
-from shared.domain.ports import Allowances, Clock
+from shared.domain.ports import Clock
+from shared.domain.work import Allowances
 
 log = logging.getLogger("perpetua.trading")
 

@@ -11,9 +11,9 @@ from shared.db.unit_of_work import Database
 from shared.domain.decision import Action
 from shared.domain.market import Series, Timeframe
 from shared.domain.order import Income, IncomeKind, Side
-from shared.domain.ports import Work
 from shared.domain.reconciliation import Difference, Discrepancy
 from shared.domain.risk import Verdict
+from shared.domain.work import Work
 from tests.db.samples import (
     CYCLE,
     TICK,

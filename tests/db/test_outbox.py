@@ -8,7 +8,7 @@ from sqlalchemy import text
 from shared.db.reports import Reports
 from shared.db.unit_of_work import Database
 from shared.domain.errors import BadCursor
-from shared.domain.ports import Work
+from shared.domain.work import Work
 from tests.db.samples import TICK, open_accounts
 
 

@@ -14,9 +14,9 @@ from shared.domain.errors import UnknownAccount
 from shared.domain.market import Timeframe
 from shared.domain.model import Purpose
 from shared.domain.order import Order, OrderState
-from shared.domain.ports import Work
 from shared.domain.position import Direction
 from shared.domain.risk import Move, ReviewedDecision, Verdict
+from shared.domain.work import Work
 from tests.db.samples import CYCLE, TICK, a_call, a_reviewed, a_snapshot, an_account, an_intent, open_accounts
 
 
