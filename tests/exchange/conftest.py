@@ -23,6 +23,7 @@ from shared.exchange.client import AsterClient
 from shared.exchange.market import AsterMarketData
 from tests.exchange import rehearsal as rehearsing
 from tests.exchange.rehearsal import Rehearsal, rehearsed
+from tests.exchange.streams import Heard, Hours, Streams, serving
 
 SAMPLES = json.loads((Path(__file__).parent / "samples.json").read_text())
 NOW = datetime(2025, 6, 15, 12, 0, 5, tzinfo=UTC)
@@ -129,3 +130,19 @@ async def either(request: pytest.FixtureRequest) -> AsyncIterator[Rehearsal]:
     """As signed by each generation of credentials."""
     async with rehearsed(request.param) as opened:
         yield opened
+
+
+@pytest.fixture
+def hours() -> Hours:
+    return Hours()
+
+
+@pytest.fixture
+async def streams() -> AsyncIterator[Streams]:
+    async with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()

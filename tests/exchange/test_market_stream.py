@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -66,24 +66,8 @@ class Answers:
 
 
 @pytest.fixture
-def hours() -> Hours:
-    return Hours()
-
-
-@pytest.fixture
 def answers(hours: Hours) -> Answers:
     return Answers(hours)
-
-
-@pytest.fixture
-async def streams() -> AsyncIterator[Streams]:
-    async with serving() as served:
-        yield served
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 def a_stream(streams: Streams, answers: Answers, hours: Hours, **wanted: Any) -> MarketStream:

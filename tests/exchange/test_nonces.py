@@ -215,3 +215,5 @@ async def test_the_exchange_takes_the_nonces_of_four_processes_that_sign_for_one
 
     for _, nonce in sorted(sent):
         kept.use(nonce)
+
+    assert len({nonce for _, nonce in sent}) == len(sent) == 2000

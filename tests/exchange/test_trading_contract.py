@@ -105,7 +105,12 @@ async def test_an_exit_larger_than_the_position_never_turns_it_around(refused: b
 @pytest.mark.parametrize("numeric", [False, True])
 async def test_success_is_success_in_either_spelling(numeric: bool) -> None:
     async with rehearsed(WALLET, habits=Habits(numeric_success_code=numeric)) as rehearsal:
-        await rehearsal.account.orders.cancel_all("BTCUSDT")
+        orders = rehearsal.account.orders
+        await orders.place(new_order(OrderType.LIMIT, price=await near(rehearsal, "0.99")))
+
+        await orders.cancel_all("BTCUSDT")
+
+        assert await orders.resting() == []
 
 
 async def test_leverage_that_is_locked_by_a_position_is_refused() -> None:

@@ -1,7 +1,6 @@
 """What befalls an account, over real sockets: each trade once, nothing backwards, and a word after every gap."""
 
 import random
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +13,7 @@ from shared.domain.order import Fill, OrderState
 from shared.exchange.fields import milliseconds
 from shared.exchange.listen_keys import ListenKeys
 from shared.exchange.user_stream import UserStream
-from tests.exchange.streams import NOW, Heard, Hours, Streams, eventually, running, serving
+from tests.exchange.streams import NOW, Heard, Hours, Streams, eventually, running
 from tests.exchange.test_stream_reading import ACCOUNT, ORDER, ORDER_UPDATE
 
 SECOND = timedelta(seconds=1)
@@ -41,24 +40,8 @@ class Keys(ListenKeys):
 
 
 @pytest.fixture
-def hours() -> Hours:
-    return Hours()
-
-
-@pytest.fixture
 def keys() -> Keys:
     return Keys()
-
-
-@pytest.fixture
-async def streams() -> AsyncIterator[Streams]:
-    async with serving() as served:
-        yield served
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 def a_stream(streams: Streams, keys: Keys, hours: Hours, **changes: Any) -> UserStream:

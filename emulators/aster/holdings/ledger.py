@@ -60,10 +60,6 @@ class Ledger:
         """Have every commit told from now on, also one that only moves the time."""
         self._listeners.append(listener)
 
-    @property
-    def has_listeners(self) -> bool:
-        return bool(self._listeners)
-
     def stop_listening(self, listener: Listener) -> None:
         self._listeners.remove(listener)
 

@@ -266,4 +266,4 @@ async def test_nobody_listens_to_the_venue_once_all_sockets_are_gone(site: Site)
         while await site.administer("GET", "streams"):
             pass
 
-    assert not site.venue.ledger.has_listeners
+    assert site.venue.ledger._listeners == []
