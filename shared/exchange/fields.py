@@ -84,9 +84,16 @@ def word(row: Row, key: str, words: type[Word]) -> Word:
 
 def decimal(row: Row, key: str, absent: str | None = None) -> Decimal:
     """Return a number, exactly; *absent* where the key is missing."""
-    value = row.get(key, absent)
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or not _NUMBER.fullmatch(str(value)):
-        raise Unreadable(f"{key} is {value!r}, not a number")
+    return exact(row.get(key, absent), key)
+
+
+def exact(value: Any, name: str) -> Decimal:
+    """Return the number that *value* is, exactly; it is called *name*."""
+    digits = value if isinstance(value, str) else ""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        digits = str(value)
+    if not _NUMBER.fullmatch(digits):
+        raise Unreadable(f"{name} is {value!r}, not a number")
     return Decimal(value)
 
 

@@ -10,7 +10,19 @@ from typing import Any
 
 from shared.domain.instrument import Instrument
 from shared.domain.market import Candle, Quote
-from shared.exchange.fields import Row, Unreadable, as_row, as_rows, decimal, integer, milliseconds, moment, text
+from shared.exchange.fields import (
+    Row,
+    Unreadable,
+    as_row,
+    as_rows,
+    decimal,
+    exact,
+    integer,
+    milliseconds,
+    moment,
+    moment_at,
+    text,
+)
 
 log = logging.getLogger("perpetua.market_data")
 
@@ -87,10 +99,14 @@ def _runs_at(row: Any, now: int) -> bool:
 
 
 def _candle(row: list[Any]) -> Candle:
-    names = ("openTime", "open", "high", "low", "close", "volume")
-    columns = dict(zip(names, row, strict=False))
+    # Thousands are read at once: without a loop, and without a name looked up for every number.
     return Candle(
-        opened=moment(columns, "openTime"), **{name: decimal(columns, name) for name in names if name != "openTime"}
+        opened=moment_at(row[0]),
+        open=exact(row[1], "open"),
+        high=exact(row[2], "high"),
+        low=exact(row[3], "low"),
+        close=exact(row[4], "close"),
+        volume=exact(row[5], "volume"),
     )
 
 
