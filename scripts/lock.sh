@@ -23,7 +23,7 @@ if [ "${1:-}" = --check ]; then
     check=true
     shift
 fi
-pin requirements.lock pyproject.toml "$@"
+pin requirements.lock pyproject.toml --overrides requirements-overrides.txt "$@"
 pin requirements-local.lock pyproject.toml --group local "$@"
 pin requirements-dev.lock pyproject.toml --group dev "$@"
 echo uv | pin requirements-uv.lock - "$@"
