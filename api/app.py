@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route
 
 from api.access import AccessLog
 from api.auth import Doorkeeper
 from api.errors import HANDLERS
+from api.operations import Operation
 from api.pulse import Pulse
 from api.routes import accounts, health, invocations, lists, performance, records, status
+from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
 from shared.runtime import Runtime
 from shared.settings import Settings
@@ -24,32 +25,34 @@ RETRY_SECONDS = 5.0
 FIRST_TRY_SECONDS = 2.0
 """How long serving waits for the first attempt."""
 
-ROUTES = (
-    Route("/health", health.ready),
-    Route("/health/live", health.live),
-    Route("/health/ready", health.ready),
-    Route("/status", status.status),
-    Route("/accounts", lists.accounts),
-    Route("/accounts/{id}", accounts.account),
-    Route("/accounts/{id}/pause", accounts.pause, methods=["POST"]),
-    Route("/accounts/{id}/resume", accounts.resume, methods=["POST"]),
-    Route("/accounts/{id}/prompt", records.prompt),
-    Route("/positions", lists.positions),
-    Route("/orders", lists.orders),
-    Route("/trades", lists.trades),
-    Route("/decisions", lists.decisions),
-    Route("/decisions/{id}/record", records.record),
-    Route("/decisions/{id}/replay", records.replay, methods=["POST"]),
-    Route("/models", records.comparison),
-    Route("/llm-interactions", lists.llm_interactions),
-    Route("/costs", lists.costs),
-    Route("/market-data", lists.market_data),
-    Route("/equity", lists.equity),
-    Route("/diary", lists.diary),
-    Route("/discrepancies", lists.discrepancies),
-    Route("/performance", performance.performance),
-    Route("/functions/{stage}/invocations", invocations.invoke_stage, methods=["POST"]),
-    Route("/2015-03-31/functions/{name}/invocations", invocations.invoke_function, methods=["POST"]),
+READ, OPERATE = Scope.READ, Scope.OPERATE
+
+OPERATIONS = (
+    Operation("GET", "/health", health.ready, None),
+    Operation("GET", "/health/live", health.live, None),
+    Operation("GET", "/health/ready", health.ready, None),
+    Operation("GET", "/status", status.status, READ),
+    Operation("GET", "/accounts", lists.accounts, READ),
+    Operation("GET", "/accounts/{account}", accounts.show, READ),
+    Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE),
+    Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE),
+    Operation("GET", "/accounts/{account}/prompt", records.prompt, READ),
+    Operation("GET", "/positions", lists.positions, READ),
+    Operation("GET", "/orders", lists.orders, READ),
+    Operation("GET", "/trades", lists.trades, READ),
+    Operation("GET", "/decisions", lists.decisions, READ),
+    Operation("GET", "/decisions/{decision}/record", records.record, READ),
+    Operation("POST", "/decisions/{decision}/replay", records.replay, OPERATE),
+    Operation("GET", "/models", records.comparison, READ),
+    Operation("GET", "/llm-interactions", lists.llm_interactions, READ),
+    Operation("GET", "/costs", lists.costs, READ),
+    Operation("GET", "/market-data", lists.market_data, READ),
+    Operation("GET", "/equity", lists.equity, READ),
+    Operation("GET", "/diary", lists.diary, READ),
+    Operation("GET", "/discrepancies", lists.discrepancies, READ),
+    Operation("GET", "/performance", performance.performance, READ),
+    Operation("POST", "/functions/{stage}/invocations", invocations.invoke_stage, OPERATE),
+    Operation("POST", "/2015-03-31/functions/{name}/invocations", invocations.invoke_function, OPERATE),
 )
 
 
@@ -59,7 +62,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     Say *long_lived* False where a container serves one request at a time and sleeps between them.
     """
     app = Starlette(
-        routes=ROUTES,
+        routes=[operation.route() for operation in OPERATIONS],
         middleware=[
             Middleware(AccessLog),
             Middleware(Doorkeeper, settings.api_token.get_secret_value() if settings.api_token else None),

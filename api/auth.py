@@ -9,10 +9,11 @@ one that changes something on behalf of another site (cross-site request forgery
 import hmac
 from urllib.parse import urlsplit
 
+from starlette import types
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import Problem
+from shared.domain.access import Caller, Scope
 from shared.settings import LOOPBACK
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -21,13 +22,17 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 class Doorkeeper:
     """Lets in who may come in, and tells everybody else why not."""
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: types.ASGIApp, token: str | None) -> None:
         self._app = app
         self._token = token
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Serve one request, or refuse it."""
-        objection = None if scope["type"] == "lifespan" else self._objection(HTTPConnection(scope))
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        objection = self._objection(HTTPConnection(scope))
+        scope.setdefault("state", {})["caller"] = Caller(name="whoever holds API_TOKEN", scope=Scope.ADMIN)
         app = self._app if objection is None else objection.response()
         await app(scope, receive, send)
 
@@ -38,6 +43,12 @@ class Doorkeeper:
         if path == "/health" or path.startswith("/health/"):
             return None
         return _without_token(request, self._token)
+
+
+def caller_of(request: HTTPConnection) -> Caller:
+    """Return who asks, as the doorkeeper let them in."""
+    caller: Caller = request.state.caller
+    return caller
 
 
 def _without_token(request: HTTPConnection, token: str) -> Problem | None:

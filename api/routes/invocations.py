@@ -4,6 +4,7 @@ can be pointed here. Same event, same result, same stage; repeating is as safe a
 """
 
 import logging
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,23 +19,21 @@ from shared.secrets import mask_text
 log = logging.getLogger("perpetua.app")
 
 
-async def invoke_stage(request: Request) -> Response:
+async def invoke_stage(request: Request, stage: str, body: Any) -> dict[str, Any]:
     """Run the stage that the path names on the event in the body; answer with its result."""
-    door = request.path_params["stage"]
-    if door not in DOORS:
-        raise Problem(404, "no_such_stage", f"there is no stage {door}: there is {', '.join(DOORS)}")
-    return JSONResponse(await invoke(runtime_of(request), door, await json_body(request)))
+    if stage not in DOORS:
+        raise Problem(404, "no_such_stage", f"there is no stage {stage}: there is {', '.join(DOORS)}")
+    return await invoke(runtime_of(request), stage, body)
 
 
-async def invoke_function(request: Request) -> Response:
+async def invoke_function(request: Request, name: str) -> Response:
     """Answer as Lambda's Invoke does: a handler that failed is a 200 with `X-Amz-Function-Error`.
 
     Only the synchronous invocation type is served. Errors that Lambda tells by status are problem documents with the
     header and the `Message` that its SDKs look for.
     """
-    door = request.path_params["name"]
-    if door not in DOORS:
-        detail = f"Function not found: {door}: there is {', '.join(DOORS)}"
+    if name not in DOORS:
+        detail = f"Function not found: {name}: there is {', '.join(DOORS)}"
         raise _for_sdk(Problem(404, "no_such_stage", detail), "ResourceNotFoundException")
     if request.headers.get("x-amz-invocation-type", "RequestResponse") != "RequestResponse":
         detail = "only the invocation type RequestResponse is served here"
@@ -46,7 +45,7 @@ async def invoke_function(request: Request) -> Response:
         raise _for_sdk(exc, kind) from None
     headers = {"X-Amz-Executed-Version": "$LATEST"}
     try:
-        return JSONResponse(await invoke(runtime_of(request), door, event), headers=headers)
+        return JSONResponse(await invoke(runtime_of(request), name, event), headers=headers)
     except Exception as exc:
         failure = {"errorType": type(exc).__name__, "errorMessage": _said(exc)}
         return JSONResponse(failure, headers=headers | {"X-Amz-Function-Error": "Unhandled"})

@@ -7,16 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from api.schemas import PerformanceQuery, read_query
+from api.schemas import PerformanceQuery
 from api.state import reports_of, runtime_of
 from shared.domain.performance import assess
 
 
-async def performance(request: Request) -> Response:
+async def performance(request: Request, query: PerformanceQuery) -> dict[str, Any]:
     """Assess one account, or each. Money and returns are strings, ratios numbers; null where too little is known."""
-    query = read_query(request, PerformanceQuery)
     async with runtime_of(request).open_work() as work:
         chosen = [await work.accounts.get(query.account)] if query.account else await work.accounts.all()
     items = []
@@ -25,7 +23,7 @@ async def performance(request: Request) -> Response:
         # Years of trades take a moment to add up, and others are waiting.
         assessed = await asyncio.to_thread(assess, curve, fills, funding=funding, days_a_year=int(query.annualisation))
         items.append({"account": account.id, **_plain(asdict(assessed))})
-    return JSONResponse({"annualisation": int(query.annualisation), "items": items})
+    return {"annualisation": int(query.annualisation), "items": items}
 
 
 def _plain(numbers: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from api.bodies import Body, read_body
+from api.bodies import Body
 from api.errors import Problem
-from api.schemas import ComparisonQuery, NoQuery, RecordQuery, read_query
+from api.schemas import ComparisonQuery, RecordQuery
 from api.state import runtime_of
 from functions.previewing import preview
 from functions.replaying import load, reask, rereview, rerun
@@ -36,11 +35,10 @@ FIELDS = {"rerun": set[str](), "reask": {"model", "prompt"}, "rereview": {"limit
 """What each kind takes beside `kind`: one of it at least, where it takes any."""
 
 
-async def record(request: Request) -> Response:
+async def record(request: Request, decision: str, query: RecordQuery) -> dict[str, Any]:
     """Show what is on record of a decision: the names of its parts and whether they are as written; in full, all."""
-    query = read_query(request, RecordQuery)
     async with runtime_of(request).open_work() as work:
-        cycle, stored = await work.records.find(record_id(request.path_params["id"]))
+        cycle, stored = await work.records.find(record_id(decision))
     problems: tuple[str, ...] = ()
     try:
         whole = read_record(cycle, stored)
@@ -54,57 +52,53 @@ async def record(request: Request) -> Response:
         "problems": list(problems),
         "parts": dict(parts_of(stored.name, stored.documents[stored.name])),
     }
-    return JSONResponse(told | ({"body": plain(whole)} if query.full and whole else {}))
+    return told | ({"body": plain(whole)} if query.full and whole else {})
 
 
-async def replay(request: Request) -> Response:
+async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any]:
     """Make a decision again: as it was, by another model or prompt, or under other limits."""
-    read_query(request, NoQuery)
-    wanted = record_id(request.path_params["id"])
-    asked = await read_body(request, Replay)
-    given = asked.model_fields_set - {"kind"}
-    takes = FIELDS[asked.kind]
+    wanted = record_id(decision)
+    given = body.model_fields_set - {"kind"}
+    takes = FIELDS[body.kind]
     if given - takes or (takes and not given):
         needs = f"takes {' or '.join(sorted(takes))}" if takes else "takes nothing else"
-        raise Problem(400, "bad_body", f"a {asked.kind} {needs}", field=min(given - takes, default="kind"))
+        raise Problem(400, "bad_body", f"a {body.kind} {needs}", field=min(given - takes, default="kind"))
     runtime = runtime_of(request)
     found = await load(runtime.open_work, wanted)
-    if asked.kind == "rerun":
-        return JSONResponse((await rerun(found, open_work=runtime.open_work, read=read)).as_json())
+    if body.kind == "rerun":
+        return (await rerun(found, open_work=runtime.open_work, read=read)).as_json()
     try:
-        if asked.kind == "rereview":
-            limits = changed_limits(found.context.account.limits, asked.limits or {})
-            return JSONResponse(rereview(found, limits, read=read).as_json())
-        template = PromptTemplate(Path("posted"), asked.prompt) if asked.prompt else None
+        if body.kind == "rereview":
+            limits = changed_limits(found.context.account.limits, body.limits or {})
+            return rereview(found, limits, read=read).as_json()
+        template = PromptTemplate(Path("posted"), body.prompt) if body.prompt else None
     except (SettingsError, ValueError) as exc:
         raise Problem(400, "bad_body", str(exc)) from None
     comparison = await reask(
         found,
-        asked.model or found.context.account.model,
+        body.model or found.context.account.model,
         engine=runtime.engine(found.account_id, template),
         account=runtime.accounts[found.account_id].account,
         open_work=runtime.open_work,
         clock=runtime.clock,
         own_prompt=template is not None,
     )
-    return JSONResponse(comparison.as_json())
+    return comparison.as_json()
 
 
-async def prompt(request: Request) -> Response:
+async def prompt(request: Request, account: str) -> dict[str, Any]:
     """Show what the account's model would be asked now, and the most that costs. Asks no model."""
-    read_query(request, NoQuery)
-    runtime, account_id = runtime_of(request), request.path_params["id"]
-    engine = runtime.engine(account_id)
-    account = runtime.accounts[account_id].account
-    return JSONResponse(await preview(account, None, open_work=runtime.open_work, engine=engine, clock=runtime.clock))
+    runtime = runtime_of(request)
+    engine = runtime.engine(account)
+    configured = runtime.accounts[account].account
+    return await preview(configured, None, open_work=runtime.open_work, engine=engine, clock=runtime.clock)
 
 
-async def comparison(request: Request) -> Response:
+async def comparison(request: Request, query: ComparisonQuery) -> dict[str, Any]:
     """Show how each model and prompt version has done within [since, until), by account."""
-    query = read_query(request, ComparisonQuery)
     async with runtime_of(request).open_work() as work:
         scores = await work.opinions.compare(account_id=query.account, since=query.since, until=query.until)
-    return JSONResponse({"items": [_told(each) for each in scores]})
+    return {"items": [_told(each) for each in scores]}
 
 
 def _told(score: ModelScore) -> dict[str, Any]:

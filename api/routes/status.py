@@ -4,29 +4,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from api.schemas import NoQuery, read_query
 from api.state import reports_of, runtime_of
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import tick_at
 
 
-async def status(request: Request) -> Response:
+async def status(request: Request) -> dict[str, Any]:
     """Tell the mode, the exchange's time, and of each account its stages, equity, unsettled orders and next tick."""
-    read_query(request, NoQuery)
     runtime = runtime_of(request)
     now = runtime.clock.now()
     rows = await reports_of(request).status()
-    return JSONResponse(
-        {
-            "mode": runtime.settings.trading_mode,
-            "time": now.isoformat(),
-            "accounts": [
-                {**row, "next_tick": _next_tick(row, runtime.intervals.get(row["account"]), now)} for row in rows
-            ],
-        }
-    )
+    return {
+        "mode": runtime.settings.trading_mode,
+        "time": now.isoformat(),
+        "accounts": [{**row, "next_tick": _next_tick(row, runtime.intervals.get(row["account"]), now)} for row in rows],
+    }
 
 
 def _next_tick(row: dict[str, Any], interval: timedelta | None, now: datetime) -> str | None:

@@ -1,0 +1,128 @@
+"""
+An operation is one method on one path, said once: from it come the route, the check of who may, the reading of what is
+asked, and the OpenAPI document.
+
+Its handler says by its signature what it takes: `request`; `query`, a Query; `body`, a Body; and each variable of the
+path by its own name and type. What it returns is held against its return annotation before it leaves, so that the
+document cannot tell otherwise than the answers do; a handler that returns a Response has written it itself.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.auth import caller_of
+from api.bodies import Body, json_body, read_body
+from api.errors import Problem
+from api.schemas import NoQuery, Query, read_query
+from shared.domain.access import Caller, Scope
+
+Handler = Callable[..., Awaitable[Any]]
+
+ACCOUNT = "account"
+"""The name by which paths and queries name the account that is asked about."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """See the module. Without a *scope* it is open to everybody."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope | None
+    status: int = 200
+
+    @cached_property
+    def hints(self) -> dict[str, Any]:
+        """The types of the handler's parameters and, as `return`, of its answer."""
+        return get_type_hints(self.handler, include_extras=True)
+
+    @cached_property
+    def query(self) -> type[Query]:
+        """What the query string may say."""
+        found: type[Query] = self.hints.get("query", NoQuery)
+        return found
+
+    @cached_property
+    def body(self) -> Any:
+        """The kind of Body that is read; Any for JSON of every kind, None where no body is looked at."""
+        return self.hints.get("body")
+
+    @cached_property
+    def variables(self) -> dict[str, TypeAdapter[Any]]:
+        """What each variable of the path must be."""
+        names = inspect.signature(self.handler).parameters.keys() - {"request", "query", "body"}
+        return {name: TypeAdapter(self.hints[name]) for name in names}
+
+    @cached_property
+    def answer(self) -> TypeAdapter[Any] | None:
+        """What is answered; None for what the handler writes itself."""
+        kind = self.hints["return"]
+        return None if isinstance(kind, type) and issubclass(kind, Response) else TypeAdapter(kind)
+
+    def route(self) -> Route:
+        """Return the route that serves this operation."""
+        return Route(self.path, self._serve, methods=[self.method], name=f"{self.method} {self.path}")
+
+    async def _serve(self, request: Request) -> Response:
+        caller = self._admitted(request)
+        variables = self._variables(request)
+        if ACCOUNT in variables:
+            _require_account(caller, variables[ACCOUNT])
+        given: dict[str, Any] = variables
+        query = _confined(read_query(request, self.query), caller)
+        if "query" in self.hints:
+            given["query"] = query
+        if "body" in self.hints:
+            whole = isinstance(self.body, type) and issubclass(self.body, Body)
+            given["body"] = await (read_body(request, self.body) if whole else json_body(request))
+        return self._written(await self.handler(request, **given))
+
+    def _admitted(self, request: Request) -> Caller | None:
+        if self.scope is None:
+            return None
+        caller = caller_of(request)
+        if not caller.scope.includes(self.scope):
+            detail = f"this takes the scope {self.scope}, and {caller.name} has {caller.scope}"
+            raise Problem(403, "scope_too_small", detail)
+        return caller
+
+    def _variables(self, request: Request) -> dict[str, Any]:
+        read = {}
+        for name, kind in self.variables.items():
+            try:
+                read[name] = kind.validate_python(request.path_params[name])
+            except ValidationError as exc:
+                why = exc.errors(include_url=False, include_context=False)[0]["msg"].removeprefix("Value error, ")
+                raise Problem(400, "bad_parameter", f"{name}: {why}", parameter=name) from None
+        return read
+
+    def _written(self, answer: Any) -> Response:
+        if self.answer is None:
+            written: Response = answer
+            return written
+        content = self.answer.dump_json(self.answer.validate_python(answer), by_alias=True)
+        return Response(content, self.status, media_type="application/json")
+
+
+def _require_account(caller: Caller | None, account_id: str) -> None:
+    if caller and not caller.may_see(account_id):
+        raise Problem(403, "wrong_account", f"{caller.name} may see the account {caller.account_id} only")
+
+
+def _confined(query: Query, caller: Caller | None) -> Query:
+    """Return *query* narrowed to what the caller may see."""
+    if caller is None or caller.account_id is None or ACCOUNT not in type(query).model_fields:
+        return query
+    wanted = getattr(query, ACCOUNT)
+    if wanted is not None:
+        _require_account(caller, wanted)
+    return query.model_copy(update={ACCOUNT: caller.account_id})
