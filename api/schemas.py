@@ -3,6 +3,7 @@ What a query may say, path by path. Anything else is refused by name: a misspelt
 the wrong rows.
 """
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,6 +25,7 @@ Symbol = Annotated[
     Field(pattern=r"^\S{1,40}$", description="A contract; small letters will do.", examples=["BTCUSDT"]),
     BeforeValidator(str.upper),
 ]
+DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", re.ASCII)
 Limit = Annotated[int, Field(ge=1, le=1000)]
 CycleId = Annotated[
     str,
@@ -34,6 +36,13 @@ CycleId = Annotated[
 ]
 
 
+def _written_out(text: object) -> object:
+    """A number would be read as seconds since 1970, and a date as its midnight: neither was promised."""
+    if isinstance(text, str) and not DATE_AND_TIME.match(text):
+        raise ValueError("is no date and time such as 2025-05-06T16:05:00Z")
+    return text
+
+
 def _utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -41,7 +50,7 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError("lies beyond the calendar") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
 
 
 class Query(BaseModel):
