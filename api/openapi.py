@@ -51,6 +51,7 @@ TAGS = {
     "orders": "What was sent.",
     "trades": "What was filled.",
     "decisions": "What was wanted, what risk said to it, and what came of it.",
+    "events": "What happened, in order: the journal that streams are fed from.",
     "diary": "What happened, in words.",
     "discrepancies": "Where ours and the exchange's books differed.",
     "equity": "What the accounts were worth.",

@@ -6,9 +6,10 @@ from typing import Any, Literal
 from pydantic import Field
 from starlette.requests import Request
 
+from api.auth import caller_of, require_account
 from api.bodies import Body
 from api.errors import Problem
-from api.schemas import ComparisonQuery, RecordQuery
+from api.schemas import AccountId, ComparisonQuery, CycleId, RecordQuery
 from api.state import runtime_of
 from functions.previewing import preview
 from functions.replaying import load, reask, rereview, rerun
@@ -35,10 +36,11 @@ FIELDS = {"rerun": set[str](), "reask": {"model", "prompt"}, "rereview": {"limit
 """What each kind takes beside `kind`: one of it at least, where it takes any."""
 
 
-async def record(request: Request, decision: str, query: RecordQuery) -> dict[str, Any]:
+async def record(request: Request, decision: CycleId, query: RecordQuery) -> dict[str, Any]:
     """Show what is on record of a decision: the names of its parts and whether they are as written; in full, all."""
     async with runtime_of(request).open_work() as work:
         cycle, stored = await work.records.find(record_id(decision))
+    require_account(caller_of(request), cycle.account_id)
     problems: tuple[str, ...] = ()
     try:
         whole = read_record(cycle, stored)
@@ -55,7 +57,7 @@ async def record(request: Request, decision: str, query: RecordQuery) -> dict[st
     return told | ({"body": plain(whole)} if query.full and whole else {})
 
 
-async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any]:
+async def replay(request: Request, decision: CycleId, body: Replay) -> dict[str, Any]:
     """Make a decision again: as it was, by another model or prompt, or under other limits."""
     wanted = record_id(decision)
     given = body.model_fields_set - {"kind"}
@@ -65,6 +67,7 @@ async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any
         raise Problem(400, "bad_body", f"a {body.kind} {needs}", field=min(given - takes, default="kind"))
     runtime = runtime_of(request)
     found = await load(runtime.open_work, wanted)
+    require_account(caller_of(request), found.account_id)
     if body.kind == "rerun":
         return (await rerun(found, open_work=runtime.open_work, read=read)).as_json()
     try:
@@ -86,7 +89,7 @@ async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any
     return comparison.as_json()
 
 
-async def prompt(request: Request, account: str) -> dict[str, Any]:
+async def prompt(request: Request, account: AccountId) -> dict[str, Any]:
     """Show what the account's model would be asked now, and the most that costs. Asks no model."""
     runtime = runtime_of(request)
     engine = runtime.engine(account)
