@@ -29,7 +29,7 @@ async def traded(client: httpx.AsyncClient, database: Database) -> None:
     async with database.open_work() as work:
         await work.model_calls.save(CYCLE, [a_call(None, error="overloaded"), a_call()])
         await work.decisions.save(CYCLE, [a_reviewed("BTCUSDT")], None)
-        await work.orders.promise([an_intent("BTCUSDT")])
+        await work.orders.promise([an_intent("BTCUSDT")], TICK)
         [order] = await work.orders.of_cycle(CYCLE)
         await work.orders.save([replace(order, state=OrderState.FILLED, venue_order_id=77)])
         await work.fills.save("main", [a_fill(1), a_fill(2), a_fill(3, venue_order_id=78)])
