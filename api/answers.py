@@ -5,7 +5,7 @@ known or not there. Whatever names its cycle, `account@tick`, belongs to the dec
 
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from shared.db.paging import Page
 from shared.domain.account import AccountStatus
@@ -447,3 +447,95 @@ class Indicator(Answer):
     function: str
     parameters: dict[str, float]
     items: list[Values]
+
+
+# ---- decisions on record
+
+
+class Record(Answer):
+    """What is on record of a decision: the names of its parts, and whether each is as it was written."""
+
+    account: str
+    tick: Time
+    record: str
+    sound: bool
+    problems: list[str]
+    parts: dict[str, str]
+    body: Document | None = Field(default=None, description="The whole of it, in full answers of sound records.")
+
+
+class Replayed(Answer):
+    """A decision that was made again from what it was made from."""
+
+    account: str
+    tick: Time
+    record: str
+    same: bool
+    differences: list[str]
+    code_changed: list[str]
+    candles_changed: list[str]
+    decisions: list[Document]
+    no_answer: str | None
+
+
+class Way(Answer):
+    """One of two ways in which a decision was made: by which model and prompt, or under which limits."""
+
+    model: str | None = None
+    prompt_version: str | None = None
+    limits: str | None = None
+    cost_usd: Number | None
+    no_answer: str | None
+    reasoning: str | None
+    decisions: list[Document]
+
+
+class Contrast(Answer):
+    """A decision as it was made and as it would have been; `changed` names the assets that differ."""
+
+    account: str
+    tick: Time
+    record: str
+    before: Way
+    after: Way
+    changed: list[str]
+
+
+class Preview(Answer):
+    """What an account's model would be asked now, and the most that costs."""
+
+    account: str
+    tick: Time
+    model: str
+    prompt_version: str
+    messages: list[Document]
+    prompt_tokens: int
+    max_tokens: int
+    worst_cost_usd: Number | None
+
+
+class ModelScore(Answer):
+    """How a model with one version of a prompt has done."""
+
+    account: str
+    model: str
+    prompt_version: str
+    purpose: Purpose
+    asked: int
+    answered: int
+    entries: int
+    approved: int
+    scored: int
+    targets: int
+    stops: int
+    mean_result: float | None
+    mean_after: dict[str, float | None]
+    cost: Recorded
+    latency_ms: int
+    hit_rate: float | None
+    cost_per_decision: Number | None
+    caution: str | None = Field(description="That the numbers tell little.")
+
+
+class Result(RootModel[Document]):
+    """What a stage did, as it is stored: `stage`, `account`, `tick`, `repeated`, and what the stage has to tell."""

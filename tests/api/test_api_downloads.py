@@ -136,8 +136,7 @@ def test_a_reader_who_takes_too_long_is_dropped_and_sees_that_the_file_is_not_wh
             pass  # until one of them has lost its place
 
         with pytest.raises(httpx.RemoteProtocolError):
-            for reader in slow:
-                reader.read()
+            [reader.read() for reader in slow]
 
 
 async def test_what_is_written_meanwhile_is_not_in_the_file(database: Database) -> None:
