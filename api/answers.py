@@ -32,7 +32,8 @@ Item = TypeVar("Item")
 class Answer(BaseModel):
     """What every answer has in common: nothing in it that the document does not tell."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Built when it is first answered with: a cold start answers one of the many.
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Listing(Answer, Generic[Item]):

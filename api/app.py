@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -101,7 +102,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.runtime = Runtime(settings, long_lived=long_lived)
-    app.state.document = document(OPERATIONS, version=VERSION)
+    app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app

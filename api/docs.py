@@ -19,6 +19,7 @@ from api.problems import CATALOGUE, PAGE
 
 DOCUMENT = "/openapi.json"
 SWAGGER = Path("vendor", "swagger-ui-5.31.0")
+# Content-Security-Policy of the pages.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -74,7 +75,7 @@ def _assets() -> Path:
 
 
 async def _document(request: Request) -> Response:
-    return JSONResponse(request.app.state.document)
+    return JSONResponse(request.app.state.document())
 
 
 async def _swagger(_: Request) -> Response:
