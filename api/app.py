@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from api.access import AccessLog
 from api.auth import Doorkeeper
+from api.dashboard import files
 from api.errors import HANDLERS
 from api.operations import Operation
 from api.pulse import Pulse
@@ -62,7 +63,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     Say *long_lived* False where a container serves one request at a time and sleeps between them.
     """
     app = Starlette(
-        routes=[operation.route() for operation in OPERATIONS],
+        routes=[*(operation.route() for operation in OPERATIONS), *files.routes()],
         middleware=[
             Middleware(AccessLog),
             Middleware(Doorkeeper, settings.api_token.get_secret_value() if settings.api_token else None),
