@@ -8,11 +8,15 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from api import docs
 from api.access import AccessLog
 from api.auth import Doorkeeper
 from api.dashboard import files
+from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
-from api.operations import Operation
+from api.openapi import document
+from api.operations import Operation, routes
+from api.problems import STAGE
 from api.pulse import Pulse
 from api.routes import accounts, health, invocations, lists, performance, records, status
 from shared.domain.access import Scope
@@ -22,28 +26,34 @@ from shared.settings import Settings
 
 log = logging.getLogger("perpetua.app")
 
+VERSION = "0.1.0"
+"""Of the API, as its document tells it."""
 RETRY_SECONDS = 5.0
 FIRST_TRY_SECONDS = 2.0
 """How long serving waits for the first attempt."""
 
 READ, OPERATE = Scope.READ, Scope.OPERATE
 
+# What several can come to.
+ACCOUNT = ("unknown_account",)
+RECORD = ("bad_request", "unknown_record", "record_broken")
+
 OPERATIONS = (
-    Operation("GET", "/health", health.ready, None),
+    Operation("GET", "/health", health.ready, None, problems=("not_ready",)),
     Operation("GET", "/health/live", health.live, None),
-    Operation("GET", "/health/ready", health.ready, None),
+    Operation("GET", "/health/ready", health.ready, None, problems=("not_ready",)),
     Operation("GET", "/status", status.status, READ),
     Operation("GET", "/accounts", lists.accounts, READ),
-    Operation("GET", "/accounts/{account}", accounts.show, READ),
-    Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE),
-    Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE),
-    Operation("GET", "/accounts/{account}/prompt", records.prompt, READ),
+    Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
+    Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),
+    Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE, problems=ACCOUNT),
+    Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
     Operation("GET", "/positions", lists.positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
     Operation("GET", "/trades", lists.trades, READ),
     Operation("GET", "/decisions", lists.decisions, READ),
-    Operation("GET", "/decisions/{decision}/record", records.record, READ),
-    Operation("POST", "/decisions/{decision}/replay", records.replay, OPERATE),
+    Operation("GET", "/decisions/{decision}/record", records.record, READ, problems=RECORD),
+    Operation("POST", "/decisions/{decision}/replay", records.replay, OPERATE, problems=(*RECORD, *STAGE)),
     Operation("GET", "/models", records.comparison, READ),
     Operation("GET", "/llm-interactions", lists.llm_interactions, READ),
     Operation("GET", "/costs", lists.costs, READ),
@@ -51,9 +61,21 @@ OPERATIONS = (
     Operation("GET", "/equity", lists.equity, READ),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
-    Operation("GET", "/performance", performance.performance, READ),
-    Operation("POST", "/functions/{stage}/invocations", invocations.invoke_stage, OPERATE),
-    Operation("POST", "/2015-03-31/functions/{name}/invocations", invocations.invoke_function, OPERATE),
+    Operation("GET", "/performance", performance.performance, READ, problems=ACCOUNT),
+    Operation(
+        "POST",
+        "/functions/{stage}/invocations",
+        invocations.invoke_stage,
+        OPERATE,
+        problems=("bad_event", "no_such_stage", *STAGE),
+    ),
+    Operation(
+        "POST",
+        "/2015-03-31/functions/{name}/invocations",
+        invocations.invoke_function,
+        OPERATE,
+        problems=("bad_json", "body_too_large", "no_such_stage", "bad_invocation_type"),
+    ),
 )
 
 
@@ -63,7 +85,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     Say *long_lived* False where a container serves one request at a time and sleeps between them.
     """
     app = Starlette(
-        routes=[*(operation.route() for operation in OPERATIONS), *files.routes()],
+        routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
         middleware=[
             Middleware(AccessLog),
             Middleware(Doorkeeper, settings.api_token.get_secret_value() if settings.api_token else None),
@@ -73,6 +95,8 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.runtime = Runtime(settings, long_lived=long_lived)
+    app.state.document = document(OPERATIONS, version=VERSION)
+    app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app
 

@@ -17,6 +17,8 @@ from shared.domain.access import Caller, Scope
 from shared.settings import LOOPBACK
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+OPEN = ("/", "/assets", "/vendor", "/health", "/docs", "/openapi.json")
+"""What needs no token: the dashboard's files, whether we are well, and what can be asked."""
 
 
 class Doorkeeper:
@@ -40,7 +42,7 @@ class Doorkeeper:
         if self._token is None:
             return _foreign(request)
         path = request.scope["path"]
-        if path == "/health" or path.startswith("/health/"):
+        if path in OPEN or path.startswith(tuple(f"{place}/" for place in OPEN)):
             return None
         return _without_token(request, self._token)
 

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from api.errors import Problem
 
+JSON = "application/json"
 MOST_BYTES = 64 * 1024
 
 
@@ -22,6 +23,9 @@ B = TypeVar("B", bound=Body)
 
 async def json_body(request: Request) -> Any:
     """Return the JSON in the body; an empty body is an empty object. Raises Problem."""
+    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind != JSON:
+        raise Problem(415, "unsupported_media_type", f"the body is {kind[:80] or 'of no kind'}: it must be {JSON}")
     body = bytearray()
     try:
         async for chunk in request.stream():

@@ -1,7 +1,8 @@
 """
 Every error over HTTP is a problem document (RFC 9457): `{"type", "title", "status", "detail", "code"}`.
 
-`code` is what programs go by: it stays the same while words change. No document shows a secret or a stack.
+`code` is what programs go by: it stays the same while words change, and `api.problems` says what to do about each. No
+document shows a secret or a stack.
 """
 
 import logging
@@ -9,10 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api.problems import CATALOGUE, type_of
 from functions.events import BadEvent
 from shared.domain.errors import (
     BadCursor,
@@ -74,6 +77,18 @@ RETRY_SECONDS = 5
 """What a caller is told to wait for a database that is away."""
 
 
+class ProblemDocument(BaseModel):
+    """Why something was not done. Some codes add members of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="Where the code is explained.", examples=["/docs/problems#bad_parameter"])
+    title: str = Field(description="The kind of problem in words.")
+    status: int
+    detail: str = Field(description="What is wrong this time, and what to do.")
+    code: str = Field(description="What programs go by.", examples=["bad_parameter"])
+
+
 class Problem(Exception):
     """An error as it is told over HTTP. *members* are added to the document."""
 
@@ -89,9 +104,10 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """Return the document."""
+        entry = CATALOGUE.get(self.code)
         document = {
-            "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "type": type_of(self.code),
+            "title": entry.title if entry else HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": mask_text(self.detail),
             "code": self.code,

@@ -4,24 +4,28 @@ asked, and the OpenAPI document.
 
 Its handler says by its signature what it takes: `request`; `query`, a Query; `body`, a Body; and each variable of the
 path by its own name and type. What it returns is held against its return annotation before it leaves, so that the
-document cannot tell otherwise than the answers do; a handler that returns a Response has written it itself.
+document cannot tell otherwise than the answers do; a handler that returns a Response has written it itself. One that
+takes a PageQuery and answers a Listing can be downloaded as a whole. Its docstring is what the document says of it.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.answers import Listing
 from api.auth import caller_of
 from api.bodies import Body, json_body, read_body
+from api.downloads import download
 from api.errors import Problem
-from api.schemas import NoQuery, Query, read_query
+from api.schemas import Format, NoQuery, PageQuery, Query, read_query
 from shared.domain.access import Caller, Scope
 
 Handler = Callable[..., Awaitable[Any]]
@@ -32,13 +36,17 @@ ACCOUNT = "account"
 
 @dataclass(frozen=True)
 class Operation:
-    """See the module. Without a *scope* it is open to everybody."""
+    """See the module. Without a *scope* it is open to everybody.
+
+    *problems* are the codes it can answer beside those that its scope, its parameters and its body bring along.
+    """
 
     method: str
     path: str
     handler: Handler
     scope: Scope | None
     status: int = 200
+    problems: tuple[str, ...] = ()
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -53,7 +61,7 @@ class Operation:
 
     @cached_property
     def body(self) -> Any:
-        """The kind of Body that is read; Any for JSON of every kind, None where no body is looked at."""
+        """The kind of Body that is read, another type for JSON of every kind, None where no body is looked at."""
         return self.hints.get("body")
 
     @cached_property
@@ -68,22 +76,29 @@ class Operation:
         kind = self.hints["return"]
         return None if isinstance(kind, type) and issubclass(kind, Response) else TypeAdapter(kind)
 
-    def route(self) -> Route:
-        """Return the route that serves this operation."""
-        return Route(self.path, self._serve, methods=[self.method], name=f"{self.method} {self.path}")
+    @cached_property
+    def item(self) -> type[BaseModel] | None:
+        """What a list that can be downloaded has in its rows; None for everything else."""
+        kind = self.hints["return"]
+        if not (issubclass(self.query, PageQuery) and isinstance(kind, type) and issubclass(kind, Listing)):
+            return None
+        found: type[BaseModel] = kind.__pydantic_generic_metadata__["args"][0]
+        return found
 
-    async def _serve(self, request: Request) -> Response:
+    async def serve(self, request: Request) -> Response:
+        """Answer *request*. Raises Problem."""
         caller = self._admitted(request)
-        variables = self._variables(request)
-        if ACCOUNT in variables:
-            _require_account(caller, variables[ACCOUNT])
-        given: dict[str, Any] = variables
+        given: dict[str, Any] = self._variables(request)
+        if ACCOUNT in given:
+            _require_account(caller, given[ACCOUNT])
         query = _confined(read_query(request, self.query), caller)
-        if "query" in self.hints:
-            given["query"] = query
         if "body" in self.hints:
             whole = isinstance(self.body, type) and issubclass(self.body, Body)
             given["body"] = await (read_body(request, self.body) if whole else json_body(request))
+        if self.item and isinstance(query, PageQuery) and query.format is not Format.JSON:
+            return await download(request, query, self.item, partial(self.handler, request, **given))
+        if "query" in self.hints:
+            given["query"] = query
         return self._written(await self.handler(request, **given))
 
     def _admitted(self, request: Request) -> Caller | None:
@@ -111,6 +126,21 @@ class Operation:
             return written
         content = self.answer.dump_json(self.answer.validate_python(answer), by_alias=True)
         return Response(content, self.status, media_type="application/json")
+
+
+def routes(operations: Iterable[Operation]) -> list[Route]:
+    """Return the routes that serve *operations*: one a path, so that a method that it lacks is told of all it has."""
+    by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in operations:
+        by_path[operation.path][operation.method] = operation
+    return [
+        Route(path, partial(_dispatch, methods), methods=list(methods), name=path) for path, methods in by_path.items()
+    ]
+
+
+async def _dispatch(methods: dict[str, Operation], request: Request) -> Response:
+    method = "GET" if request.method == "HEAD" else request.method
+    return await methods[method].serve(request)
 
 
 def _require_account(caller: Caller | None, account_id: str) -> None:

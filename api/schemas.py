@@ -3,8 +3,10 @@ What a query may say, path by path. Anything else is refused by name: a misspelt
 the wrong rows.
 """
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -17,9 +19,28 @@ from shared.domain.model import Purpose
 from shared.domain.order import OrderState
 from shared.domain.risk import Verdict
 
-AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-Symbol = Annotated[str, BeforeValidator(str.upper), Field(pattern=r"^\S{1,40}$")]
+AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="An account.", examples=["main"])]
+Symbol = Annotated[
+    str,
+    Field(pattern=r"^\S{1,40}$", description="A contract; small letters will do.", examples=["BTCUSDT"]),
+    BeforeValidator(str.upper),
+]
+DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", re.ASCII)
 Limit = Annotated[int, Field(ge=1, le=1000)]
+CycleId = Annotated[
+    str,
+    Field(
+        description="A decision: `account@tick`, or at least six digits of its record's name.",
+        examples=["main@2025-05-06T16:05:00Z"],
+    ),
+]
+
+
+def _written_out(text: object) -> object:
+    """A number would be read as seconds since 1970, and a date as its midnight: neither was promised."""
+    if isinstance(text, str) and not DATE_AND_TIME.match(text):
+        raise ValueError("is no date and time such as 2025-05-06T16:05:00Z")
+    return text
 
 
 def _utc(moment: datetime) -> datetime:
@@ -29,7 +50,7 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError("lies beyond the calendar") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
 
 
 class Query(BaseModel):
@@ -48,13 +69,24 @@ class AccountQuery(Query):
     account: AccountId | None = None
 
 
+class Format(StrEnum):
+    """A page as JSON, or all there is as a file."""
+
+    JSON = "json"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
 class PageQuery(Query):
     """A page of what happened within [since, until). `before` is the `next` of the page before."""
 
-    since: Moment | None = None
-    until: Moment | None = None
-    limit: Limit = 100
-    before: str | None = None
+    since: Moment | None = Field(default=None, description="From this moment on.", examples=["2025-05-06T00:00:00Z"])
+    until: Moment | None = Field(default=None, description="Before this moment.", examples=["2025-05-07T00:00:00Z"])
+    limit: Limit = Field(default=100, description="Rows of a page; of a download that names it, rows in all.")
+    before: str | None = Field(default=None, description="The `next` of the page before.")
+    format: Format = Field(
+        default=Format.JSON, exclude=True, description="`csv` and `jsonl` download every row that is asked for."
+    )
 
 
 class ListQuery(PageQuery, AccountQuery):

@@ -1,5 +1,7 @@
 """What the application holds while it runs."""
 
+import asyncio
+
 from starlette.requests import HTTPConnection
 
 from api.pulse import Pulse
@@ -14,11 +16,18 @@ def runtime_of(request: HTTPConnection) -> Runtime:
 
 
 def reports_of(request: HTTPConnection) -> Reports:
-    """Return the reading side of the database."""
-    return Reports(runtime_of(request).database)
+    """Return the reading side of the database; for a download, all of one moment."""
+    frozen: Reports | None = getattr(request.state, "reports", None)
+    return frozen or Reports(runtime_of(request).database)
 
 
 def pulse_of(request: HTTPConnection) -> Pulse:
     """Return what knows whether the exchange answers."""
     pulse: Pulse = request.app.state.pulse
     return pulse
+
+
+def downloads_of(request: HTTPConnection) -> asyncio.Semaphore:
+    """Return the places for downloads at once."""
+    downloads: asyncio.Semaphore = request.app.state.downloads
+    return downloads

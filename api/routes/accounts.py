@@ -1,10 +1,10 @@
 """One account: what it is, and whether it trades."""
 
-from typing import Any
-
 from starlette.requests import Request
 
+from api.answers import Account
 from api.errors import Problem
+from api.schemas import AccountId
 from api.state import reports_of, runtime_of
 from functions.resuming import change_status, resume_account
 from shared.domain.account import AccountStatus
@@ -13,12 +13,12 @@ from shared.domain.errors import UnknownAccount
 REASON = "asked for over the API"
 
 
-async def show(request: Request, account: str) -> dict[str, Any]:
+async def show(request: Request, account: AccountId) -> Account:
     """Show the account as the list of accounts does. 404 for one that is not there."""
     return await _told(request, account)
 
 
-async def pause(request: Request, account: str) -> dict[str, Any]:
+async def pause(request: Request, account: AccountId) -> Account:
     """Open nothing more; what is open stays protected. A halted account stays halted: 409."""
     runtime = runtime_of(request)
     async with runtime.open_work() as work:
@@ -29,7 +29,7 @@ async def pause(request: Request, account: str) -> dict[str, Any]:
     return await _told(request, account)
 
 
-async def resume(request: Request, account: str) -> dict[str, Any]:
+async def resume(request: Request, account: AccountId) -> Account:
     """Trade again, after a pause, a halt or a breaker: it is a person that asks."""
     runtime = runtime_of(request)
     async with runtime.open_work() as work:
@@ -37,8 +37,8 @@ async def resume(request: Request, account: str) -> dict[str, Any]:
     return await _told(request, account)
 
 
-async def _told(request: Request, account: str) -> dict[str, Any]:
+async def _told(request: Request, account: str) -> Account:
     rows = (await reports_of(request).accounts(account=account)).rows
     if not rows:
         raise UnknownAccount(f"there is no account {account!r}")
-    return rows[0]
+    return Account.model_validate(rows[0])

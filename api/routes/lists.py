@@ -7,66 +7,74 @@ Money and quantities are strings, moments ISO 8601.
 
 from starlette.requests import Request
 
-from api.answers import Listing
+from api.answers import (
+    Account,
+    Candle,
+    Costs,
+    Decision,
+    DiaryLine,
+    Discrepancy,
+    Equity,
+    Fill,
+    Listing,
+    ModelCall,
+    Order,
+    Position,
+)
 from api.schemas import CandlesQuery, DecisionsQuery, ListQuery, ModelCallsQuery, OrdersQuery, SymbolQuery
 from api.state import reports_of
-from shared.db.paging import Page
 
 
-async def accounts(request: Request, query: ListQuery) -> Listing:
+async def accounts(request: Request, query: ListQuery) -> Listing[Account]:
     """Accounts by id, each with its configuration, newest equity and number of open positions."""
-    return _page(await reports_of(request).accounts(**query.model_dump()))
+    return Listing[Account].of(await reports_of(request).accounts(**query.model_dump()))
 
 
-async def positions(request: Request, query: SymbolQuery) -> Listing:
+async def positions(request: Request, query: SymbolQuery) -> Listing[Position]:
     """Open positions by account and symbol, as the exchange last reported them."""
-    return _page(await reports_of(request).positions(**query.model_dump()))
+    return Listing[Position].of(await reports_of(request).positions(**query.model_dump()))
 
 
-async def orders(request: Request, query: OrdersQuery) -> Listing:
+async def orders(request: Request, query: OrdersQuery) -> Listing[Order]:
     """Orders, ours and those found at the exchange, newest first."""
-    return _page(await reports_of(request).orders(**query.model_dump()))
+    return Listing[Order].of(await reports_of(request).orders(**query.model_dump()))
 
 
-async def trades(request: Request, query: SymbolQuery) -> Listing:
+async def trades(request: Request, query: SymbolQuery) -> Listing[Fill]:
     """Fills, newest first."""
-    return _page(await reports_of(request).trades(**query.model_dump()))
+    return Listing[Fill].of(await reports_of(request).trades(**query.model_dump()))
 
 
-async def decisions(request: Request, query: DecisionsQuery) -> Listing:
+async def decisions(request: Request, query: DecisionsQuery) -> Listing[Decision]:
     """Decisions, newest tick first, each with its review rule by rule."""
-    return _page(await reports_of(request).decisions(**query.model_dump()))
+    return Listing[Decision].of(await reports_of(request).decisions(**query.model_dump()))
 
 
-async def llm_interactions(request: Request, query: ModelCallsQuery) -> Listing:
+async def llm_interactions(request: Request, query: ModelCallsQuery) -> Listing[ModelCall]:
     """Questions to models, newest first: tokens, cost, latency, error; in full also prompt and raw reply."""
-    return _page(await reports_of(request).model_calls(**query.model_dump()))
+    return Listing[ModelCall].of(await reports_of(request).model_calls(**query.model_dump()))
 
 
-async def costs(request: Request, query: ListQuery) -> Listing:
+async def costs(request: Request, query: ListQuery) -> Listing[Costs]:
     """What models have cost by UTC day, newest first: in all, for a decision, and for an entry that was made."""
-    return _page(await reports_of(request).costs(**query.model_dump()))
+    return Listing[Costs].of(await reports_of(request).costs(**query.model_dump()))
 
 
-async def market_data(request: Request, query: CandlesQuery) -> Listing:
+async def market_data(request: Request, query: CandlesQuery) -> Listing[Candle]:
     """Candles of one series, newest first."""
-    return _page(await reports_of(request).candles(**query.model_dump()))
+    return Listing[Candle].of(await reports_of(request).candles(**query.model_dump()))
 
 
-async def equity(request: Request, query: ListQuery) -> Listing:
+async def equity(request: Request, query: ListQuery) -> Listing[Equity]:
     """Points of the equity curves, newest first."""
-    return _page(await reports_of(request).equity(**query.model_dump()))
+    return Listing[Equity].of(await reports_of(request).equity(**query.model_dump()))
 
 
-async def diary(request: Request, query: ListQuery) -> Listing:
+async def diary(request: Request, query: ListQuery) -> Listing[DiaryLine]:
     """Lines of the trading diary, newest first."""
-    return _page(await reports_of(request).diary(**query.model_dump()))
+    return Listing[DiaryLine].of(await reports_of(request).diary(**query.model_dump()))
 
 
-async def discrepancies(request: Request, query: ListQuery) -> Listing:
+async def discrepancies(request: Request, query: ListQuery) -> Listing[Discrepancy]:
     """How ours and the exchange's books differed and what was done about it, newest first."""
-    return _page(await reports_of(request).discrepancies(**query.model_dump()))
-
-
-def _page(page: Page) -> Listing:
-    return Listing(items=page.rows, next=page.next)
+    return Listing[Discrepancy].of(await reports_of(request).discrepancies(**query.model_dump()))

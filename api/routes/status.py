@@ -5,21 +5,19 @@ from typing import Any
 
 from starlette.requests import Request
 
+from api.answers import Status
 from api.state import reports_of, runtime_of
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import tick_at
 
 
-async def status(request: Request) -> dict[str, Any]:
+async def status(request: Request) -> Status:
     """Tell the mode, the exchange's time, and of each account its stages, equity, unsettled orders and next tick."""
     runtime = runtime_of(request)
     now = runtime.clock.now()
     rows = await reports_of(request).status()
-    return {
-        "mode": runtime.settings.trading_mode,
-        "time": now.isoformat(),
-        "accounts": [{**row, "next_tick": _next_tick(row, runtime.intervals.get(row["account"]), now)} for row in rows],
-    }
+    told = [{**row, "next_tick": _next_tick(row, runtime.intervals.get(row["account"]), now)} for row in rows]
+    return Status.model_validate({"mode": runtime.settings.trading_mode, "time": now.isoformat(), "accounts": told})
 
 
 def _next_tick(row: dict[str, Any], interval: timedelta | None, now: datetime) -> str | None:

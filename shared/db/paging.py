@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.domain.errors import BadCursor
+from shared.domain.record import cycle_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,11 @@ async def read_page(
 
 
 def plain(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
-    """Return *row* ready for JSON."""
-    return {name: _plain(value) for name, value in row._mapping.items()}
+    """Return *row* ready for JSON; one of a cycle, which has an account and a tick, with the cycle's name."""
+    told = {name: _plain(value) for name, value in row._mapping.items()}
+    if "account" in told and "tick" in told:
+        told["cycle"] = None if row.tick is None else cycle_name(row.account, row.tick)
+    return told
 
 
 def _plain(value: Any) -> Any:

@@ -6,10 +6,11 @@ transaction and raises DatabaseUnavailable, and BadCursor where it takes a curso
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 from sqlalchemy import (
     BigInteger,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.fills import FillTable
 from shared.db.holds import HoldTable
@@ -80,8 +82,16 @@ class Narrowing(TypedDict, total=False):
 class Reports:
     """The reading side of a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, connection: AsyncConnection | None = None) -> None:
+        """Read from *database*, each call in a transaction of its own, or on the *connection* that is given."""
         self._database = database
+        self._connection = connection
+
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[Self]:
+        """Lend the same reports, all of this moment. Raises DatabaseUnavailable."""
+        async with self._database.snapshot() as connection:
+            yield type(self)(self._database, connection)
 
     async def accounts(self, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the accounts by id, each with its newest equity, newest tick and number of open positions."""
@@ -239,7 +249,7 @@ class Reports:
         """Return the candles of one series that opened within [since, until), newest first."""
         statement = _where(select(candles), {candles.c.symbol: symbol, candles.c.timeframe: timeframe})
         statement = _within(statement, candles.c.opened, since, until)
-        async with self._database.reading() as connection:
+        async with self._reading() as connection:
             return await read_page(connection, statement, [candles.c.opened], limit=limit, before=before)
 
     async def performance_inputs(self, account_id: str) -> tuple[Sequence[EquityPoint], Sequence[Fill], Decimal]:
@@ -247,7 +257,7 @@ class Reports:
 
         A curve of more than CURVE_POINTS points is thinned out evenly.
         """
-        async with self._database.reading() as connection:
+        async with self._reading() as connection:
             curve = await HoldTable(connection).curve(account_id, CURVE_POINTS)
             traded = await FillTable(connection).all(account_id)
             return curve, traded, await IncomeTable(connection).funding(account_id)
@@ -276,7 +286,7 @@ class Reports:
             .select_from(accounts.outerjoin(newest, true()))
             .order_by(accounts.c.id)
         )
-        async with self._database.reading() as connection:
+        async with self._reading() as connection:
             rows = [plain(row) for row in await connection.execute(overview)]
             runs = [plain(row) for row in await connection.execute(_last_runs())]
             models = {row.account: plain(row) for row in await connection.execute(_models())}
@@ -304,15 +314,23 @@ class Reports:
             xid, number = _event_cursor(after)
             last = tuple_(literal(xid, TransactionId), literal(number, BigInteger))
             statement = statement.where(tuple_(events.c.xid, events.c.id) > last)
-        async with self._database.reading() as connection:
+        async with self._reading() as connection:
             rows = [plain(row) for row in await connection.execute(statement)]
         told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
         return Page(rows=told, next=told[-1]["cursor"] if told else after)
 
     async def events_end(self) -> str:
         """Return the cursor after which only what has not happened yet will be told."""
-        async with self._database.reading() as connection:
+        async with self._reading() as connection:
             return f"{await connection.scalar(select(func.pg_snapshot_xmin(func.pg_current_snapshot())))}-0"
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        if self._connection is not None:
+            yield self._connection
+            return
+        async with self._database.reading() as connection:
+            yield connection
 
     async def _list(
         self,
@@ -327,7 +345,7 @@ class Reports:
         statement = _where(statement, {account: narrowing.get("account")})
         statement = _within(statement, time, narrowing.get("since"), narrowing.get("until"))
         limit, before = narrowing.get("limit", 100), narrowing.get("before")
-        async with self._database.reading() as connection:
+        async with self._reading() as connection:
             return await read_page(connection, statement, key, limit=limit, before=before, ascending=ascending)
 
 

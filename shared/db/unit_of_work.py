@@ -93,6 +93,17 @@ class Database:
             async with self._engine.execution_options(postgresql_readonly=True).begin() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that can write nothing and sees the database as it is now until it is given back.
+
+        Raises DatabaseUnavailable.
+        """
+        with database_failures(self._engine.url):
+            options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+            async with self._engine.execution_options(**options).begin() as connection:
+                yield connection
+
     def forget_months(self) -> None:
         """Take no month's partition for granted any longer: some were dropped."""
         self._months = frozenset()

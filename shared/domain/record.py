@@ -110,6 +110,11 @@ def record_id(text: str) -> RecordId:
     return RecordId(account_id=account_id, tick=tick)
 
 
+def cycle_name(account_id: str, tick: datetime) -> str:
+    """Return what `record_id` reads: `account@2025-05-06T16:05:00Z`."""
+    return f"{account_id}@{tick.astimezone(UTC).isoformat().removesuffix('+00:00')}Z"
+
+
 def plain(value: Any) -> Any:
     """Return *value* made of JSON's parts: money and quantities as strings, durations in seconds, sets in order."""
     told: Any

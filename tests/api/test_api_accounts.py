@@ -28,13 +28,13 @@ async def test_the_configured_account_is_there_without_its_secrets(client: httpx
 async def test_an_account_that_is_not_there_is_a_404(client: httpx.AsyncClient) -> None:
     answers = [
         await client.get("/accounts/nobody"),
-        await client.get("/accounts/%00%ff"),
         await client.post("/accounts/nobody/pause"),
         await client.post("/accounts/nobody/resume"),
         await client.get("/performance", params={"account": "nobody"}),
     ]
 
-    assert [answer.status_code for answer in answers] == [404] * 5
+    assert [answer.status_code for answer in answers] == [404] * 4
+    assert (await client.get("/accounts/%00%ff")).json()["code"] == "bad_parameter"
     assert {answer.json()["code"] for answer in answers} == {"unknown_account"}
 
 

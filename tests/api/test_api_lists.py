@@ -98,7 +98,7 @@ async def test_prompts_and_raw_replies_are_shown_when_asked_for(client: httpx.As
 
     assert {row["error"] for row in short} == {None, "overloaded"}
     assert {row["cost"] for row in short} == {"0.00123"}
-    assert "prompt_user" not in short[0]
+    assert short[0]["prompt_user"] is None
     assert full[0]["prompt_user"] == "BTC is at 64000.10 …"
 
 

@@ -74,8 +74,8 @@ async def test_a_path_that_is_not_there_is_a_problem(client: httpx.AsyncClient) 
 
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {
-        "type": "about:blank",
-        "title": "Not Found",
+        "type": "/docs/problems#no_such_path",
+        "title": "There is nothing here",
         "status": 404,
         "detail": "there is no GET /no-such-path",
         "code": "no_such_path",
