@@ -41,7 +41,7 @@ export class House {
 
   /** Ask anew for everything the page shows. */
   refreshAll() {
-    for (const resource of this.#resources) resource.refresh();
+    for (const resource of this.#resources) if (!resource.still) resource.refresh();
   }
 
   /** A resource that lives until it is let go. */

@@ -26,6 +26,8 @@ export class Resource {
     this.error = null;
     this.answeredAt = null;
     this.closed = false;
+    /** True for what is to stand still, whatever happens. */
+    this.still = false;
   }
 
   get items() {

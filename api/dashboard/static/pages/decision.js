@@ -5,39 +5,41 @@
 
 import { action, refusal } from '../cycles.js';
 import { h } from '../dom.js';
-import { cost, count, exact, gain, money, number, NOTHING, percent, plural, price, ratio, symbolName, words } from '../format.js';
-import { badge, card, direction, empty, fact, facts, fold, notice, orderState, pretty, table, told, trouble, verdict } from '../parts.js';
-import { age, span, time, utc } from '../time.js';
+import { changePercent, cost, count, exact, gain, money, number, NOTHING, percent, plural, price, ratio, symbolName, words } from '../format.js';
+import { badge, card, direction, empty, fact, facts, fold, notice, orderState, pretty, table, told, verdict } from '../parts.js';
+import { age, time, utc } from '../time.js';
 import { replays } from './replays.js';
+
+const KINDS = ['decision', 'order', 'fill', 'stage', 'model_call'];
 
 export function decision({ house, route, resource, update }) {
   const [account, tick] = route.of.split('@');
-  const after = new Date(Date.parse(tick) + 1).toISOString();
-  const rows = resource('/decisions', { account, since: tick, until: after, limit: 100 }, { kinds: ['decision'] });
-  const record = resource(`/decisions/${account}@${tick}/record`, { full: true }, { kinds: ['decision'] });
-  const orders = resource('/orders', { account, limit: 1000 }, { kinds: ['order', 'stage'] });
-  const fills = resource('/trades', { account, since: tick, limit: 1000 }, { kinds: ['fill'] });
+  const dossier = resource(`/decisions/${route.of}`, {}, { kinds: KINDS });
+  const record = resource(`/decisions/${route.of}/record`, {}, { kinds: [] });
   const again = replays({ house, name: route.of, update });
   let wanted = route;
 
   const view = (ask) => {
-    const all = [...rows.items].sort((a, b) => a.position - b.position);
     const asset = wanted.query.get('asset');
-    const shown = asset ? all.filter((row) => row.asset === asset) : all;
-    const body = record.data?.body;
-    return [
-      head(account, tick, all, body, asset),
-      told(rows, 'the decision', () => all.length ? null : card('', {}, empty('Nothing was decided in this cycle.', 'It may have been skipped, or lie before what is kept.'))),
-      all.length > 1 && h('nav.steps', { 'aria-label': 'Assets of this decision' },
-        h('a', { href: `#/decisions/${route.of}`, 'aria-current': asset ? null : 'true' }, 'All'),
-        all.map((row) => h('a', { key: row.asset, href: `#/decisions/${route.of}?asset=${row.asset}`, 'aria-current': asset === row.asset ? 'true' : null }, row.asset, ' ', words(row.action)))),
-      shown.map((row) => wishCard(row)),
-      card('Orders and fills', { note: 'what was promised, sent and came back' }, trouble(fills, { what: 'the fills' }),
-        told(orders, 'the orders', () => done(orders.items.filter((each) => each.tick && Date.parse(each.tick) === Date.parse(tick) && (!asset || each.symbol === asset)), fills.items))),
-      shown.map((row) => ledger(row)),
-      told(record, 'the record', () => [asked(body, record.data), saw(body, asset)]),
-      again.view(ask),
-    ];
+    const link = (of) => `#/decisions/${route.of}${of ? `?asset=${of}` : ''}`;
+    return told(dossier, 'the decision', (all) => {
+      const mine = (row) => !asset || row.asset === asset || row.symbol === asset;
+      const shown = all.decisions.filter(mine);
+      return [
+        head(all, record, asset),
+        all.decisions.length > 1 && h('nav.steps', { 'aria-label': 'Assets of this decision' },
+          h('a', { href: link(), 'aria-current': asset ? null : 'true' }, 'All'),
+          all.decisions.map((row) => h('a', { key: row.position, href: link(row.asset), 'aria-current': asset === row.asset ? 'true' : null }, row.asset, ' ', words(row.action)))),
+        all.decisions.length === 0 && card('', {}, empty('Nothing was decided in this cycle.', 'Its stages tell why.')),
+        shown.map(wishCard),
+        card('Orders, fills and outcome', { note: 'what was promised, sent and came back' }, done(all.orders.filter(mine), all.fills.filter(mine), asset ? null : all.outcome)),
+        shown.map(ledger),
+        others(all),
+        asked(all),
+        saw(all.context, asset),
+        again.view(ask),
+      ];
+    });
   };
   return {
     title: 'Decision', lead: `${account}, for the candle that closed at ${utc(tick)}`, view,
@@ -47,22 +49,29 @@ export function decision({ house, route, resource, update }) {
   };
 }
 
-function head(account, tick, all, body, asset) {
-  const calls = body?.calls ?? [];
+function head(all, record, asset) {
+  const { calls, asked: last, context } = all;
   const of = (name) => calls.reduce((sum, call) => sum + (number(call[name]) ?? 0), 0);
-  const model = calls.at(-1)?.answered_model ?? all[0]?.model;
+  const balance = context?.balance;
+  const sound = record.data && badge(record.data.sound ? 'record is whole' : 'record is broken', record.data.sound ? 'good' : 'bad', record.data.problems?.join('; ') || record.data.record);
   return h('section.card', { 'aria-label': 'In short' }, facts(
-    fact('Account', account),
-    fact('Candle closed', time(tick), { note: age(tick) }),
-    fact('Model', model ?? 'none was asked', { note: calls.at(-1)?.provider }),
-    fact('Prompt', body?.prompt?.version ?? NOTHING, { note: 'template version' }),
-    fact('Tokens', calls.length ? `${count(of('prompt_tokens'))} in` : NOTHING, { note: calls.length ? `${count(of('completion_tokens'))} out${of('cached_tokens') ? `, ${count(of('cached_tokens'))} cached` : ''}` : null }),
-    fact('Cost', calls.length ? cost(of('cost')) : NOTHING, { note: calls.some((call) => call.estimated) ? 'estimated' : plural(calls.length, 'call') }),
-    fact('Latency', calls.length ? span(of('latency_ms')) : NOTHING, { note: calls.length ? `${count(of('latency_ms'))} ms` : null }),
-    fact('Account was worth', body ? `${money(Number(body.context?.holdings?.balance?.wallet ?? NaN) + Number(body.context?.holdings?.balance?.unrealized ?? NaN))}` : NOTHING, { note: 'USD' })),
-  asset ? null : body?.judgement?.answer?.reasoning && h('p.prose.said', null, h('strong', null, 'The model, in short: '), body.judgement.answer.reasoning),
-  body?.unanswered && notice('warn', `No model answered: ${body.unanswered}`),
-  body?.judgement?.why && notice('warn', `The answer could not be used: ${body.judgement.why}`));
+    fact('Account', all.account, { note: sound }),
+    fact('Candle closed', time(all.tick), { note: age(all.tick) }),
+    fact('Model', last?.model ?? 'none was asked', { note: calls.at(-1)?.provider }),
+    fact('Prompt', last?.prompt_version ?? NOTHING, { note: 'template version' }),
+    fact('Tokens', last ? `${count(last.prompt_tokens)} in` : NOTHING, { note: last ? `${count(last.completion_tokens)} out${of('cached_tokens') ? `, ${count(of('cached_tokens'))} cached` : ''}` : null }),
+    fact('Cost', last ? cost(last.cost) : NOTHING, { note: calls.some((call) => call.estimated) ? 'estimated' : plural(last?.questions ?? 0, 'question') }),
+    fact('Latency', last ? `${count(last.latency_ms)} ms` : NOTHING),
+    fact('Account was worth', balance ? money(Number(balance.wallet) + Number(balance.unrealized)) : NOTHING, { note: 'USD' })),
+  !asset && all.reasoning && h('p.prose.said', null, h('strong', null, 'The model, in short: '), all.reasoning),
+  stages(all.stages));
+}
+
+/** A stage that did not end well says why. */
+function stages(all) {
+  const troubled = Object.entries(all).filter(([, run]) => run.result?.no_answer || run.result?.refused || run.result?.manage_only || run.result?.breakers?.length);
+  return troubled.map(([name, run]) => h('div', { key: name }, notice('warn', h('strong', null, `${name}: `),
+    [run.result.no_answer, run.result.refused, run.result.manage_only, ...(run.result.breakers ?? [])].filter(Boolean).map((each) => (typeof each === 'string' ? each : JSON.stringify(each))).join('; '))));
 }
 
 function wishCard(row) {
@@ -143,16 +152,15 @@ function grounding(findings) {
     : badge('cites what it was not shown', 'bad', found.reason);
 }
 
-function done(orders, fills) {
+function done(orders, fills, outcome) {
   if (!orders.length) return empty('No order came of this.', 'A hold and a refused entry send none.');
-  const of = (order) => fills.filter((fill) => fill.venue_order_id === order.venue_order_id && fill.symbol === order.symbol);
-  const mine = orders.flatMap(of);
-  const realized = mine.reduce((sum, fill) => sum + Number(fill.realized_pnl), 0);
-  const fees = mine.reduce((sum, fill) => sum + Number(fill.commission), 0);
+  const realized = outcome ? number(outcome.realized_pnl) : fills.reduce((sum, fill) => sum + Number(fill.realized_pnl), 0);
+  const fees = fills.reduce((sum, fill) => sum + Number(fill.commission), 0);
+  const ended = fills.some((fill) => number(fill.realized_pnl) !== 0);
   return [
     facts(
-      fact('Orders', count(orders.length)), fact('Fills', count(mine.length)),
-      fact('Realized', gain(realized), { note: 'before fees' }), fact('Fees', cost(fees)), fact('Outcome', mine.some((fill) => Number(fill.realized_pnl) !== 0) ? gain(realized - fees) : 'still open, or not filled')),
+      fact('Orders', count(orders.length)), fact('Fills', count(fills.length)), fact('Realized', gain(realized), { note: 'before fees' }), fact('Fees', cost(fees)),
+      fact('Outcome', ended ? gain(realized - fees) : fills.length ? 'still open' : 'not filled', { note: ended ? 'after fees' : null })),
     table('Orders of this cycle', [
       { name: 'Leg', kind: 'lead', cell: (each) => [words(each.leg), ' ', symbolName(each.symbol)] },
       { name: 'Side', cell: (each) => direction(each.side) },
@@ -164,25 +172,60 @@ function done(orders, fills) {
       { name: 'Sent', cell: (each) => time(each.sent_at) },
       { name: 'Client order id', kind: 'text', cell: (each) => h('code', null, each.client_order_id) },
     ], orders, { key: (each) => each.id }),
+    fills.length > 0 && table('Fills of this cycle', [
+      { name: 'Fill', kind: 'lead', cell: (each) => symbolName(each.symbol) },
+      { name: 'Side', cell: (each) => direction(each.side) },
+      { name: 'Quantity', kind: 'num', cell: (each) => exact(each.quantity) },
+      { name: 'Price', kind: 'num', cell: (each) => exact(each.price) },
+      { name: 'Realized', kind: 'num', cell: (each) => (number(each.realized_pnl) ? gain(each.realized_pnl) : NOTHING) },
+      { name: 'Fee', kind: 'num', cell: (each) => cost(each.commission) },
+      { name: 'At', cell: (each) => time(each.at) },
+      { name: 'Trade', kind: 'num', cell: (each) => each.trade_id },
+    ], fills, { key: (each) => `${each.symbol} ${each.trade_id}` }),
   ];
 }
 
-function asked(body, record) {
-  if (!body) return record.problems?.length ? notice('bad', `The record is not as it was written: ${record.problems.join('; ')}`) : null;
-  const calls = body.calls ?? [];
-  return card('What the model was asked and said', { aside: badge(record.sound ? 'record is whole' : 'record is broken', record.sound ? 'good' : 'bad', record.record) },
-    body.judgement?.answer?.repairs?.length > 0 && notice('warn', `Repaired in reading: ${body.judgement.answer.repairs.join('; ')}`),
-    calls.length === 0 && empty('No model was asked.', body.unanswered),
-    calls.map((call, place) => h('div', { key: place },
-      h('h3', null, `${words(call.purpose)}${calls.length > 1 ? `, turn ${call.turn + 1}` : ''}: ${call.answered_model ?? call.asked_model}`),
+/** What other models made of the same, and how their entries would have ended. */
+function others(all) {
+  const rest = all.opinions.filter((each) => each.purpose === 'shadow' || each.purpose === 'replay');
+  if (!rest.length) return null;
+  return card('What other models made of it', { note: 'they were asked the same and moved nothing' }, table('Other opinions', [
+    { name: 'Model', kind: 'lead', cell: (each) => each.model },
+    { name: 'Why', cell: (each) => words(each.purpose) },
+    { name: 'Wanted', kind: 'text', cell: (each) => wants(each) },
+    { name: 'Would have ended', kind: 'text', cell: (each) => endings(all.outcome.proposals.filter((proposal) => proposal.model === each.model && proposal.prompt_version === each.prompt_version)) },
+    { name: 'Cost', kind: 'num', cell: (each) => cost(each.cost) },
+    { name: 'Took', kind: 'num', cell: (each) => `${count(each.latency_ms)} ms` },
+  ], rest, { key: (each) => `${each.model} ${each.prompt_version} ${each.purpose}` }));
+}
+
+function wants({ judgement }) {
+  if (!judgement) return 'no answer yet';
+  const decisions = judgement.answer?.decisions ?? [];
+  return decisions.length ? decisions.map((each) => `${each.action} ${each.asset}`).join(', ') : judgement.why || 'nothing';
+}
+
+function endings(proposals) {
+  if (!proposals.length) return NOTHING;
+  return proposals.map((each) => `${each.asset}: ${each.score ? words(each.score.ending ?? each.score.how ?? 'scored') : 'not known yet'}`).join(', ');
+}
+
+function asked(all) {
+  const calls = all.calls;
+  return card('What the model was asked and said', {},
+    all.repairs.length > 0 && notice('warn', `Repaired in reading: ${all.repairs.join('; ')}`),
+    all.unread.length > 0 && notice('warn', `Not usable: ${all.unread.map((each) => each.reason ?? JSON.stringify(each)).join('; ')}`),
+    calls.length === 0 && empty('No model was asked.', 'Its stages tell why.'),
+    calls.map((call, place) => h('div', { key: call.id },
+      h('h3', null, `${words(call.purpose)}${call.turn > 0 ? `, turn ${call.turn + 1}` : ''}: ${call.answered_model ?? call.asked_model}`),
       call.error && notice('bad', call.error),
       facts(
         fact('Asked', call.asked_model, { note: time(call.at) }), fact('Provider', call.provider ?? NOTHING), fact('Prompt tokens', count(call.prompt_tokens), { note: `${count(call.cached_tokens)} cached` }),
         fact('Answer tokens', count(call.completion_tokens), { note: `${count(call.reasoning_tokens)} of thought` }), fact('Cost', cost(call.cost)), fact('Latency', `${count(call.latency_ms)} ms`)),
-      fold('Answer', pretty(call.content ?? ''), { open: place === calls.length - 1 }),
-      fold('Prompt: the account and its market', prettyTail(call.prompt?.user ?? ''), { note: 'what it saw' }),
-      fold('Prompt: what it was told to be', call.prompt?.system ?? '', { note: call.prompt?.version }),
-      call.prompt?.turns?.length > 0 && fold('What it looked up', call.prompt.turns),
+      fold('Answer', pretty(call.content ?? ''), { open: place === 0 }),
+      fold('Prompt: the account and its market', prettyTail(call.prompt_user ?? ''), { note: 'what it saw' }),
+      fold('Prompt: what it was told to be', call.prompt_system ?? '', { note: call.prompt_version }),
+      call.prompt_turns?.length > 0 && fold('What it looked up', call.prompt_turns),
       fold('Parameters', call.parameters ?? {}),
       fold('Raw reply', call.raw ?? {}, { note: 'as it came' }))));
 }
@@ -193,25 +236,27 @@ function prettyTail(text) {
   return start < 0 ? text : text.slice(0, start) + pretty(text.slice(start));
 }
 
-function saw(body, asset) {
-  if (!body?.snapshot) return null;
-  const quotes = Object.values(body.snapshot.quotes ?? {}).filter((each) => !asset || each.symbol === asset);
-  const positions = body.snapshot.holdings?.positions ?? [];
-  const defects = Object.entries(body.snapshot.defects ?? {});
-  return card('What it was decided on', { note: ['taken at ', time(body.snapshot.taken_at)] },
-    defects.length > 0 && notice('warn', defects.map(([name, what]) => `${name}: ${typeof what === 'string' ? what : JSON.stringify(what)}`).join('; ')),
+function saw(context, asset) {
+  if (!context) return null;
+  const quotes = context.quotes.filter((each) => !asset || each.symbol === asset);
+  const defects = Object.entries(context.defects);
+  const indicators = asset ? { [asset]: context.indicators[asset] ?? {} } : context.indicators;
+  return card('What it was decided on', { note: ['taken at ', time(context.taken_at)] },
+    defects.length > 0 && notice('warn', defects.map(([name, what]) => `${name}: ${what}`).join('; ')),
+    facts(
+      fact('Wallet', money(context.balance.wallet)), fact('Unrealized', gain(context.balance.unrealized)), fact('Available', money(context.balance.available)),
+      fact('Positions', count(context.positions.length)), fact('Open orders', count(context.open_orders)), fact('Taker fee', percent(context.taker_fee, 3))),
     table('Quotes', [
       { name: 'Symbol', kind: 'lead', cell: (each) => symbolName(each.symbol) },
       { name: 'Mark', kind: 'num', cell: (each) => exact(each.mark_price) },
       { name: 'Bid', kind: 'num', cell: (each) => exact(each.bid) },
       { name: 'Ask', kind: 'num', cell: (each) => exact(each.ask) },
-      { name: '24 h', kind: 'num', cell: (each) => gain(each.change_24h, percent(each.change_24h)) },
+      { name: '24 h', kind: 'num', cell: (each) => gain(each.change_24h, changePercent(each.change_24h)) },
       { name: 'Funding', kind: 'num', cell: (each) => percent(each.funding_rate, 4) },
       { name: 'Open interest', kind: 'num', cell: (each) => exact(each.open_interest) },
       { name: 'As of', cell: (each) => time(each.at) },
     ], quotes, { key: (each) => each.symbol }),
-    fold('Indicators', asset ? body.snapshot.indicators?.[asset] ?? {} : body.snapshot.indicators ?? {}),
-    fold('Balance and positions', { balance: body.snapshot.holdings?.balance, positions, open_orders: body.snapshot.open_orders }),
-    fold('Limits in force', body.context?.account?.limits ?? {}));
+    Object.entries(indicators).map(([symbol, frames]) => h('div.indicators', { key: symbol }, h('h3', null, 'Indicators of ', symbol), Object.entries(frames).map(([frame, values]) =>
+      h('p.saw', { key: frame }, h('b', null, frame), Object.entries(values).map(([name, value]) => h('span', { key: name }, `${name} `, h('b', null, value === null ? NOTHING : price(value)))))))),
+    context.positions.length > 0 && fold('Positions it held', context.positions));
 }
-
