@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from api import docs
 from api.access import AccessLog
 from api.auth import Doorkeeper
+from api.dashboard import files
 from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
 from api.openapi import document
@@ -92,7 +93,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     Say *long_lived* False where a container serves one request at a time and sleeps between them.
     """
     app = Starlette(
-        routes=[*routes(OPERATIONS), *docs.routes()],
+        routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
         middleware=[
             Middleware(AccessLog),
             Middleware(Doorkeeper, settings.api_token.get_secret_value() if settings.api_token else None),

@@ -17,8 +17,8 @@ from shared.domain.access import Caller, Scope
 from shared.settings import LOOPBACK
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-OPEN = ("/health", "/docs", "/openapi.json")
-"""What needs no token: whether we are well, and what can be asked."""
+OPEN = ("/", "/assets", "/vendor", "/health", "/docs", "/openapi.json")
+"""What needs no token: the dashboard's files, whether we are well, and what can be asked."""
 
 
 class Doorkeeper:
