@@ -50,6 +50,7 @@ def main() -> int:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # the application believes those of TRUSTED_PROXIES
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
             _Server(config).run(sockets=[listener])

@@ -32,6 +32,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        scope.setdefault("state", {})["request_id"] = request_id
         status: int | None = None
 
         async def send_marked(message: Message) -> None:

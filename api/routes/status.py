@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 from api.answers import Status
+from api.auth import caller_of
 from api.state import reports_of, runtime_of
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import tick_at
@@ -15,7 +16,8 @@ async def status(request: Request) -> Status:
     """Tell the mode, the exchange's time, and of each account its stages, equity, unsettled orders and next tick."""
     runtime = runtime_of(request)
     now = runtime.clock.now()
-    rows = await reports_of(request).status()
+    caller = caller_of(request)
+    rows = [row for row in await reports_of(request).status() if caller.may_see(row["account"])]
     told = [{**row, "next_tick": _next_tick(row, runtime.intervals.get(row["account"]), now)} for row in rows]
     return Status.model_validate({"mode": runtime.settings.trading_mode, "time": now.isoformat(), "accounts": told})
 
