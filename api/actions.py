@@ -33,7 +33,7 @@ log = logging.getLogger("perpetua.app")
 Serve = Callable[[Request], Awaitable[Response]]
 
 KEYED = {"POST", "PATCH"}
-KEY = re.compile(r'"?([!-~]{1,255}?)"?')
+KEY = re.compile(r'("?)([!#-~]{1,255})\1')
 REPLAYED = {"Idempotency-Replayed": "true"}
 NOT_KEPT = {"content-length", "set-cookie"}
 MOST_ON_RECORD = 8 * 1024
@@ -93,7 +93,7 @@ async def _once(request: Request, caller: Caller | None, raw: bytes | None, serv
     found = KEY.fullmatch(given)
     if found is None:
         raise Problem(400, "bad_idempotency_key", "Idempotency-Key: 1 to 255 visible ASCII characters, such as a UUID")
-    keys, key = keys_of(request), found[1]
+    keys, key = keys_of(request), found[2]
     claimed = await keys.claim(caller.name, key, _fingerprint(request, raw))
     if claimed is not None:
         return _known(claimed, _fingerprint(request, raw))
