@@ -130,7 +130,10 @@ class Operation:
         if self.answer is None:
             written: Response = answer
             return written
-        content = self.answer.dump_json(self.answer.validate_python(answer), by_alias=True)
+        told = self.answer.validate_python(answer)
+        if isinstance(account := getattr(told, ACCOUNT, None), str) and self.scope is not None:
+            require_account(request, account)  # of what is asked for by a name of its own
+        content = self.answer.dump_json(told, by_alias=True)
         headers: dict[str, str] = getattr(request.state, "headers", {})
         return Response(content, self.status, headers, media_type="application/json")
 
