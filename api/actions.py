@@ -75,8 +75,8 @@ async def act(request: Request, pattern: str, serve: Serve) -> Response:
         return await trail.add(known, status, code)
 
     try:
-        if account and caller:
-            require_account(request, account)
+        if account:
+            require_account(caller, account)
         response = await _once(request, caller, raw, serve)
     except Exception as exc:
         problem = as_problem(exc) or internal_error()

@@ -146,10 +146,9 @@ def wrong_account(caller: Caller) -> Problem:
     return Problem(403, "wrong_account", f"{caller.name} may see the account {caller.account_id} only")
 
 
-def require_account(connection: HTTPConnection, account_id: str) -> None:
-    """Refuse a caller whose business that account is not. Raises Problem."""
-    caller = caller_of(connection)
-    if not caller.may_see(account_id):
+def require_account(caller: Caller | None, account_id: str) -> None:
+    """Refuse a caller who is confined to another account. Raises Problem."""
+    if caller and not caller.may_see(account_id):
         raise wrong_account(caller)
 
 

@@ -27,7 +27,7 @@ from api.auth import caller_of, require_account, wrong_account
 from api.bodies import Body, json_body, read_body
 from api.downloads import download
 from api.errors import Problem
-from api.schemas import Format, NoQuery, PageQuery, Query, read_query
+from api.schemas import Format, NoQuery, PageQuery, Q, Query, read_query
 from shared.domain.access import Caller, Scope
 
 Handler = Callable[..., Awaitable[Any]]
@@ -94,8 +94,8 @@ class Operation:
         caller = self._admitted(request)
         given: dict[str, Any] = self._variables(request)
         if ACCOUNT in given:
-            require_account(request, given[ACCOUNT])
-        query = _confined(read_query(request, self.query), caller)
+            require_account(caller, given[ACCOUNT])
+        query = confined(read_query(request, self.query), caller)
         if "body" in self.hints:
             whole = isinstance(self.body, type) and issubclass(self.body, Body)
             given["body"] = await (read_body(request, self.body) if whole else json_body(request))
@@ -131,8 +131,8 @@ class Operation:
             written: Response = answer
             return written
         told = self.answer.validate_python(answer)
-        if isinstance(account := getattr(told, ACCOUNT, None), str) and self.scope is not None:
-            require_account(request, account)  # of what is asked for by a name of its own
+        if isinstance(account := getattr(told, ACCOUNT, None), str):
+            require_account(request.state.caller, account)  # of what is asked for by a name of its own
         content = self.answer.dump_json(told, by_alias=True)
         headers: dict[str, str] = getattr(request.state, "headers", {})
         return Response(content, self.status, headers, media_type="application/json")
@@ -154,11 +154,11 @@ async def _dispatch(methods: dict[str, Operation], request: Request) -> Response
     return await act(request, operation.path, operation.serve)
 
 
-def _confined(query: Query, caller: Caller | None) -> Query:
+def confined(query: Q, caller: Caller | None) -> Q:
     """Return *query* narrowed to what the caller may see."""
     if caller is None or caller.account_id is None or ACCOUNT not in type(query).model_fields:
         return query
     wanted = getattr(query, ACCOUNT)
-    if wanted is not None and not caller.may_see(wanted):
-        raise wrong_account(caller)
+    if wanted is not None:
+        require_account(caller, wanted)
     return query.model_copy(update={ACCOUNT: caller.account_id})

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 from starlette.requests import Request
 
-from api.auth import require_account
+from api.auth import caller_of, require_account
 from api.bodies import Body
 from api.errors import Problem
 from api.schemas import ComparisonQuery, RecordQuery
@@ -40,7 +40,7 @@ async def record(request: Request, decision: str, query: RecordQuery) -> dict[st
     """Show what is on record of a decision: the names of its parts and whether they are as written; in full, all."""
     async with runtime_of(request).open_work() as work:
         cycle, stored = await work.records.find(record_id(decision))
-    require_account(request, cycle.account_id)
+    require_account(caller_of(request), cycle.account_id)
     problems: tuple[str, ...] = ()
     try:
         whole = read_record(cycle, stored)
@@ -67,7 +67,7 @@ async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any
         raise Problem(400, "bad_body", f"a {body.kind} {needs}", field=min(given - takes, default="kind"))
     runtime = runtime_of(request)
     found = await load(runtime.open_work, wanted)
-    require_account(request, found.account_id)
+    require_account(caller_of(request), found.account_id)
     if body.kind == "rerun":
         return (await rerun(found, open_work=runtime.open_work, read=read)).as_json()
     try:

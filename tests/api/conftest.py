@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.patience import PatientProtocol
 from emulators import aster, openrouter
 from shared.settings import Settings, read_settings
 
@@ -24,7 +25,14 @@ class AnnouncedServer(uvicorn.Server):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=1)
+            uvicorn.Config(
+                app,
+                http=PatientProtocol,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
         )
         self.up = threading.Event()
 

@@ -8,10 +8,14 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from api import bounds, throttle
+from api import admission as admissions
+from api import bounds, patience, throttle
+from api.admission import TRIES_ALL, Admission
 from api.bounds import MOST_BYTES, BoundedBodies
 from api.errors import Problem
 from api.throttle import Buckets
+from shared.db.tokens import TokenTable
+from shared.db.unit_of_work import Database
 from tests.api.conftest import Serve
 
 OWN = "a-token-nobody-guesses"
@@ -162,6 +166,36 @@ def test_a_body_that_is_only_promised_is_refused_by_its_size_alone(serve: Serve)
         sender.sendall(f"POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Length: {10**12}\r\n\r\n".encode())
 
         assert sender.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
+def test_whoever_does_not_say_what_they_want_is_hung_up_on(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 1.0)
+    url = httpx.URL(serve())
+    whole = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for before, begun in ((b"", b""), (b"", b"GET /health"), (whole, b"GET /health")):
+        with socket.create_connection((url.host, url.port or 0), timeout=20) as sender:
+            sender.sendall(before)
+            answer = b""
+            while before and not answer.endswith(b"}"):
+                answer += sender.recv(1000)
+                assert answer
+            sender.sendall(begun)
+
+            assert (before, begun, sender.recv(1000)) == (before, begun, b"")
+
+
+async def test_wrong_tokens_from_ever_new_addresses_are_bounded_all_together(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admissions, "TRIES_ALL_SECONDS", 1e9)
+    admission = Admission(TokenTable(database), OWN)
+
+    for number in range(TRIES_ALL):
+        with pytest.raises(Problem, match="lets nobody in"):
+            await admission.by_token("guess", f"address {number}")
+
+    with pytest.raises(Problem, match="too many tries"):
+        await admission.by_token("guess", "another address")
 
 
 async def test_a_body_that_comes_byte_by_byte_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
