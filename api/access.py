@@ -52,6 +52,7 @@ class AccessLog:
                 if status is None:
                     await internal_error().response()(scope, receive, send_marked)
             finally:
+                caller = scope["state"].get("caller")
                 log.info(
                     "request",
                     extra={
@@ -60,6 +61,7 @@ class AccessLog:
                         "status": status,
                         "ms": round((clock.time() - began) * 1000, 1),
                         "client": scope["client"][0] if scope.get("client") else None,
+                        "caller": caller.name if caller else None,
                     },
                 )
 

@@ -85,8 +85,8 @@ class Admission:
         await self._tokens.close_session(digest_of(session))
 
     def forget(self) -> None:
-        """Look everybody up anew: a token has changed."""
-        self._known.clear()
+        """Look everybody up anew: a token has changed. What is being looked up just now is looked up once more."""
+        self._known = OrderedDict((credential, (caller, 0.0)) for credential, (caller, _) in self._known.items())
 
     async def _admitted(self, credential: str, client: str) -> Caller | None:
         if credential in self._known:
@@ -101,15 +101,23 @@ class Admission:
 
     async def _look_up(self, credential: str) -> Caller | None:
         now = asyncio.get_running_loop().time()
-        known = self._known.get(credential)
+        remembered = self._known
+        known = remembered.get(credential)
         if known and now < known[1]:
             return known[0]
-        caller = await self._found(credential)
-        self._known.pop(credential, None)
+        if known:  # a thousand streams that ask at once are one question: the others go by what was known until now
+            remembered[credential] = (known[0], now + FRESH_SECONDS)
+        try:
+            caller = await self._found(credential)
+        except BaseException:
+            if known:
+                remembered[credential] = known
+            raise
+        remembered.pop(credential, None)
         if caller is not None:
-            self._known[credential] = (caller, now + FRESH_SECONDS)
-            if len(self._known) > MOST_REMEMBERED:
-                self._known.popitem(last=False)
+            remembered[credential] = (caller, now + FRESH_SECONDS)
+            if len(remembered) > MOST_REMEMBERED:
+                remembered.popitem(last=False)
         return caller
 
     async def _found(self, credential: str) -> Caller | None:

@@ -1,5 +1,6 @@
 """Sessions of the dashboard: a token is shown once, and a cookie stands in for it."""
 
+import asyncio
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from typing import Any
@@ -14,9 +15,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from api import admission
+from api.admission import Admission
 from api.app import create_app
 from api.auth import PROTOCOL, may_still_listen
+from api.credentials import draw_token
+from shared.db.tokens import NewToken, TokenTable
 from shared.db.unit_of_work import Database
+from shared.domain.access import Caller, Scope
 from shared.settings import Settings, read_settings
 from tests.api.conftest import Serve, serving
 
@@ -187,3 +192,38 @@ async def test_a_stream_is_told_when_its_token_is_revoked_and_its_session_closed
 
             await client.delete(f"/tokens/{made['id']}", headers=admin)
             assert (await listens(one), await listens(other)) == (False, False)
+
+
+async def test_a_thousand_streams_that_ask_at_once_are_one_question_to_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = TokenTable(database)
+    drawn = draw_token()
+    await table.create(
+        NewToken(name="desk", scope=Scope.READ, created_by="a test", prefix=drawn.prefix, digest=drawn.digest)
+    )
+    admitting = Admission(table, None)
+    caller = await admitting.by_token(drawn.text, "here")
+    questions = 0
+
+    async def counted(digest: str) -> Caller | None:
+        nonlocal questions
+        questions += 1
+        return await TokenTable(database).find(digest)
+
+    monkeypatch.setattr(table, "find", counted)
+    admitting.forget()
+
+    assert all(await asyncio.gather(*(admitting.still_admits(caller) for _ in range(1000))))
+    assert questions == 1
+
+
+async def test_a_database_that_is_away_lets_nobody_in_but_the_holder_of_the_settings_token(serve: Serve) -> None:
+    url = serve(api_token=OWN, database_url="postgresql://nobody:hidden-word@127.0.0.1:9/none")
+    async with httpx.AsyncClient(base_url=url) as client:
+        answers = [
+            await client.get("/session", headers={"Authorization": f"Bearer {token}"}) for token in (OWN, "another")
+        ]
+
+    assert [answer.status_code for answer in answers] == [200, 503]
+    assert answers[1].json()["code"] == "database_unavailable"
