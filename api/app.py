@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,6 +16,7 @@ from api.access import AccessLog
 from api.admission import Admission
 from api.auth import Doorkeeper
 from api.bounds import BoundedBodies
+from api.dashboard import files
 from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
 from api.first_token import make_first_token
@@ -23,7 +25,20 @@ from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
 from api.pulse import Pulse
-from api.routes import accounts, audit, health, invocations, lists, performance, records, sessions, status, tokens
+from api.routes import (
+    accounts,
+    audit,
+    details,
+    health,
+    invocations,
+    lists,
+    market,
+    performance,
+    records,
+    sessions,
+    status,
+    tokens,
+)
 from shared.db.audit import AuditTrail
 from shared.db.tokens import TokenTable
 from shared.domain.access import Scope
@@ -55,17 +70,24 @@ OPERATIONS = (
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
     Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),
     Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE, problems=ACCOUNT),
+    Operation("GET", "/accounts/{account}/status", details.account_status, READ, problems=ACCOUNT),
     Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
     Operation("GET", "/positions", lists.positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
+    Operation("GET", "/orders/{order}", details.order, READ, problems=("unknown_order",)),
     Operation("GET", "/trades", lists.trades, READ),
     Operation("GET", "/decisions", lists.decisions, READ),
+    Operation("GET", "/decisions/{decision}", details.decision, READ, problems=("bad_request", "unknown_record")),
     Operation("GET", "/decisions/{decision}/record", records.record, READ, problems=RECORD),
     Operation("POST", "/decisions/{decision}/replay", records.replay, OPERATE, problems=(*RECORD, *STAGE)),
     Operation("GET", "/models", records.comparison, READ),
     Operation("GET", "/llm-interactions", lists.llm_interactions, READ),
+    Operation("GET", "/llm-interactions/{call}", details.model_call, READ, problems=("unknown_model_call",)),
     Operation("GET", "/costs", lists.costs, READ),
-    Operation("GET", "/market-data", lists.market_data, READ),
+    Operation("GET", "/market-data", market.candles, READ),
+    Operation("GET", "/market-data/quotes", market.quotes, READ),
+    Operation("GET", "/market-data/indicators", market.indicators, READ, problems=("market_data_unusable",)),
+    Operation("GET", "/events", lists.events, READ),
     Operation("GET", "/equity", lists.equity, READ),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
@@ -112,7 +134,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     admission = Admission(TokenTable(runtime.database), own)
     trail = AuditTrail(runtime.database)
     app = Starlette(
-        routes=[*routes(OPERATIONS), *docs.routes()],
+        routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
         middleware=[
             *_behind_proxies(settings),
             Middleware(AccessLog),
@@ -127,7 +149,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.router.redirect_slashes = False
     app.state.runtime = runtime
     app.state.admission = admission
-    app.state.document = document(OPERATIONS, version=VERSION)
+    app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app

@@ -6,7 +6,7 @@ does not stand here fails the first test.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
@@ -19,8 +19,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from api.app import OPERATIONS, create_app
+from shared.db.unit_of_work import Database
 from shared.settings import Settings, read_settings
 from tests.api.conftest import serving
+from tests.db.samples import an_intent
 
 OWN = "a-token-nobody-guesses"
 SCOPES = ("read", "operate", "admin")
@@ -66,19 +68,26 @@ ROLES = {
     "GET /accounts/{account}": Role("read", Kept.PATH),
     "POST /accounts/{account}/pause": Role("operate", Kept.PATH),
     "POST /accounts/{account}/resume": Role("operate", Kept.PATH),
+    "GET /accounts/{account}/status": Role("read", Kept.PATH),
     "GET /accounts/{account}/prompt": Role("read", Kept.PATH),
     "GET /positions": Role("read", Kept.QUERY),
     "GET /orders": Role("read", Kept.QUERY),
+    "GET /orders/{order}": Role("read", Kept.FOUND, "/orders/999999"),
     "GET /trades": Role("read", Kept.QUERY),
     "GET /decisions": Role("read", Kept.QUERY),
+    "GET /decisions/{decision}": Role("read", Kept.FOUND, f"/decisions/{NO_DECISION}"),
     "GET /decisions/{decision}/record": Role("read", Kept.FOUND, f"/decisions/{NO_DECISION}/record"),
     "POST /decisions/{decision}/replay": Role(
         "operate", Kept.FOUND, f"/decisions/{NO_DECISION}/replay", {"kind": "rerun"}
     ),
     "GET /models": Role("read", Kept.QUERY),
     "GET /llm-interactions": Role("read", Kept.QUERY),
+    "GET /llm-interactions/{call}": Role("read", Kept.FOUND, "/llm-interactions/999999"),
     "GET /costs": Role("read", Kept.QUERY),
     "GET /market-data": Role("read", Kept.SHARED),
+    "GET /market-data/quotes": Role("read", Kept.QUERY),
+    "GET /market-data/indicators": Role("read", Kept.SHARED),
+    "GET /events": Role("read", Kept.QUERY),
     "GET /equity": Role("read", Kept.QUERY),
     "GET /diary": Role("read", Kept.QUERY),
     "GET /discrepancies": Role("read", Kept.QUERY),
@@ -132,7 +141,7 @@ def tokens(url: str) -> dict[str | None, dict[str, str]]:
 
 
 def code_of(answer: httpx.Response) -> str | None:
-    """The code of the problem, if there is one."""
+    """Return the code of the problem, if there is one."""
     is_problem = answer.headers.get("content-type") == "application/problem+json"
     return answer.json()["code"] if is_problem else None
 
@@ -204,13 +213,31 @@ def test_a_token_of_one_account_sees_nothing_of_another(url: str, tokens: dict[s
             assert (key, accounts_in(mine)) == (key, {"main"})
     assert {"main", "other"} <= accounts_in(ask(url, "GET /status", tokens["read"]).json())
 
-    decision = httpx.get(f"{url}/decisions?account=other&limit=1", headers=tokens["read"]).json()["items"][0]["cycle"]
-    for key in keys(Kept.FOUND):
-        method, pattern = key.split()
-        path = pattern.replace("{decision}", decision)
-        for who, refused in (("admin", False), ("admin-main", True)):
-            answer = httpx.request(method, url + path, headers=tokens[who], json=ROLES[key].body)
-            assert (key, who, code_of(answer)) == (key, who, "wrong_account" if refused else None)
+
+async def test_what_is_found_by_a_name_of_its_own_is_shown_to_whose_it_is(
+    url: str, tokens: dict[str | None, dict[str, str]], database: Database
+) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        await client.post("/functions/cycle/invocations", json={"account": "other"}, headers=tokens["operate"])
+        async with database.open_work() as work:
+            intent = replace(an_intent("ETHUSDT"), account_id="other")
+            await work.orders.promise([intent], intent.tick)
+        theirs = {
+            "decision": await newest(client, "/decisions", tokens["read"], "cycle"),
+            "order": await newest(client, "/orders", tokens["read"], "id"),
+            "call": await newest(client, "/llm-interactions", tokens["read"], "id"),
+        }
+        for key in keys(Kept.FOUND):
+            method, pattern = key.split()
+            for who, refused in (("admin", False), ("admin-main", True)):
+                path = pattern.format(**theirs)
+                answer = await client.request(method, path, headers=tokens[who], json=ROLES[key].body)
+                assert (key, who, code_of(answer)) == (key, who, "wrong_account" if refused else None)
+
+
+async def newest(client: httpx.AsyncClient, path: str, headers: dict[str, str], name: str) -> str:
+    found = await client.get(path, params={"account": "other", "limit": 1}, headers=headers)
+    return str(found.json()["items"][0][name])
 
 
 def accounts_in(answer: Any) -> set[str]:
@@ -238,7 +265,7 @@ def test_the_table_holds_for_downloads_too(url: str, tokens: dict[str | None, di
         if operation.item is None:
             continue
         key = f"{operation.method} {operation.path}"
-        wanted = {"format": "jsonl", "symbol": "BTCUSDT", "timeframe": "5m"} if "market" in key else {"format": "jsonl"}
+        wanted = {"format": "jsonl"} | ({"symbol": "BTCUSDT", "timeframe": "5m"} if key == "GET /market-data" else {})
         assert (key, ask(url, key, {}, params=wanted).status_code) == (key, 401)
         assert (key, ask(url, key, tokens["admin"], params=wanted).status_code) == (key, 200)
         if ROLES[key].kept is Kept.QUERY:
