@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -18,7 +19,7 @@ from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
 from api.pulse import Pulse
-from api.routes import accounts, health, invocations, lists, performance, records, status
+from api.routes import accounts, details, health, invocations, lists, market, performance, records, status
 from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
 from shared.runtime import Runtime
@@ -47,17 +48,24 @@ OPERATIONS = (
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
     Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),
     Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE, problems=ACCOUNT),
+    Operation("GET", "/accounts/{account}/status", details.account_status, READ, problems=ACCOUNT),
     Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
     Operation("GET", "/positions", lists.positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
+    Operation("GET", "/orders/{order}", details.order, READ, problems=("unknown_order",)),
     Operation("GET", "/trades", lists.trades, READ),
     Operation("GET", "/decisions", lists.decisions, READ),
+    Operation("GET", "/decisions/{decision}", details.decision, READ, problems=("bad_request", "unknown_record")),
     Operation("GET", "/decisions/{decision}/record", records.record, READ, problems=RECORD),
     Operation("POST", "/decisions/{decision}/replay", records.replay, OPERATE, problems=(*RECORD, *STAGE)),
     Operation("GET", "/models", records.comparison, READ),
     Operation("GET", "/llm-interactions", lists.llm_interactions, READ),
+    Operation("GET", "/llm-interactions/{call}", details.model_call, READ, problems=("unknown_model_call",)),
     Operation("GET", "/costs", lists.costs, READ),
-    Operation("GET", "/market-data", lists.market_data, READ),
+    Operation("GET", "/market-data", market.candles, READ),
+    Operation("GET", "/market-data/quotes", market.quotes, READ),
+    Operation("GET", "/market-data/indicators", market.indicators, READ, problems=("market_data_unusable",)),
+    Operation("GET", "/events", lists.events, READ),
     Operation("GET", "/equity", lists.equity, READ),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
@@ -95,7 +103,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.runtime = Runtime(settings, long_lived=long_lived)
-    app.state.document = document(OPERATIONS, version=VERSION)
+    app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app

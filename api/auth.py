@@ -53,6 +53,12 @@ def caller_of(request: HTTPConnection) -> Caller:
     return caller
 
 
+def require_account(caller: Caller | None, account_id: str) -> None:
+    """Refuse a caller who is confined to another account. Raises Problem."""
+    if caller and not caller.may_see(account_id):
+        raise Problem(403, "wrong_account", f"{caller.name} may see the account {caller.account_id} only")
+
+
 def _without_token(request: HTTPConnection, token: str) -> Problem | None:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":

@@ -134,8 +134,9 @@ async def _no_route(request: Request, exc: Exception) -> Response:
     ).response()
 
 
-async def _bad_cursor(_: Request, exc: Exception) -> Response:
-    return Problem(400, "bad_parameter", f"before: {exc}", parameter="before").response()
+async def _bad_cursor(request: Request, exc: Exception) -> Response:
+    name = "after" if "after" in request.query_params else "before"
+    return Problem(400, "bad_parameter", f"{name}: {exc}", parameter=name).response()
 
 
 async def _named_failure(_: Request, exc: Exception) -> Response:

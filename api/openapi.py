@@ -51,6 +51,7 @@ TAGS = {
     "orders": "What was sent.",
     "trades": "What was filled.",
     "decisions": "What was wanted, what risk said to it, and what came of it.",
+    "events": "What happened, in order: the journal that streams are fed from.",
     "diary": "What happened, in words.",
     "discrepancies": "Where ours and the exchange's books differed.",
     "equity": "What the accounts were worth.",
@@ -144,7 +145,8 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[_Key, Json], dict
         for variable, kind in operation.variables.items():
             inputs.append(((name, f"path {variable}"), "validation", kind))
     found, shared = TypeAdapter.json_schemas(inputs, ref_template=SCHEMAS + "{model}", schema_generator=_Generator)
-    return {key: schema for (key, _), schema in found.items()}, dict(shared.get("$defs", {}))
+    components: dict[str, Json] = {name: schema | {"title": name} for name, schema in shared["$defs"].items()}
+    return {key: schema for (key, _), schema in found.items()}, components
 
 
 def _operation(operation: Operation, schemas: Mapping[_Key, Json], components: Mapping[str, Json]) -> Json:
@@ -233,16 +235,10 @@ def _content(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
 
 def _problem(status: int, codes: Sequence[str]) -> Json:
     lines = [f"- `{code}`: {CATALOGUE[code].title}. {CATALOGUE[code].remedy}" for code in codes]
-    schema = {
-        "allOf": [
-            {"$ref": SCHEMAS + ProblemDocument.__name__},
-            {"type": "object", "properties": {"code": {"type": "string", "enum": list(codes)}}},
-        ]
-    }
     return {
         "description": "\n".join(lines),
         "headers": _headers() | ({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}} if status == 503 else {}),
-        "content": {PROBLEM: {"schema": schema}},
+        "content": {PROBLEM: {"schema": {"$ref": SCHEMAS + ProblemDocument.__name__}}},
     }
 
 

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.answers import Listing
-from api.auth import caller_of
+from api.auth import caller_of, require_account
 from api.bodies import Body, json_body, read_body
 from api.downloads import download
 from api.errors import Problem
@@ -90,7 +90,7 @@ class Operation:
         caller = self._admitted(request)
         given: dict[str, Any] = self._variables(request)
         if ACCOUNT in given:
-            _require_account(caller, given[ACCOUNT])
+            require_account(caller, given[ACCOUNT])
         query = _confined(read_query(request, self.query), caller)
         if "body" in self.hints:
             whole = isinstance(self.body, type) and issubclass(self.body, Body)
@@ -143,16 +143,11 @@ async def _dispatch(methods: dict[str, Operation], request: Request) -> Response
     return await methods[method].serve(request)
 
 
-def _require_account(caller: Caller | None, account_id: str) -> None:
-    if caller and not caller.may_see(account_id):
-        raise Problem(403, "wrong_account", f"{caller.name} may see the account {caller.account_id} only")
-
-
 def _confined(query: Query, caller: Caller | None) -> Query:
     """Return *query* narrowed to what the caller may see."""
     if caller is None or caller.account_id is None or ACCOUNT not in type(query).model_fields:
         return query
     wanted = getattr(query, ACCOUNT)
     if wanted is not None:
-        _require_account(caller, wanted)
+        require_account(caller, wanted)
     return query.model_copy(update={ACCOUNT: caller.account_id})

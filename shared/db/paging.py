@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.domain.errors import BadCursor
@@ -52,6 +52,12 @@ async def read_page(
     return Page(rows=rows[:limit], next=_written(keys[limit - 1]) if len(rows) > limit else None)
 
 
+def columns_of(table: Table, **changed: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """Return the columns of *table* as people know them, those *changed* by name in another form."""
+    named = {"account" if column.name == "account_id" else column.name: column for column in table.columns}
+    return [changed.get(name, column).label(name) for name, column in named.items()]
+
+
 def plain(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     """Return *row* ready for JSON; one of a cycle, which has an account and a tick, with the cycle's name."""
     told = {name: _plain(value) for name, value in row._mapping.items()}
@@ -85,9 +91,19 @@ def _read(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
         ]
     except (ValueError, TypeError) as exc:
         raise _bad(cursor) from exc
-    if not all(isinstance(value, kind) for value, kind in zip(read, kinds, strict=True)):
+    if not all(_fits(value, kind) for value, kind in zip(read, kinds, strict=True)):
         raise _bad(cursor)
     return read
+
+
+def _fits(value: Any, kind: type[Any]) -> bool:
+    match value:
+        case int():
+            return kind is int and abs(value) < 2**63
+        case datetime():
+            return kind is datetime and value.tzinfo is not None
+        case _:
+            return isinstance(value, kind)
 
 
 def _bad(cursor: str) -> BadCursor:

@@ -3,7 +3,8 @@ The tables. Every row carries its account, but for candles and what processes sh
 builds what stands here, and a test compares.
 
 Keys make repeating safe: what a cycle writes is unique by (account, tick, …), a fill by the exchange's trade id. What
-people page through is indexed by account and time, and by time alone.
+people page through is indexed by time, and by each filter and time, with an account and without: a page is read from
+one place of one index, however many rows lie around it.
 """
 
 from sqlalchemy import (
@@ -180,6 +181,10 @@ model_calls = Table(
     Index("model_calls_by_cycle", "account_id", "tick"),
     Index("model_calls_by_account_and_time", "account_id", "at", "id"),
     Index("model_calls_by_time", "at", "id"),
+    Index("model_calls_by_purpose", "purpose", "at", "id"),
+    Index("model_calls_by_account_and_purpose", "account_id", "purpose", "at", "id"),
+    Index("model_calls_by_model", "asked_model", "at", "id"),
+    Index("model_calls_by_account_and_model", "account_id", "asked_model", "at", "id"),
 )
 
 # A day's money for models, reserved before a question and settled after it: a process that died leaves its worst case.
@@ -226,11 +231,19 @@ decisions = Table(
     Column("action", CleanText, nullable=False),
     Column("verdict", CleanText, nullable=False),
     Column("code", CleanText),
+    Column("model", CleanText),  # that answered; null where none did
     Column("decision", Document[Decision](Decision), nullable=False),
     Column("review", Document[Review](Review), nullable=False),
     PrimaryKeyConstraint("account_id", "tick", "position"),
     Index("decisions_by_time", "tick", "account_id", "position"),
-    Index("decisions_by_asset", "account_id", "asset", "tick"),
+    Index("decisions_by_asset", "asset", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_asset", "account_id", "asset", "tick", "position"),
+    Index("decisions_by_action", "action", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_action", "account_id", "action", "tick", "position"),
+    Index("decisions_by_verdict", "verdict", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_verdict", "account_id", "verdict", "tick", "position"),
+    Index("decisions_by_model", "model", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_model", "account_id", "model", "tick", "position"),
     Index("decisions_that_moved", "account_id", "tick", postgresql_where=text("action <> 'hold'")),
 )
 
@@ -330,6 +343,12 @@ orders = Table(
         postgresql_where=text("state IN ('INTENDED', 'UNRESOLVED', 'NEW', 'PARTIALLY_FILLED')"),
     ),
     Index("orders_by_account", "account_id", "id"),
+    Index("orders_by_time", "created_at", "id"),
+    Index("orders_by_account_and_time", "account_id", "created_at", "id"),
+    Index("orders_by_symbol", "symbol", "created_at", "id"),
+    Index("orders_by_account_and_symbol", "account_id", "symbol", "created_at", "id"),
+    Index("orders_by_state", "state", "created_at", "id"),
+    Index("orders_by_account_and_state", "account_id", "state", "created_at", "id"),
 )
 
 fills = Table(
@@ -349,8 +368,11 @@ fills = Table(
     Column("at", Moment, nullable=False),
     Column("position_side", CleanText),  # null in one-way mode
     PrimaryKeyConstraint("account_id", "symbol", "trade_id"),
-    Index("fills_by_account_and_time", "account_id", "at"),
-    Index("fills_by_time", "at"),
+    Index("fills_by_time", "at", "account_id", "symbol", "trade_id"),
+    Index("fills_by_account_and_time", "account_id", "at", "symbol", "trade_id"),
+    Index("fills_by_symbol", "symbol", "at", "account_id", "trade_id"),
+    Index("fills_by_account_and_symbol", "account_id", "symbol", "at", "trade_id"),
+    Index("fills_by_order", "account_id", "venue_order_id"),
 )
 
 incomes = Table(
@@ -426,6 +448,10 @@ discrepancies = Table(
     Column("action", CleanText, nullable=False),
     Index("discrepancies_by_account_and_time", "account_id", "at", "id"),
     Index("discrepancies_by_time", "at", "id"),
+    Index("discrepancies_by_kind", "kind", "at", "id"),
+    Index("discrepancies_by_account_and_kind", "account_id", "kind", "at", "id"),
+    Index("discrepancies_by_symbol", "symbol", "at", "id"),
+    Index("discrepancies_by_account_and_symbol", "account_id", "symbol", "at", "id"),
 )
 
 diary = Table(
@@ -453,4 +479,7 @@ events = Table(
     Column("at", Moment, nullable=False),
     Column("body", JSONB, nullable=False),
     Index("events_in_order", "xid", "id"),
+    Index("events_by_account", "account_id", "xid", "id"),
+    Index("events_by_kind", "kind", "xid", "id"),
+    Index("events_by_account_and_kind", "account_id", "kind", "xid", "id"),
 )
