@@ -41,6 +41,8 @@ from shared.db.paging import Page, columns_of, plain, read_cursor, read_page
 from shared.db.tables import (
     accounts,
     answers,
+    audit,
+    audit_outcomes,
     breakers,
     candles,
     decisions,
@@ -274,6 +276,21 @@ class Reports:
         wanted = {discrepancies.c.kind: kind, discrepancies.c.symbol: symbol}
         statement = _where(select(*columns_of(discrepancies)), wanted)
         return await self._list(statement, key, discrepancies.c.account_id, discrepancies.c.at, narrowing)
+
+    async def audit(
+        self,
+        *,
+        caller: str | None = None,
+        action: str | None = None,
+        code: str | None = None,
+        **narrowing: Unpack[Narrowing],
+    ) -> Page:
+        """Return what people did or were refused, newest first: without a `status` what was cut short."""
+        outcome = audit_outcomes.c
+        statement: Select[Any] = select(*columns_of(audit), outcome.status, outcome.code, outcome.at.label("ended_at"))
+        statement = statement.select_from(audit.outerjoin(audit_outcomes, outcome.audit_id == audit.c.id))
+        statement = _where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
+        return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
 
     async def candles(
         self,
