@@ -5,7 +5,7 @@ Reads    our living orders, last positions, last equity, known trades and ledger
          what counts towards a breaker
 Asks     the exchange for holdings, resting orders, and whatever trades and ledger rows the books still lack
 Writes   orders, trades, ledger rows, positions, an equity point, each discrepancy with what was done about it, and the
-         breakers that trip or are lifted; where one says so, it closes what is open
+         breakers that trip or are lifted; where one says so, it closes what is open. An emergency stop goes first
 Repeats  safely: trades are counted once by the exchange's id, repairs are intents like any other order.
 
 Positions whose exit plan has come true are closed. It has no age limit and needs no model: protection never waits. A
@@ -20,6 +20,7 @@ from decimal import Decimal
 from typing import Any
 
 from functions.breaking import mind_breakers
+from functions.flattening import flatten
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
 from functions.repairing import Repairs
 from functions.run import Run, begin
@@ -40,6 +41,7 @@ from shared.domain.reconciliation import (
     order_after,
     position_changes,
 )
+from shared.domain.stop import Stop
 from shared.domain.work import OpenWork, Work
 
 LEDGER_PATIENCE = timedelta(days=1)
@@ -73,8 +75,20 @@ async def reconcile(
     async with begin(Stage.RECONCILE, request, open_work=open_work, clock=clock, ages=False) as run:
         if run.result:
             return run.result
+
+        def new_desk(known: Known) -> Desk:
+            return Desk(
+                run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
+            )
+
         async with open_work(run.lease) as work:
+            stop = await work.stops.get(run.account.id)
             known = await load_known(work, run.account, await work.orders.of_cycle(request))
+        stopping: dict[str, Any] = {}
+        if stop and not stop.finished_at:
+            stopping = await _take_down(new_desk(known), stop, open_work)
+            async with open_work(run.lease) as work:
+                known = await load_known(work, run.account, await work.orders.of_cycle(request))
         seen = await observe(known, exchange, clock)
         ids: frozenset[int] = frozenset()
         if seen.fills:
@@ -100,9 +114,7 @@ async def reconcile(
             bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
             fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
 
-        desk = Desk(
-            run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
-        )
+        desk = new_desk(known)
         repairs = Repairs(
             desk,
             {key: plan for key, plan in plans.items() if key not in adopted},
@@ -116,7 +128,7 @@ async def reconcile(
         async with open_work(run.lease) as work:
             await work.orders.save(desk.orders)
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
-            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders, tripped)
+            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders, tripped) | stopping
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
             if repairs.naked:
                 await work.journal.event(run.account.id, "unprotected", clock.now(), {"symbols": repairs.naked})
@@ -126,6 +138,24 @@ async def reconcile(
                 return await run.finish(work, details)
         # Not finished: whoever asked has to ask again, and soon.
         raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
+
+
+async def _take_down(desk: Desk, stop: Stop, open_work: OpenWork) -> dict[str, Any]:
+    """Go on with an emergency stop, before anything else: the books may wait, and what they need may be out of reach.
+
+    Returns what is told of it with the result.
+    """
+    run = desk.run
+    left = await flatten(desk, open_work=open_work)
+    now = run.clock.now()
+    async with open_work(run.lease) as work:
+        await work.stops.note(run.account.id, left, now)
+        if not left:
+            await work.journal.event(run.account.id, "stopped", now, {"by": stop.asked_by})
+            await work.journal.diary(run.account.id, run.request.tick, now, "emergency stop: nothing is left", {})
+        elif list(stop.left) != left:
+            await work.journal.event(run.account.id, "stopping", now, {"by": stop.asked_by, "left": left})
+    return {"stopping": left}
 
 
 async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> None:

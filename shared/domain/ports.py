@@ -76,6 +76,10 @@ class Exchange(Protocol):
         """Return every resting order in *symbols*, whoever placed it; *elsewhere* too, but there only now and then."""
         ...
 
+    async def all_orders(self) -> Sequence[VenueOrder]:
+        """Return every resting order of the account, whoever placed it and wherever: dear, for emergencies."""
+        ...
+
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Return the latest order with that client id, or None when the exchange says it knows none."""
         ...

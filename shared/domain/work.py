@@ -28,6 +28,7 @@ from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Review, ReviewedDecision
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Snapshot
+from shared.domain.stop import Stop
 
 
 class Accounts(Protocol):
@@ -79,6 +80,10 @@ class Stages(Protocol):
 
     async def release_lease(self, account_id: str, fence: int, duty: Duty = Duty.ACT) -> None:
         """Give the lease back if it is still ours."""
+        ...
+
+    async def revoke_lease(self, account_id: str, duty: Duty = Duty.ACT) -> None:
+        """Take the lease from whoever holds it: that copy writes no more, and anybody may take it at once."""
         ...
 
     async def finish(self, result: StageResult, *, started_at: datetime, finished_at: datetime) -> None:
@@ -429,6 +434,41 @@ class Breakers(Protocol):
         ...
 
 
+class Stops(Protocol):
+    """Emergency stops, one an account, from when it is asked for until a person arms the account again."""
+
+    async def ask(self, account_id: str, by: str, at: datetime) -> bool:
+        """Have the account stopped; False where that is under way already. One that is over begins anew."""
+        ...
+
+    async def get(self, account_id: str) -> Stop | None:
+        """Return the stop in force."""
+        ...
+
+    async def unfinished(self) -> Sequence[Stop]:
+        """Return the stops that have left something, by account."""
+        ...
+
+    async def note(self, account_id: str, left: Sequence[str], at: datetime) -> None:
+        """Record what is left; nothing, and the stop is over."""
+        ...
+
+    async def rearm(self, account_id: str, at: datetime) -> None:
+        """Lift the stop."""
+        ...
+
+
+class Errands(Protocol):
+    """What people had done by hand, each named by a key of theirs."""
+
+    async def moment(self, account_id: str, key: str, at: datetime) -> datetime:
+        """Return the moment that names the errand: that of its first time, or one at or just before *at*.
+
+        No other errand of the account has it, nor has an order, so that the errand's client order ids are its own.
+        """
+        ...
+
+
 class Journal(Protocol):
     """What happened, for people and for streams: written in the transaction of the change it tells of."""
 
@@ -464,6 +504,8 @@ class Work(Protocol):
     incomes: Incomes
     holds: Holds
     breakers: Breakers
+    stops: Stops
+    errands: Errands
     journal: Journal
 
 
