@@ -14,7 +14,7 @@ run that leaves a position without a stop has failed.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -41,7 +41,6 @@ from shared.domain.reconciliation import (
     order_after,
     position_changes,
 )
-from shared.domain.stop import Stop
 from shared.domain.work import OpenWork, Work
 
 LEDGER_PATIENCE = timedelta(days=1)
@@ -75,20 +74,8 @@ async def reconcile(
     async with begin(Stage.RECONCILE, request, open_work=open_work, clock=clock, ages=False) as run:
         if run.result:
             return run.result
-
-        def new_desk(known: Known) -> Desk:
-            return Desk(
-                run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
-            )
-
-        async with open_work(run.lease) as work:
-            stop = await work.stops.get(run.account.id)
-            known = await load_known(work, run.account, await work.orders.of_cycle(request))
-        stopping: dict[str, Any] = {}
-        if stop and not stop.finished_at:
-            stopping = await _take_down(new_desk(known), stop, open_work)
-            async with open_work(run.lease) as work:
-                known = await load_known(work, run.account, await work.orders.of_cycle(request))
+        tools = _Tools(open_work, exchange, market, patience)
+        known, stopping = await _known(run, tools)
         seen = await observe(known, exchange, clock)
         ids: frozenset[int] = frozenset()
         if seen.fills:
@@ -114,7 +101,7 @@ async def reconcile(
             bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
             fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
 
-        desk = new_desk(known)
+        desk = tools.desk(run, known)
         repairs = Repairs(
             desk,
             {key: plan for key, plan in plans.items() if key not in adopted},
@@ -140,22 +127,48 @@ async def reconcile(
         raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
 
 
-async def _take_down(desk: Desk, stop: Stop, open_work: OpenWork) -> dict[str, Any]:
-    """Go on with an emergency stop, before anything else: the books may wait, and what they need may be out of reach.
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What orders are sent with."""
 
-    Returns what is told of it with the result.
+    open_work: OpenWork
+    exchange: Exchange
+    market: MarketData
+    patience: timedelta
+
+    def desk(self, run: Run, known: Known) -> Desk:
+        """Return a desk that goes on where the cycle's orders end."""
+        return Desk(
+            run,
+            open_work=self.open_work,
+            exchange=self.exchange,
+            market=self.market,
+            patience=self.patience,
+            earlier=known.of_cycle,
+        )
+
+
+async def _known(run: Run, tools: _Tools) -> tuple[Known, dict[str, Any]]:
+    """Return what we believe, and what is told with the result of an emergency stop that had to be gone on with.
+
+    That goes before anything else: the books may wait, and what they need may be out of reach.
     """
-    run = desk.run
-    left = await flatten(desk, open_work=open_work)
+    async with tools.open_work(run.lease) as work:
+        stop = await work.stops.get(run.account.id)
+        known = await load_known(work, run.account, await work.orders.of_cycle(run.request))
+    if stop is None or stop.finished_at:
+        return known, {}
+    left = await flatten(tools.desk(run, known), open_work=tools.open_work)
     now = run.clock.now()
-    async with open_work(run.lease) as work:
+    async with tools.open_work(run.lease) as work:
         await work.stops.note(run.account.id, left, now)
         if not left:
             await work.journal.event(run.account.id, "stopped", now, {"by": stop.asked_by})
             await work.journal.diary(run.account.id, run.request.tick, now, "emergency stop: nothing is left", {})
         elif list(stop.left) != left:
             await work.journal.event(run.account.id, "stopping", now, {"by": stop.asked_by, "left": left})
-    return {"stopping": left}
+        known = await load_known(work, run.account, await work.orders.of_cycle(run.request))
+    return known, {"stopping": left}
 
 
 async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> None:

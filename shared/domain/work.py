@@ -303,6 +303,10 @@ class Orders(Protocol):
         """
         ...
 
+    async def named(self, account_id: str, client_order_id: str) -> Order | None:
+        """Return the order of that name."""
+        ...
+
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
         """Return symbol and direction of which the last stop that the exchange took has expired."""
         ...
