@@ -16,6 +16,7 @@ from shared.db.accounts import AccountTable
 from shared.db.breakers import BreakerTable
 from shared.db.candle_defects import CandleDefectTable
 from shared.db.candles import CandleTable
+from shared.db.changes import ChangeTable
 from shared.db.decisions import DecisionTable
 from shared.db.engine import create_engine, database_failures
 from shared.db.errands import ErrandTable
@@ -55,6 +56,7 @@ class UnitOfWork:
         self.incomes: promised.Incomes = IncomeTable(connection)
         self.holds: promised.Holds = HoldTable(connection)
         self.breakers: promised.Breakers = BreakerTable(connection)
+        self.changes: promised.Changes = ChangeTable(connection)
         self.stops: promised.Stops = StopTable(connection)
         self.errands: promised.Errands = ErrandTable(connection)
         self.journal: promised.Journal = JournalTables(connection)
