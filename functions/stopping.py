@@ -86,6 +86,7 @@ async def carry_on(runtime: Runtime, account_id: str, *, patience: timedelta = P
     pause, left, trouble = FIRST_PAUSE_SECONDS, patience.total_seconds(), None
     while True:
         try:
+            await runtime.follow_accounts()  # it may be one that another process has just added
             await runtime.require_time()
             await invoke_stage(runtime, Stage.RECONCILE, between_ticks(account_id, runtime.clock.now()))
             trouble = None

@@ -131,6 +131,12 @@ async def approve(work: Work, change: Change, who: str, now: datetime, settings:
     return True
 
 
+async def withdraw(work: Work, change: Change, who: str, now: datetime) -> None:
+    """Have a change wait no longer, and tell of it."""
+    await work.changes.withdraw(change.id, who, now)
+    await work.journal.event(change.account_id, "change_withdrawn", now, {"change": change.id, "by": who})
+
+
 async def apply(work: Work, change: Change, by: str, now: datetime, settings: Settings) -> None:
     """Put a change in force. An account that was paused for want of authority trades again."""
     current = await work.changes.get(change.id)
