@@ -70,7 +70,8 @@ class ChangeTable:
     async def apply(self, change: Change, by: str, now: datetime, terms: Terms) -> Account:
         """Put a change that waits in force and return the account as it is from now on."""
         table = AccountTable(self._connection)
-        account = granted(change.wanted, await table.get(change.account_id), now, terms)
+        current = await table.get(change.account_id)
+        account = granted(change.wanted, current, now, terms, adds=change.kind is ChangeKind.ADD)
         await table.configure([account])
         await self._end(change.id, ChangeState.APPLIED, by, now)
         return account

@@ -124,12 +124,15 @@ def judge(current: Account, wanted: Account) -> Judged:
     return Judged(now=now, raises=tuple(raises))
 
 
-def granted(wanted: Account, current: Account, now: datetime, terms: Terms) -> Account:
-    """Return *wanted* as it is in force from *now* on: its authority ends as *terms* say, if not sooner."""
+def granted(wanted: Account, current: Account, now: datetime, terms: Terms, *, adds: bool) -> Account:
+    """Return *wanted* as it is in force from *now* on. Its authority ends when the *terms* say, if not sooner.
+
+    Where nothing is said of its authority it has the longest if it *adds* an account, and else what it has.
+    """
     until = wanted.authority_until
     if terms.lasts is not None:
         latest = now + terms.lasts
-        until = min(until, latest) if until and until > now else latest
+        until = min(until, latest) if until else (latest if adds else current.authority_until)
     return replace(wanted, authority_until=until, status=current.status)
 
 

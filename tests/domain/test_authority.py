@@ -1,4 +1,4 @@
-"""What an account may do: every limit has a way in which it becomes looser, and only the tighter is in force at once."""
+"""What an account may do: every limit has a way to become looser, and only the tighter is in force at once."""
 
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -133,10 +133,19 @@ def test_authority_that_nothing_is_said_of_stays_and_a_longer_one_waits() -> Non
 
 @pytest.mark.parametrize(
     ("wanted", "until"),
-    [(None, 30 * DAY), (10 * DAY, 10 * DAY), (400 * DAY, 30 * DAY), (-DAY, 30 * DAY)],
+    [(None, 30 * DAY), (10 * DAY, 10 * DAY), (400 * DAY, 30 * DAY), (-DAY, -DAY)],
 )
 def test_authority_is_granted_for_no_longer_than_the_terms_say(wanted: timedelta | None, until: timedelta) -> None:
     account = an_account(authority_until=None if wanted is None else TICK + wanted)
 
-    assert granted(account, an_account(), TICK, MONTH).authority_until == TICK + until
-    assert granted(account, an_account(), TICK, Terms(mode="paper")).authority_until == account.authority_until
+    assert granted(account, an_account(), TICK, MONTH, adds=True).authority_until == TICK + until
+    on_paper = granted(account, an_account(), TICK, Terms(mode="paper"), adds=True)
+    assert on_paper.authority_until == account.authority_until
+
+
+def test_raising_a_limit_extends_no_authority() -> None:
+    current = an_account(authority_until=TICK + DAY)
+
+    raised = granted(an_account(leverage=9), current, TICK, MONTH, adds=False)
+
+    assert (raised.leverage, raised.authority_until) == (9, TICK + DAY)
