@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.account import Account, AccountStatus
+from shared.domain.authority import NEVER
 from shared.domain.work import Work
 from shared.roster import NO_AUTHORITY
 
@@ -15,8 +16,8 @@ async def mind_authority(work: Work, account: Account, now: datetime) -> Account
     """Return the account as it may act: one that would trade and has no authority to is paused, and people are told."""
     if account.status is not AccountStatus.ACTIVE or account.may_trade(now):
         return account
-    assert account.authority_until is not None  # noqa: S101 - else it may trade
-    reason = f"{NO_AUTHORITY} since {account.authority_until:%Y-%m-%d %H:%M} UTC: what is open is managed"
+    since = "yet" if account.authority_until in {None, NEVER} else f"since {account.authority_until:%Y-%m-%d %H:%M} UTC"
+    reason = f"{NO_AUTHORITY} {since}: what is open is managed"
     for change in await work.changes.pending(account.id):
         reason += f"; change {change.id} waits until {change.due_at:%Y-%m-%d %H:%M} UTC or for a second person"
     await work.accounts.set_status(account.id, AccountStatus.PAUSED, reason)

@@ -13,7 +13,7 @@ from typing import Any
 from functions.run import begin
 from shared.accounts import ConfiguredAccount, merged, require_sayable
 from shared.domain.account import AccountEntry
-from shared.domain.authority import Change
+from shared.domain.authority import NEVER, Change
 from shared.domain.cycle import Stage, between_ticks
 from shared.domain.errors import AccountChanged, AccountExists, NotFlat, UnknownAccount
 from shared.roster import propose
@@ -39,7 +39,7 @@ async def add_account(runtime: Runtime, account_id: str, said: Mapping[str, Any]
     async with runtime.open_work() as work:
         # It has no authority, and opens nothing, until the terms have given it some.
         delayed = runtime.settings.terms.delay > timedelta(0)
-        new = replace(found.account, authority_until=now) if delayed else found.account
+        new = replace(found.account, authority_until=NEVER) if delayed else found.account
         if not await work.accounts.add(new, said):
             raise AccountExists(f"there is an account {account_id} already")
         waits = await propose(work, [found.account], by, now, runtime.settings)

@@ -100,6 +100,9 @@ class Runtime:
 
     async def record_accounts(self, *, patience: int = 0) -> None:
         """Bring the accounts table up to the configuration. Raises DatabaseUnavailable after *patience* seconds."""
+        if self.settings.terms.delay:
+            with suppress(VenueError):  # what has to wait is waited for by the exchange's clock, if that can be had
+                await self.synchronise()
         for waited in range(patience + 1):
             try:
                 async with self.open_work() as work:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.accounts import AccountTable, from_json, to_json
 from shared.db.tables import accounts, changes
 from shared.domain.account import Account, AccountStatus
-from shared.domain.authority import CONFIGURATION, Change, ChangeKind, ChangeState, Terms, granted, judge
+from shared.domain.authority import CONFIGURATION, NEVER, Change, ChangeKind, ChangeState, Terms, granted, judge
 
 
 class ChangeTable:
@@ -34,7 +34,7 @@ class ChangeTable:
         waiting = {change.account_id: change for change in await self._read(names)} if terms.delay else {}
         in_force, waits = [], []
         for account in wanted:
-            now_allowed, kind, raises = _allowed(rows.get(account.id), waiting.get(account.id), account, now, terms)
+            now_allowed, kind, raises = _allowed(rows.get(account.id), waiting.get(account.id), account, terms)
             in_force.append(now_allowed)
             if raises:
                 waits.append((account, kind, raises))
@@ -125,7 +125,7 @@ class ChangeTable:
 
 
 def _allowed(
-    row: Row[Any] | None, waiting: Change | None, wanted: Account, now: datetime, terms: Terms
+    row: Row[Any] | None, waiting: Change | None, wanted: Account, terms: Terms
 ) -> tuple[Account, ChangeKind, Sequence[str]]:
     """Return what is in force at once, and what is to wait."""
     if not terms.delay:
@@ -134,8 +134,7 @@ def _allowed(
     is_new = current is None or current.authority_until is None or (row is not None and row.mode != terms.mode)
     if current is None or is_new or (waiting and waiting.kind is ChangeKind.ADD):
         # It may be configured as is wanted: it has no authority to use that for anything.
-        until = current.authority_until if current and not is_new else now
-        return replace(wanted, authority_until=until), ChangeKind.ADD, (f"trade {terms.mode}",)
+        return replace(wanted, authority_until=NEVER), ChangeKind.ADD, (f"trade {terms.mode}",)
     judged = judge(current, wanted)
     return judged.now, ChangeKind.RAISE, judged.raises
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.account import Account, Grounding
+from shared.domain.market import EPOCH
 from shared.domain.model import ModelOptions
 
 
@@ -225,6 +226,9 @@ class Change:
     """Who is for it; not the configuration, which is nobody."""
     state: ChangeState
 
+
+NEVER = EPOCH
+"""Until when an account has authority that was never given any: no clock that is wrong makes more of it."""
 
 ENOUGH_WORDS = 2
 CONFIGURATION = "the configuration"
