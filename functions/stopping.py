@@ -27,8 +27,9 @@ from functions.resuming import change_status
 from shared.complaints import one_clear_line
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, between_ticks
-from shared.domain.errors import PerpetuaError, StageBusy
+from shared.domain.errors import BadRequest, PerpetuaError, StageBusy
 from shared.domain.stop import Stop
+from shared.durations import read_duration
 from shared.logs import set_up_logging
 from shared.runtime import Runtime
 from shared.server import database_server
@@ -38,8 +39,6 @@ log = logging.getLogger("perpetua.trading")
 
 PATIENCE = timedelta(seconds=20)
 """How long whoever asks waits; what is left by then, others go on with."""
-PATIENCE_BY_HAND = timedelta(minutes=5)
-"""Longer than it can take until the fate of every order is known."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
 
 
@@ -63,7 +62,7 @@ async def stop_account(runtime: Runtime, account_id: str, *, by: str, patience: 
             await work.stages.revoke_lease(account_id)
             await work.journal.event(account_id, "stopping", now, {"by": by})
             await work.journal.diary(account_id, now, now, f"emergency stop: {by}", {"by": by})
-    log.error("emergency stop", extra={"account": account_id, "by": by})
+    log.warning("emergency stop", extra={"account": account_id, "by": by})
     return await carry_on(runtime, account_id, patience=patience)
 
 
@@ -117,12 +116,17 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--account", help="the account's id")
     which.add_argument("--all", action="store_true", help="every account")
+    parser.add_argument("--patience", default="5m", help="how long to go on while something is left (default: 5m)")
     chosen = parser.parse_args()
     with one_clear_line():
+        try:
+            patience: timedelta = read_duration(chosen.patience)
+        except ValueError as exc:
+            raise BadRequest(f"--patience: {exc}") from None
         settings = read_settings()
         set_up_logging("functions", level="ERROR", folder=settings.log_folder, config=settings.logging_config)
         with database_server(settings) as connected:
-            outcome = asyncio.run(_stop(connected, None if chosen.all else chosen.account))
+            outcome = asyncio.run(_stop(connected, None if chosen.all else chosen.account, patience))
     print(json.dumps([as_json(each) for each in outcome], indent=2))  # noqa: T201 - the result is the output
     return 0 if all(each.flat for each in outcome) else 1
 
@@ -137,12 +141,12 @@ def as_json(stopped: Stopped) -> dict[str, Any]:
     }
 
 
-async def _stop(settings: Settings, account_id: str | None) -> Sequence[Stopped]:
+async def _stop(settings: Settings, account_id: str | None, patience: timedelta) -> Sequence[Stopped]:
     runtime = await Runtime.open(settings, long_lived=False)
     try:
         if account_id is None:
-            return await stop_all(runtime, by="by hand", patience=PATIENCE_BY_HAND)
-        return [await stop_account(runtime, account_id, by="by hand", patience=PATIENCE_BY_HAND)]
+            return await stop_all(runtime, by="by hand", patience=patience)
+        return [await stop_account(runtime, account_id, by="by hand", patience=patience)]
     finally:
         await runtime.close()
 

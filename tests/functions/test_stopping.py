@@ -1,14 +1,20 @@
 """An emergency stop leaves nothing open and nothing working, whatever happens on the way, until a person arms again."""
 
+import asyncio
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+from emulators.aster import Venue, create_app, synthetic_market
 from functions.resuming import resume_account
 from functions.stopping import Stopped, stop_account, stop_all
 from shared.domain.account import AccountStatus
@@ -17,8 +23,10 @@ from shared.domain.errors import BadRequest, LeaseLost
 from shared.domain.order import Leg, OrderType, Side, leg_named
 from shared.domain.position import Direction
 from shared.exchange.new_order import NewOrder
-from tests.house import House, built_house
+from tests.house import SYMBOLS, House, built_house
+from tests.served import served
 
+ROOT = Path(__file__).parents[2]
 ORDER, HOLDINGS = "/fapi/v3/order", "/fapi/v3/accountWithJoinMargin"
 PAST_THE_NONCE_WINDOW = timedelta(minutes=3)
 
@@ -301,3 +309,36 @@ async def test_stopping_all_stops_each_and_tells_of_the_one_that_cannot_be_reach
         assert {each.account: each.flat for each in outcomes} == {"main": True, "elsewhere": False}
         assert await house.venue_positions() == {}
         assert isinstance(outcomes[0].trouble, str)
+
+
+def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "functions.stopping", *arguments],
+        cwd=ROOT,
+        env={"ENVIRONMENT": "testing", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_halts_even_where_no_exchange_answers_and_says_what_is_wrong(database_url: str) -> None:
+    nowhere = {"DATABASE_URL": database_url, "ASTERDEX_BASE_URL": "http://127.0.0.1:9"}
+
+    ended = run_command("--account", "main", "--patience", "1s", **nowhere)
+    unknown = run_command("--account", "nobody", **nowhere)
+
+    assert ended.returncode == 1
+    [told] = json.loads(ended.stdout)
+    assert (told["account"], told["flat"]) == ("main", False)
+    assert "no exchange answers" in told["trouble"]
+    assert (unknown.returncode, unknown.stderr) == (2, "perpetua: there is no account 'nobody'\n")
+
+
+async def test_the_command_stops_every_account(database_url: str) -> None:
+    venue = Venue(synthetic_market(seed=7, symbols=SYMBOLS))
+    async with served(create_app(venue)) as url:
+        ended = await asyncio.to_thread(run_command, "--all", DATABASE_URL=database_url, ASTERDEX_BASE_URL=url)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout) == [{"account": "main", "flat": True, "left": [], "trouble": None}]
