@@ -4,11 +4,15 @@ Flattening: everything that works is cancelled and everything that is held is cl
 What protects a position rests until that is gone, and then goes too. What an order whose fate is unknown may yet open
 keeps its protection, and a position that an exit of unknown fate may have ended is not ended again before that is
 known: nothing is sent twice. One pass does what can be done now and says what is left; passes are repeated.
+
+The exchange's own countdown stands behind it: should we be gone before the orders of a symbol are, it cancels them. It
+cancels stops like any other order, so it is set only where nothing is held and nothing is in doubt, and taken back.
 """
 
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 
 from functions.exiting import close_now
 from functions.sending import Desk
@@ -21,9 +25,15 @@ log = logging.getLogger("perpetua.trading")
 
 Key = tuple[str, Direction]
 
+COUNTDOWN = timedelta(seconds=10)
 
-async def flatten(desk: Desk, *, open_work: OpenWork, within: Collection[str] | None = None) -> list[str]:
+
+async def flatten(
+    desk: Desk, *, open_work: OpenWork, within: Collection[str] | None = None, counted: bool = False
+) -> list[str]:
     """Cancel and close what there is, *within* some symbols if they are named, and return in words what is left.
+
+    With *counted* the exchange's countdown is set meanwhile: only for an account that opens nothing anyway.
 
     Every order is promised before it is sent, and saved as it stands at the end. Raises VenueError when the account
     cannot be seen.
@@ -37,7 +47,10 @@ async def flatten(desk: Desk, *, open_work: OpenWork, within: Collection[str] | 
     book = {order.client_order_id: order for order in await _alive(desk, open_work, within)}
     doubtful = {order.intent.symbol for order in in_doubt}
     leaving = {_key(order) for order in in_doubt if order.intent.leg is Leg.EXIT}
-    await cancel(desk, [book[each.client_order_id] for each in _idle(resting, positions, doubtful)])
+    idle = _idle(resting, positions, doubtful)
+    counting = {each.symbol for each in idle} - {held.symbol for held in positions} - doubtful if counted else set()
+    await _count_down(desk, counting, COUNTDOWN)
+    await cancel(desk, [book[each.client_order_id] for each in idle if each.client_order_id in book])
     await asyncio.gather(
         *(close_now(desk, held.symbol, held.direction, held.quantity) for held in positions if held.key not in leaving)
     )
@@ -47,6 +60,7 @@ async def flatten(desk: Desk, *, open_work: OpenWork, within: Collection[str] | 
         doubtful = {order.intent.symbol for order in in_doubt}
         known = [each for each in _idle(resting, positions, doubtful) if each.client_order_id in book]
         await cancel(desk, [desk.latest(book[each.client_order_id]) for each in known])
+    await _count_down(desk, counting, timedelta(0))
     gone = {order.client_order_id for order in desk.orders if not order.state.working}
     async with open_work(desk.run.lease) as work:
         await work.orders.save(desk.orders)
@@ -56,6 +70,15 @@ async def flatten(desk: Desk, *, open_work: OpenWork, within: Collection[str] | 
         *(f"nobody knows yet what became of {each.client_order_id} in {each.intent.symbol}" for each in in_doubt),
         *([f"what rests could not be seen: {unseen}"] if unseen else []),
     ]
+
+
+async def _count_down(desk: Desk, symbols: Iterable[str], delay: timedelta) -> None:
+    """Set the countdown of those symbols, or take it back. It stands behind us: nothing waits for it to stand."""
+    for symbol in sorted(symbols):
+        try:
+            await desk.exchange.cancel_after(symbol, delay)
+        except VenueError as exc:
+            log.warning("no countdown", extra={"symbol": symbol, "why": str(exc)})
 
 
 async def settle(desk: Desk, alive: Iterable[Order]) -> list[Order]:

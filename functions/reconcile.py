@@ -158,7 +158,7 @@ async def _known(run: Run, tools: _Tools) -> tuple[Known, dict[str, Any]]:
         known = await load_known(work, run.account, await work.orders.of_cycle(run.request))
     if stop is None or stop.finished_at:
         return known, {}
-    left = await flatten(tools.desk(run, known), open_work=tools.open_work)
+    left = await flatten(tools.desk(run, known), open_work=tools.open_work, counted=True)
     now = run.clock.now()
     async with tools.open_work(run.lease) as work:
         await work.stops.note(run.account.id, left, now)

@@ -179,3 +179,7 @@ class AsterExchange:
     async def cancel(self, symbol: str, client_order_id: str) -> VenueOrder:
         """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
         return await self.orders.cancel(symbol, client_order_id)
+
+    async def cancel_after(self, symbol: str, delay: timedelta) -> None:
+        """Have the exchange cancel every order of *symbol*, stops too, after *delay*; zero takes that back."""
+        await self.orders.cancel_after(symbol, delay)

@@ -190,6 +190,35 @@ async def test_a_stop_that_was_killed_at_any_moment_is_finished_by_whoever_recon
     assert at > 3
 
 
+async def test_the_exchange_cancels_what_we_could_not_and_never_what_protects_a_position(house: House) -> None:
+    """Killed before the first cancellation: the exchange's countdown runs out where nothing is held, and only there."""
+    await house.enter("BTCUSDT")
+    await a_limit_by_hand(house, "ETHUSDT", "a-bid")
+    await a_limit_by_hand(house, "BTCUSDT", "another-bid")
+
+    async def killed(*_: object) -> None:
+        raise Killed
+
+    with patch.object(house.runtime.exchange("main"), "cancel", killed), pytest.raises(Killed):
+        await stop(house)
+    await house.pass_time(timedelta(seconds=11))
+    left = await working(house)
+
+    assert "a-bid" not in left
+    assert "another-bid" in left
+    assert sorted(leg_named(name) for name in left if name != "another-bid") == [Leg.STOP, Leg.TARGET]
+
+
+async def test_no_countdown_outlives_a_stop(house: House) -> None:
+    await a_limit_by_hand(house, "ETHUSDT", "a-bid")
+    await stop(house)
+    await a_limit_by_hand(house, "ETHUSDT", "a-later-bid")
+
+    await house.pass_time(timedelta(minutes=1))
+
+    assert await working(house) == ["a-later-bid"]
+
+
 async def test_a_cycle_at_work_opens_nothing_once_its_account_is_stopped(house: House) -> None:
     house.model.will_decide(await house.wish("BTCUSDT"), await house.wish("ETHUSDT"))
     await house.stage(Stage.FETCH)
