@@ -99,6 +99,7 @@ def _width(timeframe: Timeframe) -> timedelta:
 async def invoke(runtime: Runtime, door: str, event: Any) -> dict[str, Any]:
     """Answer *event* at one of DOORS with the JSON-ready result. Raises PerpetuaError."""
     await runtime.require_time()
+    await runtime.follow_accounts()
     request = read_event(event, intervals=runtime.intervals, now=runtime.clock.now())
     if door == CYCLE:
         return await invoke_cycle(runtime, request)

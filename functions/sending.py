@@ -15,9 +15,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 from functions.run import Run
+from shared.domain.account import AccountStatus
 from shared.domain.errors import (
     ClockSkewed,
     InstrumentChanged,
+    LeaseLost,
     NotAuthorised,
     OrderNotFound,
     OutcomeUnknown,
@@ -97,6 +99,14 @@ class Desk:
             Order(intent=intent, client_order_id=intent.client_order_id, state=OrderState.INTENDED)
             for intent in intents
         ]
+
+    async def may_open(self) -> bool:
+        """Say whether the account still trades: somebody may have stopped it, or taken it over, a moment ago."""
+        try:
+            async with self._open_work(self.run.lease) as work:
+                return (await work.accounts.get(self.run.account.id)).status is AccountStatus.ACTIVE
+        except LeaseLost:
+            return False
 
     async def send(self, order: Order) -> Sent:
         """Send a promised order. One that the symbol's filters refuse follows once as they are now, never larger."""

@@ -104,6 +104,13 @@ class OrderTable:
             )
         )
 
+    async def named(self, account_id: str, client_order_id: str) -> Order | None:
+        """Return the order of that name."""
+        found = await self._read(
+            select(orders).where(orders.c.account_id == account_id, orders.c.client_order_id == client_order_id)
+        )
+        return next(iter(found), None)
+
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
         """Return symbol and direction of which the last stop that the exchange took has expired."""
         taken = [state for state in OrderState if not state.unsettled and state not in _NEVER_TAKEN]

@@ -27,6 +27,9 @@ PerpetuaError
 ├── StaleRequest                the tick is too old to act on
 ├── LeaseLost                   another copy took over: stop writing
 ├── UnknownAccount              no such account
+├── AccountExists               one of that name is there already
+├── AccountChanged              somebody else was faster: look at it again
+├── NotFlat                     something is held, rests or is in doubt: close it first
 ├── PositionUnprotected         a position stands without a stop and could not be closed: reconcile again at once
 ├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
 ├── BadCursor                   no page begins there: begin with the first
@@ -171,6 +174,18 @@ class LeaseLost(PerpetuaError):
 
 class UnknownAccount(PerpetuaError):
     """No account has this name."""
+
+
+class AccountExists(PerpetuaError):
+    """An account of that name is there already."""
+
+
+class AccountChanged(PerpetuaError):
+    """Somebody has changed the account since it was looked at: look again."""
+
+
+class NotFlat(PerpetuaError):
+    """The account holds something, or something of it rests or is in doubt; the message says what."""
 
 
 class PositionUnprotected(PerpetuaError):

@@ -9,8 +9,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from shared.domain.account import Account, AccountStatus, Breaker
+from shared.domain.account import Account, AccountEntry, AccountStatus, Breaker
 from shared.domain.allowance import Grant, Report
+from shared.domain.authority import Change, Terms
 from shared.domain.breakers import Trip
 from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
@@ -28,6 +29,7 @@ from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Review, ReviewedDecision
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Snapshot
+from shared.domain.stop import Stop
 
 
 class Accounts(Protocol):
@@ -38,7 +40,23 @@ class Accounts(Protocol):
         ...
 
     async def all(self) -> Sequence[Account]:
-        """Return every account, by id."""
+        """Return every account that was not removed, by id."""
+        ...
+
+    async def entries(self) -> Sequence[AccountEntry]:
+        """Return what was said of each account over the API, those that were removed among them."""
+        ...
+
+    async def say(self, account_id: str, said: Mapping[str, Any], version: int) -> bool:
+        """Store what is said of the account in place of *version*; False where that is not the newest any more."""
+        ...
+
+    async def add(self, account: Account, said: Mapping[str, Any]) -> bool:
+        """Store a new account, or take over one that was removed or nobody configures; False where there is one."""
+        ...
+
+    async def remove(self, account_id: str, at: datetime) -> None:
+        """Have the account run no more; its history stays. Raises UnknownAccount."""
         ...
 
     async def configure(self, accounts: Sequence[Account]) -> None:
@@ -47,6 +65,10 @@ class Accounts(Protocol):
 
     async def set_status(self, account_id: str, status: AccountStatus, reason: str) -> None:
         """Change the status; one made active trades in whatever modes it is found. Raises UnknownAccount."""
+        ...
+
+    async def reason(self, account_id: str) -> str:
+        """Return why the account has the status that it has; empty where nobody said."""
         ...
 
     async def modes(self, account_id: str) -> Modes | None:
@@ -79,6 +101,10 @@ class Stages(Protocol):
 
     async def release_lease(self, account_id: str, fence: int, duty: Duty = Duty.ACT) -> None:
         """Give the lease back if it is still ours."""
+        ...
+
+    async def revoke_lease(self, account_id: str, duty: Duty = Duty.ACT) -> None:
+        """Take the lease from whoever holds it: that copy writes no more, and anybody may take it at once."""
         ...
 
     async def finish(self, result: StageResult, *, started_at: datetime, finished_at: datetime) -> None:
@@ -298,6 +324,10 @@ class Orders(Protocol):
         """
         ...
 
+    async def named(self, account_id: str, client_order_id: str) -> Order | None:
+        """Return the order of that name."""
+        ...
+
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
         """Return symbol and direction of which the last stop that the exchange took has expired."""
         ...
@@ -429,6 +459,72 @@ class Breakers(Protocol):
         ...
 
 
+class Changes(Protocol):
+    """What is to be allowed to accounts and is not yet."""
+
+    async def settle(self, wanted: Sequence[Account], by: str, now: datetime, terms: Terms) -> Sequence[Change]:
+        """Configure the accounts as far as that allows them no more than now; return the changes that are to wait.
+
+        A change that waits already, and for no less, keeps its time. One that is wanted no more waits no longer.
+        """
+        ...
+
+    async def pending(self, account_id: str | None = None) -> Sequence[Change]:
+        """Return the changes that wait, of one account or of all, oldest first."""
+        ...
+
+    async def get(self, change_id: int) -> Change | None:
+        """Return a change, whatever became of it."""
+        ...
+
+    async def speak(self, change_id: int, who: str) -> Sequence[str]:
+        """Add a word for a change that waits; return who is for it."""
+        ...
+
+    async def apply(self, change: Change, by: str, now: datetime, terms: Terms) -> Account:
+        """Put a change that waits in force and return the account as it is from now on."""
+        ...
+
+    async def withdraw(self, change_id: int, by: str, now: datetime) -> None:
+        """Have a change wait no longer."""
+        ...
+
+
+class Stops(Protocol):
+    """Emergency stops, one an account, from when it is asked for until a person arms the account again."""
+
+    async def ask(self, account_id: str, by: str, at: datetime) -> bool:
+        """Have the account stopped; False where that is under way already. One that is over begins anew."""
+        ...
+
+    async def get(self, account_id: str) -> Stop | None:
+        """Return the stop in force."""
+        ...
+
+    async def unfinished(self) -> Sequence[Stop]:
+        """Return the stops that have left something, by account."""
+        ...
+
+    async def note(self, account_id: str, left: Sequence[str], at: datetime) -> None:
+        """Record what is left; nothing, and the stop is over."""
+        ...
+
+    async def rearm(self, account_id: str, at: datetime) -> None:
+        """Lift the stop."""
+        ...
+
+
+class Errands(Protocol):
+    """What people had done by hand, each named by a key of theirs."""
+
+    async def moment(self, account_id: str, key: str, at: datetime) -> datetime:
+        """Return the moment that names the errand: that of its first time, or one at or just before *at*.
+
+        No other errand of the account has it, nor has an order, so that the errand's client order ids are its own.
+        """
+        ...
+
+
 class Journal(Protocol):
     """What happened, for people and for streams: written in the transaction of the change it tells of."""
 
@@ -464,6 +560,9 @@ class Work(Protocol):
     incomes: Incomes
     holds: Holds
     breakers: Breakers
+    changes: Changes
+    stops: Stops
+    errands: Errands
     journal: Journal
 
 

@@ -106,9 +106,12 @@ class LlmEngine:
 
     async def check(self, models: Sequence[str]) -> None:
         """Warn, in a line for each, of models that are not as the account needs them."""
-        for model in models:
-            if warning := await self._catalogue.warning(model, self._options):
-                log.warning(warning, extra={"model": model})
+        for warning in await self.warnings(models):
+            log.warning(warning)
+
+    async def warnings(self, models: Sequence[str]) -> list[str]:
+        """Return a line for each of the models that is not as the account needs it."""
+        return [warning for model in models if (warning := await self._catalogue.warning(model, self._options))]
 
     async def ask(
         self,
