@@ -40,6 +40,7 @@ TESTS = {
     "sizing": ("test_sizing.py", "test_risk.py"),
     "breakers": ("test_breakers.py",),
     "order": ("test_order.py", "test_reconciliation.py", "test_protection.py"),
+    "reconciliation": ("test_reconciliation.py",),
 }
 
 SIGN = "dividing by 1 or -1 is multiplying by it"

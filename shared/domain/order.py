@@ -86,6 +86,11 @@ class OrderState(StrEnum):
         """True while the order rests at the exchange."""
         return self in {OrderState.NEW, OrderState.PARTIALLY_FILLED}
 
+    @property
+    def ended(self) -> bool:
+        """True once the exchange has had the order and told its end. REJECTED and ABSENT only say that it had none."""
+        return self in {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:

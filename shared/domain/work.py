@@ -294,7 +294,7 @@ class Orders(Protocol):
     async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> None:
         """Record orders that the exchange has and we had not, with the leg that their names tell.
 
-        Those known already get the state that the exchange tells.
+        Those known already get the state that the exchange tells, unless we know better, as `order_after` says.
         """
         ...
 

@@ -112,6 +112,33 @@ async def test_an_order_of_somebody_else_is_adopted_and_belongs_to_no_cycle(data
     assert adopted.client_order_id == "web_1"
 
 
+@pytest.mark.parametrize(
+    ("venue_order_id", "told", "executed", "then"),
+    [
+        (1, OrderState.NEW, "1", OrderState.CANCELED),
+        (1, OrderState.CANCELED, "0.9", OrderState.CANCELED),
+        (1, OrderState.FILLED, "2", OrderState.FILLED),
+        (2, OrderState.NEW, "0", OrderState.NEW),
+    ],
+)
+async def test_an_older_report_of_an_adopted_order_changes_nothing(
+    database: Database, venue_order_id: int, told: OrderState, executed: str, then: OrderState
+) -> None:
+    ours = an_intent()
+    first = a_venue_order(
+        ours.client_order_id, venue_order_id=1, state=OrderState.CANCELED, executed_quantity=Decimal(1)
+    )
+    late = replace(first, venue_order_id=venue_order_id, state=told, executed_quantity=Decimal(executed))
+    async with database.open_work() as work:
+        await work.orders.promise([ours])
+        await work.orders.adopt("main", [first], TICK)
+        await work.orders.adopt("main", [late], TICK)
+        [order] = await work.orders.of_cycle(CYCLE)
+
+    assert order.state is then
+    assert order.executed_quantity == (1 if then is OrderState.CANCELED else Decimal(executed))
+
+
 async def test_an_adopted_order_can_be_saved_like_one_of_ours(database: Database) -> None:
     async with database.open_work() as work:
         await work.orders.adopt("main", [a_venue_order("web_1"), a_venue_order("web_2", venue_order_id=2)], TICK)
