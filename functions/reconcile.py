@@ -108,10 +108,11 @@ async def reconcile(
             {key: plan for key, plan in plans.items() if key not in adopted},
             fired=fired & {position.key for position in known.positions},
         )
-        standing = await repairs.keep_promises(positions, sights, ours)
+        standing = await repairs.give_stops(positions, seen.open_orders)
+        standing = await repairs.keep_promises(standing, sights, ours)
         if any(trip.flatten for trip in tripped):
             standing = await repairs.flatten(standing, ours)
-        await repairs.protect(standing, seen.open_orders)
+        await repairs.give_targets(standing, seen.open_orders)
         await repairs.tidy(ours, standing, seen.open_orders)
         async with open_work(run.lease) as work:
             await work.orders.save(desk.orders)

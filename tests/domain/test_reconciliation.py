@@ -120,11 +120,13 @@ def test_trades_that_explain_a_position_leave_no_discrepancy() -> None:
 
 
 def test_a_position_that_no_trade_explains_is_a_discrepancy_either_way() -> None:
-    changes = position_changes([a_position("BTCUSDT")], [], [a_position("ETHUSDT", SHORT, "2")])
+    theirs = [a_position("ETHUSDT", SHORT, "2"), a_position("SOLUSDT", LONG, "1")]
+    changes = position_changes([a_position("BTCUSDT")], [], theirs)
 
     assert [(each.kind, each.symbol, each.ours, each.theirs) for each in changes] == [
         (Difference.POSITION_CHANGED, "BTCUSDT", "1", "0"),
         (Difference.POSITION_CHANGED, "ETHUSDT", "0", "-2"),
+        (Difference.POSITION_CHANGED, "SOLUSDT", "0", "1"),
     ]
 
 

@@ -55,6 +55,28 @@ async def test_a_stop_that_was_cancelled_by_hand_is_placed_again_where_the_plan_
     assert kinds(outcome) == ["missing_stop"]
 
 
+async def test_a_naked_position_gets_its_stop_before_anything_else_is_ended(house: House) -> None:
+    short_lived = {"text": "", "expiry": {"after_candles": 1, "timeframe": "5m", "at": None}}
+    house.model.will_decide(await house.wish(exit_plan=short_lived), await house.wish("ETHUSDT"))
+    await house.cycle()
+    for stop in await house.venue_orders(type="STOP_MARKET", status="NEW"):
+        await house.runtime.exchange("main").cancel(stop["symbol"], stop["clientOrderId"])
+    await house.pass_time()
+    before = len(await house.venue_orders())
+
+    result = await house.stage(Stage.RECONCILE)
+
+    sent = [(order["symbol"], order["type"]) for order in (await house.venue_orders())[before:]]
+    assert sorted(sent[:2]) == [("BTCUSDT", "STOP_MARKET"), ("ETHUSDT", "STOP_MARKET")]
+    assert sent[2:] == [("BTCUSDT", "MARKET")]
+    assert list(await house.venue_positions()) == ["ETHUSDT"]
+    assert {order["symbol"] for order in await house.venue_orders(status="NEW")} == {"ETHUSDT"}
+    assert [each["kind"] for each in result.details["discrepancies"]] == [
+        *("missing_stop", "missing_stop", "exit_plan"),
+        *("orphan_protection", "orphan_protection"),
+    ]
+
+
 async def test_a_position_opened_by_hand_is_adopted_and_given_a_stop(house: House) -> None:
     await house.cycle()
     await place_by_hand(house)
