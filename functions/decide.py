@@ -1,8 +1,8 @@
 """
 Decide: a model proposes, hard rules dispose.
 
-Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, unsettled orders,
-         the breakers that stand
+Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, what it has paid,
+         unsettled orders, the breakers that stand
 Asks     the model, once per cycle, letting it look things up; then, where it wants to open something, the exchange for
          the prices of now
 Writes   each model call as it is answered, then the decisions with their reviews, the record of all that they came
@@ -24,6 +24,7 @@ from functions.looking_up import CycleLookup
 from functions.reviewing import at_present, review_context
 from functions.run import Run, begin
 from shared.domain.account import Account
+from shared.domain.breakers import midnight
 from shared.domain.briefing import Plans, briefing
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import MarketDataUnusable
@@ -104,6 +105,7 @@ async def load(work: Work, account: Account, request: StageRequest, now: datetim
         recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS),
         recent_fills=await work.fills.recent(account.id, RECENT_FILLS),
         marks=context.marks,
+        expenses=await work.expenses.paid(account.id, midnight(tick)),
     )
     return Known(
         snapshot=snapshot,

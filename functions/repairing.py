@@ -2,9 +2,10 @@
 Repairing: no position stands without its stop, and no stop without its position.
 
 Needs no model and no market opinion. What lacks a stop gets one first, all side by side: no exit that has to insist
-keeps a naked position waiting, whatever is to become of it. A stop goes where the plan put it, else at the widest distance that the limits
-allow; where it is refused, lost twice, or was triggered in vain, the position is closed. A target goes where the plan
-put it; where the price has passed it, the position is closed. So is one whose exit plan has come true.
+keeps a naked position waiting, whatever is to become of it. A stop goes where the plan put it, else at the widest
+distance that the limits allow; where it is refused, lost twice, or was triggered in vain, the position is closed. A
+target goes where the plan put it; where the price has passed it, the position is closed. So is one whose exit plan has
+come true.
 """
 
 import asyncio

@@ -18,6 +18,7 @@ from shared.db.candle_defects import CandleDefectTable
 from shared.db.candles import CandleTable
 from shared.db.decisions import DecisionTable
 from shared.db.engine import create_engine, database_failures
+from shared.db.expenses import ExpenseTable
 from shared.db.fills import FillTable
 from shared.db.holds import HoldTable
 from shared.db.incomes import IncomeTable
@@ -51,6 +52,7 @@ class UnitOfWork:
         self.orders: promised.Orders = OrderTable(connection)
         self.fills: promised.Fills = FillTable(connection)
         self.incomes: promised.Incomes = IncomeTable(connection)
+        self.expenses: promised.ExpenseBooks = ExpenseTable(connection)
         self.holds: promised.Holds = HoldTable(connection)
         self.breakers: promised.Breakers = BreakerTable(connection)
         self.journal: promised.Journal = JournalTables(connection)

@@ -15,6 +15,7 @@ from shared.domain.breakers import Trip
 from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
+from shared.domain.expenses import Expenses
 from shared.domain.market import Candle, CandleWindow, Series, Span
 from shared.domain.model import ModelCall, PromptVersion, Purpose
 from shared.domain.model_health import ModelHealth
@@ -343,6 +344,14 @@ class Incomes(Protocol):
         ...
 
 
+class ExpenseBooks(Protocol):
+    """What accounts have paid, out of the books."""
+
+    async def paid(self, account_id: str, day: datetime) -> Expenses:
+        """Return what the account has paid since *day* began, and in all."""
+        ...
+
+
 class Holds(Protocol):
     """Positions and equity as last reported by the exchange."""
 
@@ -462,6 +471,7 @@ class Work(Protocol):
     orders: Orders
     fills: Fills
     incomes: Incomes
+    expenses: ExpenseBooks
     holds: Holds
     breakers: Breakers
     journal: Journal

@@ -105,7 +105,7 @@ def test_another_model_and_another_prompt_are_held_beside_what_was_said(
     code, said, complaint = run(environment, *arguments)
 
     assert (code, complaint) == (0, "")
-    assert said[1].startswith("then: model scripted/model, prompt_version v1-")
+    assert said[1].startswith("then: model scripted/model, prompt_version v2-")
     assert said[2].startswith("now : model emulated/coward, prompt_version mine-")
     assert "0.0012 USD" in said[1]
     assert said[3:5] == ["BTCUSDT: changed", said[4]]
@@ -141,7 +141,7 @@ def test_models_are_compared_in_a_few_lines_with_a_word_of_caution(environment: 
     code, said, _ = run(environment, "compare-models", "--account", "main")
 
     assert code == 0
-    assert said[0].startswith("main: scripted/model, prompt v1-")
+    assert said[0].startswith("main: scripted/model, prompt v2-")
     assert said[1] == "  asked 1, answered 1, entries 2, approved 2, scored 0, cost 0.0012 USD"
     assert said[2] == "  hit rate —, mean return —, left after 1h —, 4h —, 24h —"
     assert said[3] == "  0 scored entries tell little: wait for 30"
