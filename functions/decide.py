@@ -21,6 +21,7 @@ from functions.asking import Asked, ask, health_after, note_health, spent_on
 from functions.code import code_versions
 from functions.judging import Case, judge, plans_kept, read_answer
 from functions.looking_up import CycleLookup
+from functions.promises import plans_of
 from functions.reviewing import at_present, review_context
 from functions.run import Run, begin
 from shared.domain.account import Account
@@ -93,10 +94,7 @@ async def load(work: Work, account: Account, request: StageRequest, now: datetim
     snapshot = await work.snapshots.get(request)
     if snapshot is None:
         raise MarketDataUnusable(f"account {account.id} has no snapshot at {tick.isoformat()}: run fetch first")
-    held = [position.symbol for position in snapshot.holdings.positions]
-    plans: Plans = await work.decisions.plans(account.id, held) if held else {}
-    adopted = await work.holds.adopted(account.id)
-    plans = {key: plan for key, plan in plans.items() if key not in adopted}
+    plans = await plans_of(work, account.id, snapshot.holdings.positions)
     context = await review_context(work, account, request, snapshot, now)
     document = briefing(
         account,

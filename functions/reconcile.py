@@ -21,13 +21,14 @@ from typing import Any
 
 from functions.breaking import mind_breakers
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
+from functions.promises import sight
 from functions.repairing import Repairs
 from functions.run import Run, begin
 from functions.sending import Desk
 from shared.domain.breakers import Trip
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
-from shared.domain.exit_plan import Sight, sound_views
+from shared.domain.exit_plan import Sight
 from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData
@@ -140,18 +141,10 @@ async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> N
 
 
 async def _sights(work: Work, run: Run, positions: Sequence[Position]) -> dict[str, Sight]:
-    """Return what exit plans are held against, by symbol: the time, and the indicators of this tick if it has any."""
+    """Return what exit plans are held against, by symbol."""
     tick = tick_at(run.request.tick, run.account.interval)
     snapshot = await work.snapshots.get(StageRequest(run.account.id, tick))
-    return {
-        position.symbol: Sight(
-            now=run.clock.now(),
-            mark_price=position.mark_price,
-            tick=tick,
-            views=sound_views(snapshot, position.symbol) if snapshot else {},
-        )
-        for position in positions
-    }
+    return {position.symbol: sight(position, snapshot, tick, run.clock.now()) for position in positions}
 
 
 async def _judge(

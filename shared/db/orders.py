@@ -111,6 +111,17 @@ class OrderTable:
             )
         )
 
+    async def exits(self, account_id: str, *, since: datetime) -> Sequence[Order]:
+        """Return our exits for *since* and later that the exchange took, or may have taken, oldest first."""
+        return await self._read(
+            select(orders).where(
+                orders.c.account_id == account_id,
+                orders.c.tick >= since,
+                orders.c.leg == Leg.EXIT,
+                orders.c.state.not_in(_NEVER_TAKEN),
+            )
+        )
+
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
         """Return symbol and direction of which the last stop that the exchange took has expired."""
         taken = [state for state in OrderState if not state.unsettled and state not in _NEVER_TAKEN]

@@ -299,6 +299,10 @@ class Orders(Protocol):
         """
         ...
 
+    async def exits(self, account_id: str, *, since: datetime) -> Sequence[Order]:
+        """Return our exits for *since* and later that the exchange took, or may have taken, oldest first."""
+        ...
+
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
         """Return symbol and direction of which the last stop that the exchange took has expired."""
         ...
