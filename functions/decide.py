@@ -67,7 +67,7 @@ async def decide(
         async with open_work(run.lease) as work:
             known = await load(work, run.account, request, clock.now())
             await work.records.keep_prompt(engine.template)
-        lookup = CycleLookup(run, known.snapshot, open_work=open_work, market=market, analyst=analyst)
+        lookup = CycleLookup(known.snapshot, open_work=open_work, market=market, analyst=analyst, clock=clock)
         asked = await ask(
             run, known.briefing, known.calls, known.health, open_work=open_work, engine=engine, lookup=lookup
         )
@@ -100,8 +100,8 @@ async def load(work: Work, account: Account, request: StageRequest, now: datetim
         account,
         snapshot,
         plans=plans,
-        recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS),
-        recent_fills=await work.fills.recent(account.id, RECENT_FILLS),
+        recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS, before=tick),
+        recent_fills=await work.fills.recent(account.id, RECENT_FILLS, before=snapshot.taken_at),
         marks=context.marks,
         expenses=await work.expenses.paid(account.id, midnight(tick)),
     )

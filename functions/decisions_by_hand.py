@@ -113,6 +113,8 @@ async def _reasked(runtime: Runtime, record: DecisionRecord, chosen: argparse.Na
         engine=runtime.engine(record.account_id, template),
         account=runtime.accounts[record.account_id].account,
         open_work=runtime.open_work,
+        market=runtime.market,
+        analyst=runtime.analyst,
         clock=runtime.clock,
         own_prompt=template is not None,
     )

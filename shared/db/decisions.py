@@ -50,11 +50,13 @@ class DecisionTable:
         )
         return [ReviewedDecision(decision=row.decision, review=row.review) for row in found]
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[tuple[datetime, ReviewedDecision]]:
-        """Return the latest decisions that were not plain holds, with their ticks, newest first."""
+    async def recent(
+        self, account_id: str, limit: int, *, before: datetime
+    ) -> Sequence[tuple[datetime, ReviewedDecision]]:
+        """Return the latest decisions *before* that tick that were no plain holds, with their ticks, newest first."""
         found = await self._connection.execute(
             _reviewed()
-            .where(decisions.c.account_id == account_id, decisions.c.action != Action.HOLD)
+            .where(decisions.c.account_id == account_id, decisions.c.tick < before, decisions.c.action != Action.HOLD)
             .order_by(decisions.c.tick.desc(), decisions.c.position)
             .limit(limit)
         )

@@ -198,8 +198,10 @@ class Decisions(Protocol):
         """Return the decisions of a cycle in the order of the answer."""
         ...
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[tuple[datetime, ReviewedDecision]]:
-        """Return the latest decisions that were not plain holds, with their ticks, newest first."""
+    async def recent(
+        self, account_id: str, limit: int, *, before: datetime
+    ) -> Sequence[tuple[datetime, ReviewedDecision]]:
+        """Return the latest decisions *before* that tick that were no plain holds, with their ticks, newest first."""
         ...
 
     async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
@@ -323,8 +325,8 @@ class Fills(Protocol):
         """Store trades; return those that were new."""
         ...
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[Fill]:
-        """Return the latest trades, newest first."""
+    async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
+        """Return the latest trades *before* that moment, newest first."""
         ...
 
     async def last_exits(self, account_id: str, since: datetime) -> Mapping[str, Exit]:

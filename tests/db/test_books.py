@@ -183,7 +183,8 @@ async def test_fills_are_counted_once(database: Database) -> None:
         assert await work.fills.save("main", [second, first, third]) == [third]
         assert await work.fills.save("other", [first]) == [first]
 
-        assert await work.fills.recent("main", 2) == [third, second]
+        assert await work.fills.recent("main", 2, before=third.at + timedelta(seconds=1)) == [third, second]
+        assert await work.fills.recent("main", 2, before=third.at) == [second, first]
         assert await work.fills.last_trade_ids("main") == {"BTCUSDT": 3}
         assert await work.fills.last_trade_ids("nobody") == {}
 

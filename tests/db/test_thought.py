@@ -142,13 +142,15 @@ async def test_recent_decisions_leave_out_plain_holds(database: Database) -> Non
             moves = [a_reviewed("BTCUSDT"), hold, a_reviewed("ETHUSDT", Action.CLOSE)]
             await work.decisions.save(StageRequest("main", tick), moves, None)
 
-        recent = await work.decisions.recent("main", 3)
+        recent = await work.decisions.recent("main", 3, before=TICK + timedelta(minutes=5))
+        earlier = await work.decisions.recent("main", 1, before=TICK)
 
     assert [(tick, each.decision.asset) for tick, each in recent] == [
         (TICK, "BTCUSDT"),
         (TICK, "ETHUSDT"),
         (TICK - timedelta(minutes=5), "BTCUSDT"),
     ]
+    assert earlier == recent[2:]
 
 
 async def entered(work: Work, tick: datetime, each: ReviewedDecision, *, executed: str = "0.003") -> None:

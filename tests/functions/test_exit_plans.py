@@ -55,7 +55,7 @@ async def test_what_a_plan_ends_does_not_wait_for_the_model_and_is_ended_once(ho
         outcome = await house.cycle()
 
     assert held[-1] == {}
-    assert [each["kind"] for each in outcome["promises"]["discrepancies"]][0] == "exit_plan"
+    assert outcome["promises"]["discrepancies"][0]["kind"] == "exit_plan"
     assert decided(outcome) == [
         ("close", "exit plan", "approved"),
         ("buy", "model", "refused"),
@@ -90,7 +90,7 @@ async def test_a_promise_that_cannot_be_kept_at_once_is_kept_in_the_cycle_all_th
     outcome = await house.cycle()
 
     assert outcome["promises"].keys() == {"later"}
-    assert [order["leg"] for order in outcome["execute"]["orders"]][0] == "exit"
+    assert outcome["execute"]["orders"][0]["leg"] == "exit"
     assert await house.venue_positions() == {}
 
 

@@ -317,7 +317,10 @@ async def test_a_trade_that_the_exchange_tells_late_is_booked_when_it_does(house
     outcome = await house.next_cycle()
 
     async with house.runtime.open_work() as work:
-        after, booked = await work.holds.last_equity("main"), await work.fills.recent("main", 9)
+        after, booked = (
+            await work.holds.last_equity("main"),
+            await work.fills.recent("main", 9, before=house.clock.now() + A_DAY),
+        )
     assert before is not None
     assert before.unexplained < 0
     assert [fill.symbol for fill in booked] == ["BTCUSDT"]
@@ -476,7 +479,10 @@ async def test_a_trade_of_our_own_that_a_restore_forgot_is_booked_and_no_manual_
 
     books = await house.venue_books()
     async with house.runtime.open_work() as work:
-        booked, point = await work.fills.recent("main", 9), await work.holds.last_equity("main")
+        booked, point = (
+            await work.fills.recent("main", 9, before=house.clock.now() + A_DAY),
+            await work.holds.last_equity("main"),
+        )
     assert len(booked) == len(books["trades"]) == 1
     assert point is not None
     assert (point.wallet, point.unexplained) == (Decimal(books["wallet"]), 0)
