@@ -152,6 +152,10 @@ class UnusableReply(ModelError):
         self.code = code
 
 
+class NoRoomToAnswer(ModelError):
+    """The model's thoughts took all the tokens that its answer could have: ask it once with more of them."""
+
+
 class BadQuestion(ModelError):
     """A model asked for something that cannot be looked up. The message is for the model."""
 
