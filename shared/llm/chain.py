@@ -113,5 +113,6 @@ def _failure(call: ModelCall) -> str:
 
 
 def error_text(failure: Exception) -> str:
-    """Return how a failure is stored, so that `note` can read it again."""
-    return f"{type(failure).__name__}: {failure}"
+    """Return how a failure is stored, so that `note` can read it again; of an unusable reply with its code."""
+    code = f"{failure.code}: " if isinstance(failure, UnusableReply) else ""
+    return f"{type(failure).__name__}: {code}{failure}"

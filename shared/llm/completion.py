@@ -87,12 +87,13 @@ class Completion:
         if self.finish_reason == "length":
             if self.content is None or not self.content.strip():
                 raise NoRoomToAnswer("max_tokens were spent on thinking before the answer began")
-            raise UnusableReply("the answer was cut off at max_tokens")
+            raise UnusableReply("the answer was cut off at max_tokens", code="cut_off")
         if self.refusal or self.finish_reason == "content_filter":
-            raise UnusableReply(f"the model refused: {inert(self.refusal or 'content filter', limit=200)}")
+            why = inert(self.refusal or "content filter", limit=200)
+            raise UnusableReply(f"the model refused: {why}", code="refused")
         if self.content is None or not self.content.strip():
             if self.finish_reason == "tool_calls":
-                raise UnusableReply("the model called a tool, and none was offered")
+                raise UnusableReply("the model called a tool, and none was offered", code="tool_not_offered")
             raise ModelUnavailable("the answer is empty")
         return self.content
 

@@ -286,7 +286,7 @@ class LlmEngine:
 def _require_few(calls: Sequence[ToolCall]) -> None:
     """Every call must be answered, and every answer is paid for. Raises UnusableReply for more than anybody needs."""
     if len(calls) > MOST_TOOL_CALLS:
-        raise UnusableReply(f"the model called {len(calls)} tools at once")
+        raise UnusableReply(f"the model called {len(calls)} tools at once", code="too_many_calls")
 
 
 def _after(prompt: Prompt, turns: Sequence[Mapping[str, Any]]) -> Prompt:

@@ -170,10 +170,10 @@ async def test_after_two_retries_the_next_model_is_asked(engine: LlmEngine, prov
     ("answer", "error"),
     [
         (fails(404), "ModelRefused: HTTP 404: sorry"),
-        (says(HOLD[:-9], "length"), "UnusableReply: the answer was cut off at max_tokens"),
-        (says(None, "content_filter"), "UnusableReply: the model refused: content filter"),
-        (says("I would buy."), "UnusableReply: the answer holds no JSON object: 'I would buy.'"),
-        (says(HOLD[:-2]), "UnusableReply: the answer is cut off: a bracket is never closed"),
+        (says(HOLD[:-9], "length"), "UnusableReply: cut_off: the answer was cut off at max_tokens"),
+        (says(None, "content_filter"), "UnusableReply: refused: the model refused: content filter"),
+        (says("I would buy."), "UnusableReply: no_json: the answer holds no JSON object: 'I would buy.'"),
+        (says(HOLD[:-2]), "UnusableReply: cut_off: the answer is cut off: a bracket is never closed"),
     ],
 )
 async def test_what_a_retry_cannot_mend_goes_to_the_next_model_at_once(

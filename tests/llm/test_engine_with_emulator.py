@@ -197,10 +197,10 @@ async def test_of_a_hallucination_only_the_close_is_kept(engine: LlmEngine, prom
 @pytest.mark.parametrize(
     ("name", "error", "asked"),
     [
-        ("truncated", "UnusableReply: the answer was cut off at max_tokens", 1),
+        ("truncated", "UnusableReply: cut_off: the answer was cut off at max_tokens", 1),
         ("empty", "NoRoomToAnswer: max_tokens were spent on thinking before the answer began", 2),
-        ("refuser", "UnusableReply: the model refused: I'm sorry, but I can't", 1),
-        ("not-json", "UnusableReply: the answer holds no JSON object: 'This market calls for patience.", 1),
+        ("refuser", "UnusableReply: refused: the model refused: I'm sorry, but I can't", 1),
+        ("not-json", "UnusableReply: no_json: the answer holds no JSON object: 'This market calls for patience.", 1),
         ("nobody", "ModelRefused: HTTP 400: ", 1),
     ],
 )
