@@ -165,3 +165,12 @@ def test_a_preview_shows_the_exact_messages_their_size_and_their_price_and_asks_
     before = run(environment, "compare-models")[1]
     assert before[1].startswith("  asked 1,")
     assert run(environment, "preview-prompt", "--account", "nobody")[0] == 2
+
+
+def test_old_decisions_are_taken_away_only_where_somebody_said_so(decided: str, environment: dict[str, str]) -> None:
+    assert run(environment, "prune-records")[:2] == (0, ["RECORD_RETENTION is not set: every decision is kept"])
+
+    code, said, complaints = run(environment | {"RECORD_RETENTION": "30d"}, "prune-records")
+
+    assert (code, said) == (2, [])
+    assert complaints.startswith("perpetua: no exchange answers at http://127.0.0.1:1")
