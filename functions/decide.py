@@ -30,7 +30,7 @@ from shared.domain.briefing import Plans, briefing
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import MarketDataUnusable
 from shared.domain.exit_plan import rules
-from shared.domain.model import ModelCall, Purpose
+from shared.domain.model import ModelCall, PromptVersion, Purpose
 from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, opinion
 from shared.domain.outcome import proposals
@@ -80,7 +80,7 @@ async def decide(
         async with open_work(run.lease) as work:
             await work.decisions.save(request, judgement.reviewed, judgement.answer)
             await note_health(work, run, known.health, health)
-            name = await _record(work, case, asked, judgement)
+            name = await _record(work, case, asked, judgement, engine.template)
             details = _details(asked.calls, judgement) | {"record": name, "manage_only": health.reason or None}
             await work.journal.event(run.account.id, "decided", clock.now(), details)
             for each in judgement.reviewed:
@@ -115,9 +115,12 @@ async def load(work: Work, account: Account, request: StageRequest, now: datetim
     )
 
 
-async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement) -> str:
+async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement, template: PromptVersion) -> str:
     """Store all that the decision came from, and whose opinion it was; return the record's name."""
-    calls = asked.calls
+    calls, prompt = asked.calls, None
+    if calls:  # a run that died may have asked in the words of another template
+        known = calls[-1].prompt.version == template.version
+        prompt = template if known else await work.records.prompt(calls[-1].prompt.version)
     cycle = StageRequest(case.snapshot.account_id, case.snapshot.tick)
     record = DecisionRecord(
         account_id=cycle.account_id,
@@ -125,7 +128,7 @@ async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement) ->
         snapshot=case.snapshot,
         context=case.context,
         plans=plans_kept(case.plans),
-        prompt=await work.records.prompt(calls[-1].prompt.version) if calls else None,
+        prompt=prompt,
         calls=calls,
         unanswered=asked.unanswered,
         code=code_versions(),

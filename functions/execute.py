@@ -67,18 +67,17 @@ async def execute(
         if run.result:
             return run.result
         async with open_work(run.lease) as work:
-            earlier = await work.orders.of_cycle(request)
+            around = await work.orders.around(request)
             reviewed = await work.decisions.of_cycle(request)
-            alive = await work.orders.alive(run.account.id)
-            exits = await work.orders.exits(run.account.id, since=request.tick)
             standing = await work.breakers.standing(run.account.id, clock.now())
         desk = Desk(run, open_work=open_work, exchange=exchange, market=market, patience=patience)
+        earlier, alive = around.of_cycle, around.alive
         orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
         if not earlier:
             # A model may think for long: what was approved before is not opened after.
             opens = run.account.status is AccountStatus.ACTIVE and not standing
-            left = {(order.intent.symbol, order.intent.direction) for order in exits}
-            waits = any(order.state is not OrderState.FILLED for order in exits)
+            left = {(order.intent.symbol, order.intent.direction) for order in around.exits}
+            waits = any(order.state is not OrderState.FILLED for order in around.exits)
             plans = _plans(desk, reviewed, alive, left, opens=opens)
             promises = await desk.promise([intent for plan in plans for intent in plan.intents])
             await _carry_out(desk, plans, {order.intent: order for order in promises}, alive, waits=waits)

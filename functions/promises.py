@@ -18,9 +18,7 @@ async def plans_of(work: Work, account_id: str, positions: Sequence[Position]) -
     """Return the plans of those *positions* that orders of ours opened."""
     if not positions:
         return {}
-    plans = await work.decisions.plans(account_id, [position.symbol for position in positions])
-    adopted = await work.holds.adopted(account_id)
-    return {key: plan for key, plan in plans.items() if key not in adopted}
+    return await work.decisions.plans(account_id, [position.symbol for position in positions])
 
 
 def sight(position: Position, snapshot: Snapshot | None, tick: datetime, now: datetime) -> Sight:

@@ -21,7 +21,7 @@ from typing import Any
 
 from functions.breaking import mind_breakers
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
-from functions.promises import sight
+from functions.promises import plans_of, sight
 from functions.repairing import Repairs
 from functions.run import Run, begin
 from functions.sending import Desk
@@ -75,7 +75,7 @@ async def reconcile(
         if run.result:
             return run.result
         async with open_work(run.lease) as work:
-            known = await load_known(work, run.account, await work.orders.of_cycle(request))
+            known = await load_known(work, run.account, await work.orders.around(request))
         seen = await observe(known, exchange, clock)
         ids: frozenset[int] = frozenset()
         if seen.fills:
@@ -96,7 +96,7 @@ async def reconcile(
             await work.holds.add_equity(run.account.id, point)
             tripped = await mind_breakers(work, run, point, positions)
             await _tell(work, run, discrepancies)
-            plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
+            plans = await plans_of(work, run.account.id, positions)
             sights = await _sights(work, run, positions) if positions else {}
             bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
             fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
@@ -106,7 +106,7 @@ async def reconcile(
         )
         repairs = Repairs(
             desk,
-            {key: plan for key, plan in plans.items() if key not in adopted},
+            plans,
             fired=fired & {position.key for position in known.positions},
         )
         standing = await repairs.give_stops(positions, seen.open_orders)

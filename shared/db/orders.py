@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.batch import given, insert_all
 from shared.db.tables import orders
 from shared.domain.cycle import StageRequest
-from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder, leg_named
+from shared.domain.order import Intent, Leg, Order, OrdersAround, OrderState, OrderType, Side, VenueOrder, leg_named
 from shared.domain.position import Direction
 
 _NEVER_TAKEN = {OrderState.REJECTED, OrderState.ABSENT}
@@ -111,15 +111,26 @@ class OrderTable:
             )
         )
 
-    async def exits(self, account_id: str, *, since: datetime) -> Sequence[Order]:
-        """Return our exits for *since* and later that the exchange took, or may have taken, oldest first."""
-        return await self._read(
+    async def around(self, request: StageRequest) -> OrdersAround:
+        """Return the orders that concern a cycle. In one round trip."""
+        found = await self._read(
             select(orders).where(
-                orders.c.account_id == account_id,
-                orders.c.tick >= since,
-                orders.c.leg == Leg.EXIT,
-                orders.c.state.not_in(_NEVER_TAKEN),
+                orders.c.account_id == request.account_id,
+                or_(orders.c.tick >= request.tick, orders.c.state.in_(_ALIVE)),
             )
+        )
+        # Those found at the exchange are of no cycle, whenever that was.
+        promised = [order for order in found if order.client_order_id == order.intent.client_order_id]
+        return OrdersAround(
+            alive=tuple(order for order in found if order.state in _ALIVE),
+            of_cycle=tuple(order for order in promised if order.intent.tick == request.tick),
+            exits=tuple(
+                order
+                for order in promised
+                if order.intent.leg is Leg.EXIT
+                and order.intent.tick >= request.tick
+                and order.state not in _NEVER_TAKEN
+            ),
         )
 
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:

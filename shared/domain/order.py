@@ -179,6 +179,18 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersAround:
+    """The orders that concern a cycle, each list the oldest first."""
+
+    alive: tuple[Order, ...]
+    """Those that rest at the exchange, or may."""
+    of_cycle: tuple[Order, ...]
+    """Those that the cycle has promised."""
+    exits: tuple[Order, ...]
+    """Of its tick and since, those that end something and that the exchange took, or may have taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """
     One trade. Counted once, by the exchange's trade id. `commission` is what it cost, positive.

@@ -9,9 +9,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from shared.domain.account import Account, AccountStatus, Breaker
+from shared.domain.account import Account, AccountStatus, Breaker, RiskLimits
 from shared.domain.allowance import Grant, Report
-from shared.domain.breakers import Trip
+from shared.domain.breakers import BreakerState, Trip
 from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
@@ -20,7 +20,7 @@ from shared.domain.market import Candle, CandleWindow, Series, Span
 from shared.domain.model import ModelCall, PromptVersion, Purpose
 from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
-from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
+from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, OrdersAround, VenueOrder
 from shared.domain.outcome import Proposal, Score
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Modes, Position
@@ -214,7 +214,8 @@ class Decisions(Protocol):
         """Return, per symbol and direction, since when a position has its exit plan, the plan, and the latest review.
 
         The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
-        review is that of the latest approved entry: its stop and target rest whether it filled or not.
+        review is that of the latest approved entry: its stop and target rest whether it filled or not. A position that
+        no order of ours opened has none.
         """
         ...
 
@@ -301,8 +302,8 @@ class Orders(Protocol):
         """
         ...
 
-    async def exits(self, account_id: str, *, since: datetime) -> Sequence[Order]:
-        """Return our exits for *since* and later that the exchange took, or may have taken, oldest first."""
+    async def around(self, request: StageRequest) -> OrdersAround:
+        """Return the orders that concern a cycle."""
         ...
 
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
@@ -427,20 +428,18 @@ class Breakers(Protocol):
         """Lift all that stand, and return them."""
         ...
 
-    async def lifted(self, account_id: str) -> Mapping[Breaker, datetime]:
-        """Return when each breaker was lifted last: what it counts, counts since then."""
+    async def state(self, account_id: str, now: datetime) -> BreakerState:
+        """Return which breakers stand *now*, and when the others were lifted."""
         ...
 
-    async def losses_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last exits lost, one after the other, fees included; *most* at most."""
-        ...
+    async def in_a_row(
+        self, account_id: str, limits: RiskLimits, lifted: Mapping[Breaker, datetime]
+    ) -> tuple[int, int, int]:
+        """Return how many, one after the other and since its breaker was *lifted*, up to its limit.
 
-    async def model_failures_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return in how many of the last cycles the model was asked and gave no usable answer; *most* at most."""
-        ...
-
-    async def order_refusals_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last entries the exchange refused, one after the other; *most* at most."""
+        Of the last exits those that lost, fees included; of the last cycles those in which a model was asked and gave
+        no usable answer; of the last entries those that the exchange refused.
+        """
         ...
 
 

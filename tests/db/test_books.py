@@ -315,3 +315,32 @@ async def test_nothing_to_write_is_no_error(database: Database) -> None:
         assert await work.orders.known("main", []) == set()
         assert await work.fills.save("main", []) == []
         assert await work.incomes.save("main", []) == []
+
+
+async def test_the_orders_around_a_cycle_are_its_own_those_that_live_and_the_exits_since(database: Database) -> None:
+    def at(minutes: int, leg: Leg, state: OrderState) -> Order:
+        intent = an_intent(leg=leg, tick=TICK + timedelta(minutes=minutes))
+        return Order(intent=intent, client_order_id=intent.client_order_id, state=state)
+
+    earlier = [
+        at(-5, Leg.ENTRY, OrderState.FILLED),
+        at(-5, Leg.STOP, OrderState.NEW),
+        at(-5, Leg.EXIT, OrderState.FILLED),
+    ]
+    own = [at(0, Leg.ENTRY, OrderState.UNRESOLVED), at(0, Leg.EXIT, OrderState.REJECTED)]
+    later = [
+        at(1, Leg.EXIT, OrderState.FILLED),
+        at(2, Leg.EXIT, OrderState.UNRESOLVED),
+        at(2, Leg.STOP, OrderState.ABSENT),
+    ]
+    async with database.open_work() as work:
+        await work.orders.promise([order.intent for order in (*earlier, *own, *later)])
+        await work.orders.save([*earlier, *own, *later])
+        await work.orders.adopt("main", [a_venue_order("web_1", state=OrderState.NEW)], TICK)
+        around = await work.orders.around(CYCLE)
+
+    found = around.alive[-1]
+    assert around.alive == (earlier[1], own[0], later[1], found)
+    assert found.intent.leg is Leg.EXTERNAL
+    assert around.of_cycle == tuple(own)
+    assert around.exits == tuple(later[:2])
