@@ -28,8 +28,9 @@ async def _keep_promises(request: StageRequest, invoke: Invoke) -> dict[str, Any
     moment = between_ticks(request.account_id, request.tick + timedelta(milliseconds=1))
     try:
         return (await invoke(Stage.RECONCILE, moment)).as_json()
-    except PerpetuaError as exc:
-        log.warning("a promise is kept later", extra={"why": str(exc)})
+    except Exception as exc:
+        stack = None if isinstance(exc, PerpetuaError) else exc
+        log.warning("a promise is kept later", exc_info=stack, extra={"why": str(exc)})
         return {"later": str(exc)}
 
 
