@@ -130,7 +130,7 @@ async def test_an_older_report_of_an_adopted_order_changes_nothing(
     )
     late = replace(first, venue_order_id=venue_order_id, state=told, executed_quantity=Decimal(executed))
     async with database.open_work() as work:
-        await work.orders.promise([ours])
+        await work.orders.promise([ours], TICK)
         await work.orders.adopt("main", [first], TICK)
         await work.orders.adopt("main", [late], TICK)
         [order] = await work.orders.of_cycle(CYCLE)
@@ -334,7 +334,7 @@ async def test_the_orders_around_a_cycle_are_its_own_those_that_live_and_the_exi
         at(2, Leg.STOP, OrderState.ABSENT),
     ]
     async with database.open_work() as work:
-        await work.orders.promise([order.intent for order in (*earlier, *own, *later)])
+        await work.orders.promise([order.intent for order in (*earlier, *own, *later)], TICK)
         await work.orders.save([*earlier, *own, *later])
         await work.orders.adopt("main", [a_venue_order("web_1", state=OrderState.NEW)], TICK)
         around = await work.orders.around(CYCLE)
