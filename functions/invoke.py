@@ -87,6 +87,8 @@ async def invoke_compare(runtime: Runtime, request: StageRequest) -> dict[str, A
             shadows=[Shadow(model, engine) for model, engine in runtime.shadows(account_id)],
             budget_fraction=runtime.settings.shadow_budget_fraction,
             open_work=runtime.open_work,
+            market=runtime.market,
+            analyst=runtime.analyst,
             clock=runtime.clock,
             timeframe=min(runtime.accounts[account_id].account.timeframes, key=_width),
         )

@@ -22,13 +22,14 @@ from typing import Any
 from functions.breaking import mind_breakers
 from functions.flattening import flatten
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
+from functions.promises import plans_of, sight
 from functions.repairing import Repairs
 from functions.run import Run, begin
 from functions.sending import Desk
 from shared.domain.breakers import Trip
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
-from shared.domain.exit_plan import Sight, sound_views
+from shared.domain.exit_plan import Sight
 from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData
@@ -96,7 +97,7 @@ async def reconcile(
             await work.holds.add_equity(run.account.id, point)
             tripped = await mind_breakers(work, run, point, positions)
             await _tell(work, run, discrepancies)
-            plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
+            plans = await plans_of(work, run.account.id, positions)
             sights = await _sights(work, run, positions) if positions else {}
             bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
             fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
@@ -104,13 +105,14 @@ async def reconcile(
         desk = tools.desk(run, known)
         repairs = Repairs(
             desk,
-            {key: plan for key, plan in plans.items() if key not in adopted},
+            plans,
             fired=fired & {position.key for position in known.positions},
         )
-        standing = await repairs.keep_promises(positions, sights, ours)
+        standing = await repairs.give_stops(positions, seen.open_orders)
+        standing = await repairs.keep_promises(standing, sights, ours)
         if any(trip.flatten for trip in tripped):
             standing = await repairs.flatten(standing, ours)
-        await repairs.protect(standing, seen.open_orders)
+        await repairs.give_targets(standing, seen.open_orders)
         await repairs.tidy(ours, standing, seen.open_orders)
         async with open_work(run.lease) as work:
             await work.orders.save(desk.orders)
@@ -155,7 +157,7 @@ async def _known(run: Run, tools: _Tools) -> tuple[Known, dict[str, Any]]:
     """
     async with tools.open_work(run.lease) as work:
         stop = await work.stops.get(run.account.id)
-        known = await load_known(work, run.account, await work.orders.of_cycle(run.request))
+        known = await load_known(work, run.account, await work.orders.around(run.request))
     if stop is None or stop.finished_at:
         return known, {}
     left = await flatten(tools.desk(run, known), open_work=tools.open_work, counted=True)
@@ -167,7 +169,7 @@ async def _known(run: Run, tools: _Tools) -> tuple[Known, dict[str, Any]]:
             await work.journal.diary(run.account.id, run.request.tick, now, "emergency stop: nothing is left", {})
         elif list(stop.left) != left:
             await work.journal.event(run.account.id, "stopping", now, {"by": stop.asked_by, "left": left})
-        known = await load_known(work, run.account, await work.orders.of_cycle(run.request))
+        known = await load_known(work, run.account, await work.orders.around(run.request))
     return known, {"stopping": left}
 
 
@@ -182,18 +184,10 @@ async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> N
 
 
 async def _sights(work: Work, run: Run, positions: Sequence[Position]) -> dict[str, Sight]:
-    """Return what exit plans are held against, by symbol: the time, and the indicators of this tick if it has any."""
+    """Return what exit plans are held against, by symbol."""
     tick = tick_at(run.request.tick, run.account.interval)
     snapshot = await work.snapshots.get(StageRequest(run.account.id, tick))
-    return {
-        position.symbol: Sight(
-            now=run.clock.now(),
-            mark_price=position.mark_price,
-            tick=tick,
-            views=sound_views(snapshot, position.symbol) if snapshot else {},
-        )
-        for position in positions
-    }
+    return {position.symbol: sight(position, snapshot, tick, run.clock.now()) for position in positions}
 
 
 async def _judge(

@@ -90,11 +90,11 @@ class Desk:
 
     async def promise(self, intents: Sequence[Intent]) -> list[Order]:
         """Commit the intents, so that a crash from here on leaves rows to find, never orders we have forgotten."""
+        for intent in intents:  # before anything is awaited: who promises side by side must not take the same number
+            self._note_attempt(intent)
         if intents:
             async with self._open_work(self.run.lease) as work:
                 await work.orders.promise(intents, self.run.clock.now())
-        for intent in intents:
-            self._note_attempt(intent)
         return [
             Order(intent=intent, client_order_id=intent.client_order_id, state=OrderState.INTENDED)
             for intent in intents

@@ -13,6 +13,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from functions.cycle import run_cycle
+from functions.forgetting import forget
 from functions.history import prune
 from functions.invoke import invoke_compare, invoke_stage
 from functions.run import LEASE_SECONDS
@@ -76,9 +78,11 @@ class LocalScheduler:
         await self._roll_call()
         self._jobs.add_job(self._look_around, "interval", seconds=ROLL_CALL_SECONDS, max_instances=1, coalesce=True)
         self._jobs.add_job(self._synchronise, "interval", minutes=SYNCHRONISE_MINUTES, max_instances=1, coalesce=True)
-        if self._runtime.settings.candle_retention is not None:
-            self._jobs.add_job(self._prune)  # at once: a process that never lives for a day would never get to it
-            self._jobs.add_job(self._prune, "interval", days=1, max_instances=1, coalesce=True)
+        settings = self._runtime.settings
+        for duty, retention in ((self._prune, settings.candle_retention), (self._forget, settings.record_retention)):
+            if retention is not None:
+                self._jobs.add_job(duty)  # at once: a process that never lives for a day would never get to it
+                self._jobs.add_job(duty, "interval", days=1, max_instances=1, coalesce=True)
         self._jobs.start()
 
     async def stop(self) -> None:
@@ -108,6 +112,16 @@ class LocalScheduler:
             log.warning("old candles could not be taken away", extra={"why": str(exc)})
         else:
             log.info("old candles taken away", extra={"months": pruned.months, "candles": pruned.rows})
+
+    async def _forget(self) -> None:
+        retention = self._runtime.settings.record_retention
+        assert retention is not None  # noqa: S101 - there is no such job without
+        try:
+            gone = await forget(self._runtime.database, self._runtime.clock, retention)
+        except DatabaseUnavailable as exc:
+            log.warning("old decisions could not be taken away", extra={"why": str(exc)})
+        else:
+            log.info("old decisions taken away", extra=asdict(gone))
 
     async def _look_around(self) -> None:
         try:

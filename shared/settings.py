@@ -177,6 +177,12 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _recent_enough(value: timedelta | None) -> timedelta | None:
+    if value is not None and value < LEAST_RETENTION:
+        raise ValueError(f"must be at least {LEAST_RETENTION.days}d: the review and the model look back so far")
+    return value
+
+
 Period = Annotated[int, Field(ge=1, le=250)]
 """In candles. Values are computed from 300 of them, so a longer one would hardly have any."""
 Periods = Annotated[tuple[Period, ...], NoDecode, BeforeValidator(_words)]
@@ -330,6 +336,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None
+    record_retention: Annotated[Duration | None, AfterValidator(_recent_enough)] = None
     data_folder: Path = CURRENT_DATA
     postgres_bin: Path | None = None
 

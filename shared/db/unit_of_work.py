@@ -20,6 +20,7 @@ from shared.db.changes import ChangeTable
 from shared.db.decisions import DecisionTable
 from shared.db.engine import create_engine, database_failures
 from shared.db.errands import ErrandTable
+from shared.db.expenses import ExpenseTable
 from shared.db.fills import FillTable
 from shared.db.holds import HoldTable
 from shared.db.incomes import IncomeTable
@@ -54,6 +55,7 @@ class UnitOfWork:
         self.orders: promised.Orders = OrderTable(connection)
         self.fills: promised.Fills = FillTable(connection)
         self.incomes: promised.Incomes = IncomeTable(connection)
+        self.expenses: promised.ExpenseBooks = ExpenseTable(connection)
         self.holds: promised.Holds = HoldTable(connection)
         self.breakers: promised.Breakers = BreakerTable(connection)
         self.changes: promised.Changes = ChangeTable(connection)

@@ -22,6 +22,7 @@ PerpetuaError
 │   ├── ModelRefused            trying again will not help: ask the next model
 │   │   └── ModelClosed         the service lets this key in no longer, or not now: ask nobody for now
 │   ├── UnusableReply           the model answered something we will not trade on
+│   ├── NoRoomToAnswer          its thoughts took all the tokens: ask it once with more of them
 │   └── BadQuestion             a model asked for something that cannot be looked up: tell it so
 ├── StageBusy                   another copy is at work on this account: stand by
 ├── StaleRequest                the tick is too old to act on
@@ -154,6 +155,10 @@ class UnusableReply(ModelError):
     def __init__(self, message: str, *, code: str = "no_answer") -> None:
         super().__init__(message)
         self.code = code
+
+
+class NoRoomToAnswer(ModelError):
+    """The model's thoughts took all the tokens that its answer could have: ask it once with more of them."""
 
 
 class BadQuestion(ModelError):

@@ -9,18 +9,19 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from shared.domain.account import Account, AccountEntry, AccountStatus, Breaker
+from shared.domain.account import Account, AccountEntry, AccountStatus, Breaker, RiskLimits
 from shared.domain.allowance import Grant, Report
 from shared.domain.authority import Change, Terms
-from shared.domain.breakers import Trip
+from shared.domain.breakers import BreakerState, Trip
 from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
+from shared.domain.expenses import Expenses
 from shared.domain.market import Candle, CandleWindow, Series, Span
 from shared.domain.model import ModelCall, PromptVersion, Purpose
 from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
-from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
+from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, OrdersAround, VenueOrder
 from shared.domain.outcome import Proposal, Score
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Modes, Position
@@ -223,8 +224,10 @@ class Decisions(Protocol):
         """Return the decisions of a cycle in the order of the answer."""
         ...
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[tuple[datetime, ReviewedDecision]]:
-        """Return the latest decisions that were not plain holds, with their ticks, newest first."""
+    async def recent(
+        self, account_id: str, limit: int, *, before: datetime
+    ) -> Sequence[tuple[datetime, ReviewedDecision]]:
+        """Return the latest decisions *before* that tick that were no plain holds, with their ticks, newest first."""
         ...
 
     async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
@@ -237,7 +240,8 @@ class Decisions(Protocol):
         """Return, per symbol and direction, since when a position has its exit plan, the plan, and the latest review.
 
         The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
-        review is that of the latest approved entry: its stop and target rest whether it filled or not.
+        review is that of the latest approved entry: its stop and target rest whether it filled or not. A position that
+        no order of ours opened has none.
         """
         ...
 
@@ -320,12 +324,16 @@ class Orders(Protocol):
     async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> None:
         """Record orders that the exchange has and we had not, with the leg that their names tell.
 
-        Those known already get the state that the exchange tells.
+        Those known already get the state that the exchange tells, unless we know better, as `order_after` says.
         """
         ...
 
     async def named(self, account_id: str, client_order_id: str) -> Order | None:
         """Return the order of that name."""
+        ...
+
+    async def around(self, request: StageRequest) -> OrdersAround:
+        """Return the orders that concern a cycle."""
         ...
 
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
@@ -348,8 +356,8 @@ class Fills(Protocol):
         """Store trades; return those that were new."""
         ...
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[Fill]:
-        """Return the latest trades, newest first."""
+    async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
+        """Return the latest trades *before* that moment, newest first."""
         ...
 
     async def last_exits(self, account_id: str, since: datetime) -> Mapping[str, Exit]:
@@ -370,6 +378,14 @@ class Incomes(Protocol):
 
     async def keys_since(self, account_id: str, since: datetime) -> frozenset[tuple[IncomeKind, str]]:
         """Return (kind, transaction id) of the rows stored since then: what names a row at the exchange."""
+        ...
+
+
+class ExpenseBooks(Protocol):
+    """What accounts have paid, out of the books."""
+
+    async def paid(self, account_id: str, day: datetime) -> Expenses:
+        """Return what the account has paid since *day* began, and in all."""
         ...
 
 
@@ -442,20 +458,18 @@ class Breakers(Protocol):
         """Lift all that stand, and return them."""
         ...
 
-    async def lifted(self, account_id: str) -> Mapping[Breaker, datetime]:
-        """Return when each breaker was lifted last: what it counts, counts since then."""
+    async def state(self, account_id: str, now: datetime) -> BreakerState:
+        """Return which breakers stand *now*, and when the others were lifted."""
         ...
 
-    async def losses_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last exits lost, one after the other, fees included; *most* at most."""
-        ...
+    async def in_a_row(
+        self, account_id: str, limits: RiskLimits, lifted: Mapping[Breaker, datetime]
+    ) -> tuple[int, int, int]:
+        """Return how many, one after the other and since its breaker was *lifted*, up to its limit.
 
-    async def model_failures_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return in how many of the last cycles the model was asked and gave no usable answer; *most* at most."""
-        ...
-
-    async def order_refusals_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last entries the exchange refused, one after the other; *most* at most."""
+        Of the last exits those that lost, fees included; of the last cycles those in which a model was asked and gave
+        no usable answer; of the last entries those that the exchange refused.
+        """
         ...
 
 
@@ -558,6 +572,7 @@ class Work(Protocol):
     orders: Orders
     fills: Fills
     incomes: Incomes
+    expenses: ExpenseBooks
     holds: Holds
     breakers: Breakers
     changes: Changes
