@@ -28,6 +28,8 @@ from api.pulse import Pulse
 from api.routes import (
     accounts,
     audit,
+    changes,
+    controls,
     details,
     health,
     invocations,
@@ -51,6 +53,7 @@ log = logging.getLogger("perpetua.app")
 VERSION = "0.1.0"
 """Of the API, as its document tells it."""
 RETRY_SECONDS = 5.0
+FOLLOW_SECONDS = 5.0
 FIRST_TRY_SECONDS = 2.0
 """How long serving waits for the first attempt."""
 
@@ -59,6 +62,8 @@ READ, OPERATE, ADMIN = Scope.READ, Scope.OPERATE, Scope.ADMIN
 # What several can come to.
 ACCOUNT = ("unknown_account",)
 MADE = ("bad_request", "unknown_account")
+CONFIGURING = ("bad_account", *(code for code in STAGE if code.startswith("venue_")))
+CHANGE = ("unknown_change", "change_decided")
 RECORD = ("bad_request", "unknown_record", "record_broken")
 
 OPERATIONS = (
@@ -68,9 +73,35 @@ OPERATIONS = (
     Operation("GET", "/status", status.status, READ),
     Operation("GET", "/accounts", lists.accounts, READ),
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
+    Operation("POST", "/accounts", accounts.add, ADMIN, status=201, problems=(*CONFIGURING, "account_exists")),
+    Operation(
+        "PATCH", "/accounts/{account}", accounts.change, ADMIN, problems=(*CONFIGURING, *ACCOUNT, "account_changed")
+    ),
+    Operation("DELETE", "/accounts/{account}", accounts.remove, ADMIN, problems=(*STAGE, "account_not_flat")),
     Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),
-    Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE, problems=ACCOUNT),
     Operation("GET", "/accounts/{account}/status", details.account_status, READ, problems=ACCOUNT),
+    Operation(
+        "POST",
+        "/accounts/{account}/resume",
+        accounts.resume,
+        OPERATE,
+        problems=(*ACCOUNT, "account_stopped", "no_authority", "bad_request"),
+    ),
+    Operation("POST", "/accounts/{account}/stop", controls.stop, OPERATE, problems=ACCOUNT),
+    Operation(
+        "POST",
+        "/accounts/{account}/rearm",
+        accounts.rearm,
+        OPERATE,
+        problems=(*ACCOUNT, "not_confirmed", "no_authority", "bad_request"),
+    ),
+    Operation("POST", "/stop", controls.stop_everything, OPERATE),
+    Operation("POST", "/accounts/{account}/positions/{symbol}/close", controls.close, OPERATE, problems=STAGE),
+    Operation("POST", "/accounts/{account}/orders/{order}/cancel", controls.cancel_one, OPERATE, problems=STAGE),
+    Operation("POST", "/accounts/{account}/orders/cancel", controls.cancel_all, OPERATE, problems=STAGE),
+    Operation("GET", "/changes", changes.listed, READ),
+    Operation("POST", "/changes/{change}/approve", changes.approve_one, ADMIN, problems=(*CHANGE, "same_person")),
+    Operation("POST", "/changes/{change}/withdraw", changes.withdraw_one, ADMIN, problems=CHANGE),
     Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
     Operation("GET", "/positions", lists.positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
@@ -181,12 +212,14 @@ def _for_other_sites(settings: Settings) -> list[Middleware]:
 async def _life(app: Starlette) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
     preparing = asyncio.create_task(_prepare(runtime))
+    following = asyncio.create_task(_follow(runtime))
     try:
         await asyncio.wait({preparing}, timeout=FIRST_TRY_SECONDS)
         yield
     finally:
         preparing.cancel()
-        await asyncio.wait({preparing})
+        following.cancel()
+        await asyncio.wait({preparing, following})
         await runtime.close()
 
 
@@ -203,3 +236,15 @@ async def _prepare(runtime: Runtime) -> None:
             log.info("prepared")
             return
         await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _follow(runtime: Runtime) -> None:
+    """Follow what other processes have been told of accounts."""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            await runtime.follow_accounts()
+        except PerpetuaError as exc:
+            log.warning("accounts not followed", extra={"why": str(exc)})
+        except Exception:
+            log.exception("following accounts failed")

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from api.errors import Problem
 from shared.domain.account import AccountStatus
+from shared.domain.authority import ChangeState
 from shared.domain.decision import Action
 from shared.domain.market import Timeframe
 from shared.domain.model import Purpose
@@ -54,6 +55,13 @@ def _utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
+
+
+ClientOrderId = Annotated[
+    str,
+    Field(pattern=r"^[\x21-\x7e]{1,36}$", description="As /orders names it.", examples=["pp-entry-0123456789abcdef"]),
+]
+ChangeId = Annotated[int, Field(ge=1, le=2**63 - 1, description="As /changes names it.")]
 
 
 class Query(BaseModel):
@@ -199,6 +207,18 @@ class ComparisonQuery(AccountQuery):
 
     since: Moment | None = None
     until: Moment | None = None
+
+
+class ChangesQuery(ListQuery):
+    """Changes by what became of them."""
+
+    state: ChangeState | None = None
+
+
+class RemovalQuery(Query):
+    """How to remove an account."""
+
+    flatten: bool = Field(default=False, description="Close what it holds and cancel what rests, by an emergency stop.")
 
 
 Q = TypeVar("Q", bound=Query)
