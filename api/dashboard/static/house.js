@@ -146,13 +146,15 @@ export class House {
     });
     this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker'] });
     this.ready = this.resource('/health/ready', {}, { kinds: ['stage'] });
+    this.limits = this.resource('/limits', {}, { kinds: ['stage', 'breaker', 'equity'] });
+    this.alerts = this.resource('/alerts', { standing: true }, { kinds: ['stage', 'alert', 'account', 'breaker'] });
     this.trading = new Stream('/ws/trading-events', {}, this.#ears((message) => this.#traded(message)));
     this.market = new Stream('/ws/market-data', {}, this.#ears((message) => this.#priced(message)));
     this.#polling = setInterval(() => {
       if (!this.live) this.refreshAll();
     }, POLL_MS);
     this.#beating = setInterval(() => {
-      for (const resource of [this.status, this.ready]) resource.refresh();
+      for (const resource of [this.status, this.ready, this.limits, this.alerts]) resource.refresh();
     }, HEARTBEAT_MS);
   }
 

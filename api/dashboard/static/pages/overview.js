@@ -1,36 +1,37 @@
 /* The state of one's money in five seconds: what it is worth, whether it is safe, what happened last. */
 
-import { lineChart, ordered, seconds } from '../charts.js';
+import { lineChart } from '../charts.js';
+import { Curves, grown, line, LINE_COLOURS } from '../curves.js';
 import { byCycle, cycleRow } from '../cycles.js';
 import { h } from '../dom.js';
-import { change, changePercent, cost, exact, gain, money, number, percent, plural, symbolName, words } from '../format.js';
+import { changePercent, cost, exact, gain, money, number, percent, plural, symbolName, words } from '../format.js';
 import { held, level, profit, protectionBadge, spanLine, total } from '../holdings.js';
 import { icon } from '../icons.js';
 import { accountStatus, badge, card, direction, empty, fact, facts, meter, table, told, trouble } from '../parts.js';
 import { age, clock } from '../time.js';
 import { killState, stageMarks } from '../vitals.js';
 
-const POSITION_KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'order', 'stage'];
+const POSITION_KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'stage'];
 
-export function overview({ house, resource }) {
+export function overview(tools) {
+  const { house, resource } = tools;
   const account = house.account || undefined;
   const positions = resource('/positions', { account }, { kinds: POSITION_KINDS });
-  const orders = resource('/orders', { account, state: 'NEW', limit: 500 }, { kinds: POSITION_KINDS });
-  const equity = resource('/equity', { account, limit: 1000 }, { kinds: ['equity'] });
   const decisions = resource('/decisions', { account, limit: 60 }, { kinds: ['decision', 'stage'] });
   const performance = resource('/performance', { account }, { kinds: ['equity'] });
+  const days = resource('/performance/returns', { account, period: 'day', limit: 50 }, { kinds: ['equity'] });
+  const curves = new Curves(tools, 300);
 
   const view = () => {
-    const open = positions.items.map((each) => held(each, orders.items, house.mark(each.symbol)));
+    const open = positions.items.map((each) => held(each, house.mark(each.symbol)));
     return [
-      hero(house, open, equity, performance, positions),
+      hero(house, open, { positions, performance, days }),
       attention(house),
       h('div.columns.wide-left', null,
-        card('Equity', { note: 'profit and loss only: deposits are taken out', aside: h('a', { href: '#/performance' }, 'Performance') },
-          told(equity, 'the equity curve', () => equityChart(equity.items))),
+        card('Growth', { note: 'deposits taken out', aside: h('a', { href: '#/performance' }, 'Performance') }, growth(curves.all)),
         card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house, performance))),
       card('Open positions', { note: open.length ? plural(open.length, 'position') : '', aside: h('a', { href: '#/positions' }, 'All about them') },
-        trouble(orders, { what: 'the resting orders' }), told(positions, 'the positions', () => positionsView(open))),
+        told(positions, 'the positions', () => positionsView(open))),
       card('Latest decisions', { aside: h('a', { href: '#/decisions' }, 'All decisions') },
         told(decisions, 'the decisions', () => latest(decisions.items, house))),
     ];
@@ -38,51 +39,35 @@ export function overview({ house, resource }) {
   return { title: 'Overview', view };
 }
 
-/** The points of *rows* by account, oldest first. */
-export function byAccount(rows) {
-  const curves = new Map();
-  for (const row of [...rows].reverse()) {
-    if (!curves.has(row.account)) curves.set(row.account, []);
-    curves.get(row.account).push(row);
-  }
-  return [...curves].sort(([a], [b]) => a.localeCompare(b));
-}
-
-const gained = (point) => Number(point.equity) - Number(point.deposited);
-
-function hero(house, open, equity, performance, positions) {
+function hero(house, open, { positions, performance, days }) {
   const accounts = house.chosen;
-  const worth = accounts.some((each) => number(each.equity) !== null) ? accounts.reduce((sum, each) => sum + (number(each.equity) ?? 0), 0) : null;
-  const today = sinceMidnight(equity.items);
-  const items = performance.items;
-  const profitNow = worth === null ? null : accounts.reduce((sum, each) => sum + (number(each.equity) ?? 0) - (number(each.deposited) ?? 0), 0);
-  const deposited = accounts.reduce((sum, each) => sum + (number(each.deposited) ?? 0), 0);
-  const deepest = Math.max(...items.map((each) => number(each.max_drawdown) ?? 0), 0);
+  const sum = (name) => accounts.reduce((all, each) => all + (number(each[name]) ?? 0), 0);
+  const known = accounts.some((each) => number(each.equity) !== null);
+  const [worth, deposited] = [known ? sum('equity') : null, sum('deposited')];
+  const gained = known ? worth - deposited : null;
+  const today = ofToday(days.items);
+  const deepest = Math.max(...performance.items.map((each) => number(each.max_drawdown) ?? 0), 0);
   return h('section.card.hero', { 'aria-label': 'The state of your money' },
     h('div', null,
       h('p.label', null, accounts.length > 1 ? `Equity of ${plural(accounts.length, 'account')}` : 'Equity'),
       h('p.worth', { 'data-figure': 'equity' }, money(worth), h('small', null, 'USD')),
-      h('p.today', null, today === null ? h('span.quiet-text', null, 'today: not known yet') : [gain(today.change), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
+      h('p.today', null, today === null ? h('span.quiet-text', null, 'nothing gained or lost today yet') : [gain(today.profit), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
     facts(
-      fact('Profit since start', gain(profitNow), { note: deposited > 0 ? changePercent(profitNow === null ? null : profitNow / deposited) : null }),
-      fact('In open positions', gain(positions.data ? total(open, 'unrealized') : null), { note: positions.data ? `${money(total(open, 'notional'))} held` : null }),
-      fact('If every stop is hit', open.length ? gain(total(open, 'atStop')) : positions.data ? 'nothing open' : null, { note: open.length ? 'from now, before costs' : null }),
-      fact('Deepest fall', items.length ? percent(deepest) : '–', { note: 'from a peak' })),
+      fact('Profit since start', gain(gained), { note: deposited > 0 && gained !== null ? changePercent(gained / deposited) : null }),
+      fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data ? `${money(total(open, 'notional'))} held` : null }),
+      fact('If every stop is hit', open.length ? gain(total(open, 'atStop')) : positions.data ? 'nothing open' : '–', { note: open.length ? 'from now, before costs' : null }),
+      fact('Deepest fall', performance.items.length ? percent(deepest) : '–', { note: 'from a peak' })),
+    trouble(days, { what: 'what was gained today' }),
     sentence(house, open, positions));
 }
 
-/** What was gained since UTC midnight, from the newest point before it. */
-function sinceMidnight(rows) {
+/** What the accounts gained since UTC midnight, out of their returns by the day. */
+function ofToday(rows) {
   const midnight = new Date(clock.now()).setUTCHours(0, 0, 0, 0);
-  let [before, after] = [0, 0];
-  let base = 0;
-  for (const [, points] of byAccount(rows)) {
-    const start = points.findLast((point) => Date.parse(point.at) < midnight) ?? points[0];
-    before += gained(start);
-    after += gained(points.at(-1));
-    base += Number(start.equity);
-  }
-  return base > 0 ? { change: after - before, share: (after - before) / base } : null;
+  const today = rows.filter((each) => Date.parse(each.start) >= midnight);
+  const profit = today.reduce((sum, each) => sum + Number(each.profit), 0);
+  const before = today.reduce((sum, each) => sum + Number(each.equity), 0) - profit;
+  return today.length && before > 0 ? { profit, share: profit / before } : null;
 }
 
 /** Everything in one sentence, the gravest first. */
@@ -107,7 +92,8 @@ function says(tone, ...words_) {
 
 /** What a person should look at; nothing when there is nothing. */
 function attention(house) {
-  const lines = [];
+  const lines = house.alerts.items.filter((each) => !house.account || !each.account || each.account === house.account)
+    .map((each) => [each.account ?? 'all', badge(words(each.kind), each.severity === 'critical' ? 'bad' : 'warn'), each.text]);
   for (const each of house.chosen) {
     const row = house.list?.items.find(({ account }) => account === each.account);
     if (each.status !== 'active') lines.push([each.account, accountStatus(each.status), each.status_reason || 'no reason given']);
@@ -119,18 +105,16 @@ function attention(house) {
   return card('Needs your eye', {}, h('ul.attention', null, lines.map(([account, mark, why], place) => h('li', { key: `${account} ${place}` }, h('strong', null, account), mark, h('span', null, why)))));
 }
 
-export const LINE_COLOURS = ['--accent', '--warn', '--good', '--bad', '--ink-2'];
-
-function equityChart(rows) {
-  const curves = byAccount(rows);
-  if (!curves.some(([, points]) => points.length > 1)) return empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.');
-  const lines = curves.map(([account, points], place) => ({
-    name: account, colour: LINE_COLOURS[place % LINE_COLOURS.length], area: curves.length === 1,
-    points: ordered(points.map((point) => ({ time: seconds(point.at), value: gained(point) }))),
-  }));
+function growth(curves) {
+  const drawn = curves.filter(({ points }) => points.length > 1);
+  const troubles = curves.map(({ account, answer }) => trouble(answer, { what: `the curve of ${account}` }));
+  if (!drawn.length) return [troubles, empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.')];
+  const lines = drawn.map(({ account, points }, place) => ({ name: account, colour: LINE_COLOURS[place % LINE_COLOURS.length], area: drawn.length === 1 && 'above', points: line(points, grown) }));
+  const last = (each) => each.points.at(-1).value;
   return [
-    h('div.chart-legend', null, lines.map((line) => h('span', { key: line.name }, h('i.swatch', { style: { '--swatch': `var(${line.colour})` } }), line.name, ' ', gain(line.points.at(-1).value)))),
-    lineChart({ label: `Profit and loss over time: ${lines.map((line) => `${line.name} ${change(line.points.at(-1).value)}`).join(', ')}`, lines, text: change, kind: 'overview' }),
+    troubles,
+    h('div.chart-legend', null, lines.map((each) => h('span', { key: each.name }, h('i.swatch', { style: { '--swatch': `var(${each.colour})` } }), each.name, ' ', gain(last(each), changePercent(last(each)))))),
+    lineChart({ label: `Growth over time: ${lines.map((each) => `${each.name} ${changePercent(last(each))}`).join(', ')}`, lines, text: (value) => changePercent(value), kind: 'overview' }),
   ];
 }
 
@@ -156,7 +140,7 @@ function positionsView(open) {
     { name: 'Size', kind: 'num', cell: (each) => [exact(each.quantity), h('small', null, `${money(each.notional)} USD`)] },
     { name: 'Profit now', kind: 'num', cell: profit },
     { name: 'Stop, entry, now, target', kind: 'whole', cell: spanLine },
-    { name: 'Stop', kind: 'num', cell: (each) => level(each.stop?.price, each.stopAway) },
+    { name: 'Stop', kind: 'num', cell: (each) => level(each.stop_price, each.stopAway) },
     { name: 'Protection', cell: protectionBadge },
   ], open, {
     key: (each) => `${each.account} ${each.symbol} ${each.direction}`, tone: (each) => (each.naked ? 'alarm' : ''),
