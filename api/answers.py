@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from shared.db.paging import Page
+from shared.domain.access import Scope
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage
 from shared.domain.decision import Action
@@ -540,3 +541,55 @@ class ModelScore(Answer):
 
 class Result(RootModel[Document]):
     """What a stage did, as it is stored: `stage`, `account`, `tick`, `repeated`, and what the stage has to tell."""
+
+
+# ---- who may
+
+
+class Identity(Answer):
+    """Who asks, what they may do, on which account alone, and until when: null for all accounts, and for always."""
+
+    name: str
+    scope: Scope
+    account: str | None
+    expires: Time | None
+
+
+class Token(Answer):
+    """A token, without what lets somebody in. It begins with `prefix`."""
+
+    id: int
+    name: str
+    prefix: str
+    scope: Scope
+    account: str | None
+    created_by: str
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+    revoked_at: Time | None
+
+
+class MadeToken(Token):
+    """A token that was just made: `token` is shown this once."""
+
+    token: str
+
+
+class Audited(Answer):
+    """What somebody did, or was refused: `status` is null while it is under way, and of what was cut short."""
+
+    id: int
+    at: Time
+    caller: str | None
+    scope: Scope | None
+    client: str | None
+    action: str
+    path: str | None
+    account: str | None
+    request_id: str | None
+    idempotency_key: str | None
+    body: Document | None
+    status: int | None
+    code: str | None
+    ended_at: Time | None

@@ -8,18 +8,39 @@ from functools import cache, partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import docs
 from api.access import AccessLog
+from api.admission import Admission
 from api.auth import Doorkeeper
+from api.bounds import BoundedBodies
 from api.dashboard import files
 from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
+from api.first_token import make_first_token
+from api.headers import SecurityHeaders
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
 from api.pulse import Pulse
-from api.routes import accounts, details, health, invocations, lists, market, performance, records, status
+from api.routes import (
+    accounts,
+    audit,
+    details,
+    health,
+    invocations,
+    lists,
+    market,
+    performance,
+    records,
+    sessions,
+    status,
+    tokens,
+)
+from shared.db.audit import AuditTrail
+from shared.db.tokens import TokenTable
 from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
 from shared.runtime import Runtime
@@ -33,16 +54,17 @@ RETRY_SECONDS = 5.0
 FIRST_TRY_SECONDS = 2.0
 """How long serving waits for the first attempt."""
 
-READ, OPERATE = Scope.READ, Scope.OPERATE
+READ, OPERATE, ADMIN = Scope.READ, Scope.OPERATE, Scope.ADMIN
 
 # What several can come to.
 ACCOUNT = ("unknown_account",)
+MADE = ("bad_request", "unknown_account")
 RECORD = ("bad_request", "unknown_record", "record_broken")
 
 OPERATIONS = (
-    Operation("GET", "/health", health.ready, None, problems=("not_ready",)),
+    Operation("GET", "/health", health.ready, READ, problems=("not_ready",)),
     Operation("GET", "/health/live", health.live, None),
-    Operation("GET", "/health/ready", health.ready, None, problems=("not_ready",)),
+    Operation("GET", "/health/ready", health.ready, READ, problems=("not_ready",)),
     Operation("GET", "/status", status.status, READ),
     Operation("GET", "/accounts", lists.accounts, READ),
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
@@ -84,7 +106,22 @@ OPERATIONS = (
         OPERATE,
         problems=("bad_json", "body_too_large", "no_such_stage", "bad_invocation_type"),
     ),
+    Operation("POST", "/session", sessions.log_in, None, problems=("token_wrong", "database_unavailable")),
+    Operation("GET", "/session", sessions.show, READ),
+    Operation("DELETE", "/session", sessions.log_out, READ, status=204),
+    Operation("GET", "/tokens", tokens.listed, ADMIN, whole_house=True),
+    Operation(
+        "POST", "/tokens", tokens.create, ADMIN, status=201, whole_house=True, problems=("bad_request", *ACCOUNT)
+    ),
+    Operation("DELETE", "/tokens/{token}", tokens.revoke, ADMIN, whole_house=True, problems=("unknown_token",)),
+    Operation("GET", "/audit", audit.trail, ADMIN),
 )
+
+
+# What a page of another site may send, and read of the answer.
+TAKEN = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
+SHOWN = ["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-Id"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
@@ -92,21 +129,52 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
 
     Say *long_lived* False where a container serves one request at a time and sleeps between them.
     """
+    runtime = Runtime(settings, long_lived=long_lived)
+    own = settings.api_token.get_secret_value() if settings.api_token else None
+    admission = Admission(TokenTable(runtime.database), own)
+    trail = AuditTrail(runtime.database)
     app = Starlette(
         routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
         middleware=[
+            *_behind_proxies(settings),
             Middleware(AccessLog),
-            Middleware(Doorkeeper, settings.api_token.get_secret_value() if settings.api_token else None),
+            Middleware(SecurityHeaders),
+            *_for_other_sites(settings),
+            Middleware(BoundedBodies),
+            Middleware(Doorkeeper, admission=admission, trail=trail, settings=settings),
         ],
         exception_handlers=HANDLERS,
         lifespan=_life,
     )
     app.router.redirect_slashes = False
-    app.state.runtime = Runtime(settings, long_lived=long_lived)
+    app.state.runtime = runtime
+    app.state.admission = admission
     app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app
+
+
+def _behind_proxies(settings: Settings) -> list[Middleware]:
+    """Who asks, and whether over https, is believed of those proxies alone."""
+    if not settings.trusted_proxies:
+        return []
+    return [Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))]
+
+
+def _for_other_sites(settings: Settings) -> list[Middleware]:
+    """Pages of these sites may ask, with a token: a session is for our own pages alone."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=METHODS,
+            allow_headers=TAKEN,
+            expose_headers=SHOWN,
+        )
+    ]
 
 
 @asynccontextmanager
@@ -127,6 +195,7 @@ async def _prepare(runtime: Runtime) -> None:
     while True:
         try:
             await runtime.record_accounts()
+            await make_first_token(runtime)
             await runtime.require_time()
         except PerpetuaError as exc:
             log.warning("not prepared yet", extra={"why": str(exc)})

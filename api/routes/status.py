@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 from api.answers import Standing, Status
+from api.auth import caller_of
 from api.state import reports_of, runtime_of
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import tick_at
@@ -22,7 +23,8 @@ async def standings(request: Request, account: str | None = None) -> list[Standi
     """Return where each account stands, or the one."""
     runtime = runtime_of(request)
     now = runtime.clock.now()
-    rows = await reports_of(request).status(account)
+    caller = caller_of(request)
+    rows = [row for row in await reports_of(request).status(account) if caller.may_see(row["account"])]
     told = [{**row, "next_tick": _next_tick(row, runtime.intervals.get(row["account"]), now)} for row in rows]
     return [Standing.model_validate(each) for each in told]
 

@@ -42,7 +42,9 @@ async def read_page(
     Raises BadCursor.
     """
     if before is not None:
-        last = tuple_(*(literal(value, column.type) for value, column in zip(_read(before, key), key, strict=True)))
+        last = tuple_(
+            *(literal(value, column.type) for value, column in zip(read_cursor(before, key), key, strict=True))
+        )
         statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
     marks = [column.label(f"key_{place}") for place, column in enumerate(key)]
     order = key if ascending else [column.desc() for column in key]
@@ -81,7 +83,8 @@ def _written(key: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
+def read_cursor(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
+    """Return the values of *key* in the row that *cursor* ends at. Raises BadCursor."""
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         kinds = [column.type.python_type for column in key]

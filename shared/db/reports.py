@@ -30,17 +30,19 @@ from sqlalchemy import (
     tuple_,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.dossiers import DECISION, FILL, MOST_FILLS, ORDER, read_dossier
 from shared.db.fills import FillTable
 from shared.db.holds import HoldTable
 from shared.db.incomes import IncomeTable
-from shared.db.paging import Page, columns_of, plain, read_page
+from shared.db.paging import Page, columns_of, plain, read_cursor, read_page
 from shared.db.tables import (
     accounts,
     answers,
+    audit,
+    audit_outcomes,
     breakers,
     candles,
     decisions,
@@ -71,6 +73,11 @@ from shared.domain.risk import Verdict
 
 CURVE_POINTS = 5000
 """The most points of an equity curve that performance is computed from."""
+
+MOST_CALLS = 1000
+"""Of models, within one cycle."""
+
+CYCLE_KEY = (model_calls.c.tick, model_calls.c.account_id, model_calls.c.id)
 
 
 class Narrowing(TypedDict, total=False):
@@ -184,19 +191,40 @@ class Reports:
     ) -> Page:
         """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read.
 
-        *symbol* and *action* leave those whose cycle decided so.
+        *symbol* and *action* leave those whose cycle decided so, and then the list goes by tick, as do since and until.
         """
         long = {"prompt_system", "prompt_user", "prompt_turns", "raw"}
         statement = _full_calls()
         if not full:
             statement = select(*(column for column in columns_of(model_calls) if column.name not in long))
         statement = _where(statement, {model_calls.c.purpose: purpose, model_calls.c.asked_model: model})
-        if symbol is not None or action is not None:
-            decided = _where(select(decisions), {decisions.c.asset: symbol, decisions.c.action: action})
-            same = (decisions.c.account_id == model_calls.c.account_id) & (decisions.c.tick == model_calls.c.tick)
-            statement = statement.where(decided.where(same).correlate(model_calls).exists())
-        key = [model_calls.c.at, model_calls.c.id]
-        return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
+        if symbol is None and action is None:
+            key = [model_calls.c.at, model_calls.c.id]
+            return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
+        # From the decisions to their questions, one cycle at a time, and DISTINCT ON, which is done in order: otherwise
+        # PostgreSQL would take the few that a page has for more work than all there are.
+        in_order = (decisions.c.tick, decisions.c.account_id)
+        decided = _where(
+            select(decisions.c.account_id, decisions.c.tick).ext(distinct_on(*in_order)),
+            {
+                decisions.c.asset: symbol,
+                decisions.c.action: action,
+                decisions.c.account_id: narrowing.get("account"),
+            },
+        )
+        decided = _within(decided, decisions.c.tick, narrowing.get("since"), narrowing.get("until"))
+        if (before := narrowing.get("before")) is not None:
+            decided = decided.where(decisions.c.tick <= read_cursor(before, CYCLE_KEY)[0])
+        cycles = decided.order_by(*(each.desc() for each in in_order)).subquery("cycles")
+        same = (model_calls.c.account_id == cycles.c.account_id) & (model_calls.c.tick == cycles.c.tick)
+        calls = statement.where(same).order_by(model_calls.c.id.desc()).limit(MOST_CALLS).lateral("calls")
+        return await self._list(
+            select(*calls.columns).select_from(cycles.join(calls, true())),
+            [cycles.c.tick, cycles.c.account_id, calls.c.id],
+            cycles.c.account_id,
+            cycles.c.tick,
+            narrowing,
+        )
 
     async def dossier(self, wanted: RecordId) -> dict[str, Any]:
         """Return all that is known of the cycle that is meant. Raises UnknownRecord."""
@@ -248,6 +276,21 @@ class Reports:
         wanted = {discrepancies.c.kind: kind, discrepancies.c.symbol: symbol}
         statement = _where(select(*columns_of(discrepancies)), wanted)
         return await self._list(statement, key, discrepancies.c.account_id, discrepancies.c.at, narrowing)
+
+    async def audit(
+        self,
+        *,
+        caller: str | None = None,
+        action: str | None = None,
+        code: str | None = None,
+        **narrowing: Unpack[Narrowing],
+    ) -> Page:
+        """Return what people did or were refused, newest first: without a `status` what was cut short."""
+        outcome = audit_outcomes.c
+        statement: Select[Any] = select(*columns_of(audit), outcome.status, outcome.code, outcome.at.label("ended_at"))
+        statement = statement.select_from(audit.outerjoin(audit_outcomes, outcome.audit_id == audit.c.id))
+        statement = _where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
+        return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
 
     async def candles(
         self,

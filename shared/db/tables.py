@@ -483,3 +483,76 @@ events = Table(
     Index("events_by_kind", "kind", "xid", "id"),
     Index("events_by_account_and_kind", "account_id", "kind", "xid", "id"),
 )
+
+# Who may ask for what. Only the hash of a token is kept, and its row outlives it: the audit trail names it.
+tokens = Table(
+    "tokens",
+    metadata,
+    _identity(),
+    Column("name", CleanText, nullable=False, unique=True),
+    Column("prefix", CleanText, nullable=False, unique=True),  # how its own begins, for people to know it by
+    Column("hash", CleanText, nullable=False, unique=True),
+    Column("scope", CleanText, nullable=False),
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # the only one it is for; null: all
+    Column("created_by", CleanText, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("expires_at", Moment),
+    Column("last_used_at", Moment),
+    Column("revoked_at", Moment),
+)
+
+# A page's stand-in for a token, named by that token's hash: it is worth as much, as long as the token is.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", CleanText, primary_key=True),
+    Column("token_hash", CleanText, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("expires_at", Moment, nullable=False),
+    Index("sessions_by_end", "expires_at"),
+)
+
+# What people and their programs did, written before it is done; what came of it, after. A trigger refuses every change.
+audit = Table(
+    "audit",
+    metadata,
+    _identity(),
+    Column("at", Moment, nullable=False, server_default=func.now()),
+    Column("caller", CleanText),  # null: nobody we know
+    Column("scope", CleanText),
+    Column("client", CleanText),
+    Column("action", CleanText, nullable=False),
+    Column("path", CleanText),
+    Column("account_id", CleanText),  # as it was asked for: there may be none of that name
+    Column("request_id", CleanText),
+    Column("idempotency_key", CleanText),
+    Column("body", JSONB(none_as_null=True)),
+    Index("audit_by_account", "account_id", "at", "id"),
+    Index("audit_by_caller", "caller", "at", "id"),
+    Index("audit_by_time", "at", "id"),
+)
+
+audit_outcomes = Table(
+    "audit_outcomes",
+    metadata,
+    Column("audit_id", BigInteger, ForeignKey("audit.id"), primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False, server_default=func.clock_timestamp()),
+    Column("status", Integer, nullable=False),  # as over HTTP
+    Column("code", CleanText),
+)
+
+# A request that named itself, and how it was answered. Without an end it is under way, or was cut short.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", CleanText, nullable=False),
+    Column("key", CleanText, nullable=False),
+    Column("fingerprint", CleanText, nullable=False),
+    Column("claimed_at", Moment, nullable=False, server_default=func.now()),
+    Column("ended_at", Moment),
+    Column("status", Integer),
+    Column("headers", JSONB(none_as_null=True)),
+    Column("body", CleanText),
+    PrimaryKeyConstraint("caller", "key"),
+    Index("idempotency_keys_by_age", "claimed_at"),
+)

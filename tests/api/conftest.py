@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from api.app import OPERATIONS, create_app
 from api.openapi import codes_of
+from api.patience import PatientProtocol
 from emulators import aster, openrouter
 from shared.settings import Settings, read_settings
 
@@ -26,7 +27,16 @@ class AnnouncedServer(uvicorn.Server):
     """Says when it is up."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=PatientProtocol,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
         self.up = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
