@@ -7,7 +7,7 @@ import { multiple } from '../holdings.js';
 import { card, empty, fact, facts, notice, told } from '../parts.js';
 
 const TITLES = {
-  holding: 'By holding time', direction: 'By side', symbol: 'By symbol', hour: 'By hour of entry (UTC)', weekday: 'By weekday of entry (UTC)', model: 'By model', exit: 'By how it ended',
+  holding_time: 'By holding time', direction: 'By side', symbol: 'By symbol', hour: 'By hour of entry (UTC)', weekday: 'By weekday of entry (UTC)', model: 'By model', exit: 'By how it ended',
 };
 
 export function edge({ house, resource }) {
