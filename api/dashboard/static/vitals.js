@@ -41,20 +41,25 @@ export function strip(house) {
 }
 
 /** Whether it trades, over all accounts that are looked at: the gravest word first. */
-export function killState(accounts) {
+export function killState(house) {
+  const accounts = house.chosen;
   if (!accounts.length) return { text: 'No account', tone: 'quiet', note: 'none configured' };
-  const of = (status) => accounts.filter((each) => each.status === status).length;
-  const managing = accounts.filter((each) => each.models?.manage_only_since).length;
   const total = plural(accounts.length, 'account');
-  if (of('halted')) return { text: 'Halted', tone: 'bad', note: `${of('halted')} of ${total}` };
-  if (of('paused')) return { text: 'Paused', tone: 'warn', note: `${of('paused')} of ${total}` };
-  if (managing) return { text: 'Manage only', tone: 'warn', note: `${managing} of ${total}: no model answers` };
-  return { text: 'Trading', tone: 'good', note: total };
+  const told = (text, tone, which) => {
+    const found = accounts.filter(which).length;
+    return found ? { text, tone, note: accounts.length > 1 ? `${found} of ${total}` : accounts[0].account } : null;
+  };
+  const breakers = (each) => Object.keys(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {}).length > 0;
+  return told('Halted', 'bad', (each) => each.status === 'halted')
+    ?? told('Breaker tripped', 'bad', breakers)
+    ?? told('Paused', 'warn', (each) => each.status === 'paused')
+    ?? told('Manages only', 'warn', (each) => each.models?.manage_only_since)
+    ?? { text: 'Trading', tone: 'good', note: total };
 }
 
 function tradingState(house) {
   if (!house.status?.data) return cell('State', badge('Not known', 'quiet'));
-  const { text, tone, note } = killState(house.chosen);
+  const { text, tone, note } = killState(house);
   return cell('State', badge(text, tone), { note });
 }
 

@@ -17,19 +17,18 @@ export function overview(tools) {
   const { house, resource } = tools;
   const account = house.account || undefined;
   const positions = resource('/positions', { account }, { kinds: POSITION_KINDS });
-  const decisions = resource('/decisions', { account, limit: 60 }, { kinds: ['decision', 'stage'] });
-  const performance = resource('/performance', { account }, { kinds: ['equity'] });
+  const decisions = resource('/decisions', { account, limit: 60 }, { kinds: ['decision'] });
   const days = resource('/performance/returns', { account, period: 'day', limit: 50 }, { kinds: ['equity'] });
   const curves = new Curves(tools, 300);
 
   const view = () => {
     const open = positions.items.map((each) => held(each, house.mark(each.symbol)));
     return [
-      hero(house, open, { positions, performance, days }),
+      hero(house, open, { positions, days, curves: curves.all }),
       attention(house),
       h('div.columns.wide-left', null,
         card('Growth', { note: 'deposits taken out', aside: h('a', { href: '#/performance' }, 'Performance') }, growth(curves.all)),
-        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house, performance))),
+        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house, curves.all))),
       card('Open positions', { note: open.length ? plural(open.length, 'position') : '', aside: h('a', { href: '#/positions' }, 'All about them') },
         told(positions, 'the positions', () => positionsView(open))),
       card('Latest decisions', { aside: h('a', { href: '#/decisions' }, 'All decisions') },
@@ -39,14 +38,14 @@ export function overview(tools) {
   return { title: 'Overview', view };
 }
 
-function hero(house, open, { positions, performance, days }) {
+function hero(house, open, { positions, days, curves }) {
   const accounts = house.chosen;
   const sum = (name) => accounts.reduce((all, each) => all + (number(each[name]) ?? 0), 0);
   const known = accounts.some((each) => number(each.equity) !== null);
   const [worth, deposited] = [known ? sum('equity') : null, sum('deposited')];
   const gained = known ? worth - deposited : null;
   const today = ofToday(days.items);
-  const deepest = Math.max(...performance.items.map((each) => number(each.max_drawdown) ?? 0), 0);
+  const falls = curves.flatMap(({ points }) => points.map((point) => point.drawdown));
   return h('section.card.hero', { 'aria-label': 'The state of your money' },
     h('div', null,
       h('p.label', null, accounts.length > 1 ? `Equity of ${plural(accounts.length, 'account')}` : 'Equity'),
@@ -56,7 +55,7 @@ function hero(house, open, { positions, performance, days }) {
       fact('Profit since start', gain(gained), { note: deposited > 0 && gained !== null ? changePercent(gained / deposited) : null }),
       fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data ? `${money(total(open, 'notional'))} held` : null }),
       fact('If every stop is hit', open.length ? gain(total(open, 'atStop')) : positions.data ? 'nothing open' : '–', { note: open.length ? 'from now, before costs' : null }),
-      fact('Deepest fall', performance.items.length ? percent(deepest) : '–', { note: 'from a peak' })),
+      fact('Deepest fall', falls.length ? percent(falls.reduce((deepest, each) => Math.max(deepest, each), 0)) : '–', { note: 'of an account, from its peak' })),
     trouble(days, { what: 'what was gained today' }),
     sentence(house, open, positions));
 }
@@ -74,7 +73,7 @@ function ofToday(rows) {
 function sentence(house, open, positions) {
   if (!house.status?.data || !positions.data) return null;
   const naked = open.filter((each) => each.naked);
-  const kill = killState(house.chosen);
+  const kill = killState(house);
   const newest = house.chosen.map((each) => each.last_tick).filter(Boolean).sort().at(-1);
   const cycles = newest ? ['last cycle ', age(newest), '.'] : ['the first cycle begins at the next candle.'];
   const what = open.length ? plural(open.length, 'open position') : 'nothing open';
@@ -83,7 +82,7 @@ function sentence(house, open, positions) {
   }
   const safe = open.length === 0 ? '' : open.length === 1 ? ', protected by a stop at the exchange' : ', every one protected by a stop at the exchange';
   const tone = kill.tone === 'quiet' ? 'warn' : kill.tone;
-  return says(tone, h('strong', null, `${kill.text}. `), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
+  return says(tone, h('strong', null, kill.tone === 'good' ? 'Trading. ' : `${kill.text}: ${kill.note}. `), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
 }
 
 function says(tone, ...words_) {
@@ -95,9 +94,8 @@ function attention(house) {
   const lines = house.alerts.items.filter((each) => !house.account || !each.account || each.account === house.account)
     .map((each) => [each.account ?? 'all', badge(words(each.kind), each.severity === 'critical' ? 'bad' : 'warn'), each.text]);
   for (const each of house.chosen) {
-    const row = house.list?.items.find(({ account }) => account === each.account);
     if (each.status !== 'active') lines.push([each.account, accountStatus(each.status), each.status_reason || 'no reason given']);
-    for (const [name, why] of Object.entries(row?.breakers ?? {})) lines.push([each.account, badge(`breaker: ${words(name)}`, 'bad'), why]);
+    for (const [name, why] of Object.entries(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {})) lines.push([each.account, badge(`breaker: ${words(name)}`, 'bad'), why]);
     if (each.models?.manage_only_since) lines.push([each.account, badge('manages only', 'warn'), each.models.reason]);
     if (each.unsettled_orders) lines.push([each.account, badge(plural(each.unsettled_orders, 'unsettled order'), 'warn'), 'what became of them is being found out; their symbols open nothing meanwhile']);
   }
@@ -118,18 +116,22 @@ function growth(curves) {
   ];
 }
 
-function accountsView(house, performance) {
+function accountsView(house, curves) {
   if (!house.chosen.length) return empty('No account is configured.', 'An account appears here once the API has read its configuration.');
   return h('div.account-list', null, house.chosen.map((each) => {
-    const numbers = performance.items.find(({ account }) => account === each.account);
+    const last = curves.find(({ account }) => account === each.account)?.points.at(-1);
     const budget = number(house.config(each.account).model_options?.daily_budget);
     const profitNow = number(each.equity) === null ? null : Number(each.equity) - Number(each.deposited);
     return h('article.account-line', { key: each.account },
-      h('header', null, h('h3', null, each.account), accountStatus(each.status, each.status_reason), h('span.worth.num', null, money(each.equity))),
-      h('p', null, gain(profitNow), ' ', gain(numbers?.total_return, changePercent(numbers?.total_return)), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
+      h('header', null, h('h3', null, each.account), accountStatus(each.status, each.status_reason), breakersOf(house, each.account).length > 0 && badge('opens nothing', 'bad', 'a breaker stands'), h('span.worth.num', null, money(each.equity))),
+      h('p', null, gain(profitNow), ' ', last && gain(last.growth - 1, changePercent(last.growth - 1)), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
       h('p.row', null, stageMarks(each), h('span.quiet-text', null, each.last_tick ? age(each.last_tick) : 'no cycle yet'),
         budget !== null && h('span.budget', null, meter(number(each.models?.spent) / budget, { label: `Model budget of ${each.account} used` }), h('small', null, `${cost(each.models?.spent ?? 0)} of ${cost(budget)}`))));
   }));
+}
+
+function breakersOf(house, account) {
+  return Object.keys(house.list?.items.find((each) => each.account === account)?.breakers ?? {});
 }
 
 function positionsView(open) {
