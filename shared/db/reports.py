@@ -1,11 +1,10 @@
 """
-What people and dashboards read: lists by the page, the outbox by its cursor, and the state of things at a glance.
+What people and dashboards read: lists by the page, and the state of things at a glance.
 
 Rows are plain JSON; the exchange's ids are strings, being larger than some readers' numbers. Each call is one read-only
 transaction and raises DatabaseUnavailable, and BadCursor where it takes a cursor.
 """
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -13,7 +12,6 @@ from decimal import Decimal
 from typing import Any, Self, TypedDict, Unpack
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     FromClause,
     ScalarSelect,
@@ -26,7 +24,6 @@ from sqlalchemy import (
     literal,
     select,
     true,
-    tuple_,
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -45,7 +42,6 @@ from shared.db.tables import (
     diary,
     discrepancies,
     equity,
-    events,
     fills,
     model_calls,
     model_health,
@@ -55,10 +51,9 @@ from shared.db.tables import (
     stage_runs,
 )
 from shared.db.unit_of_work import Database
-from shared.db.values import Moment, Money, TransactionId
+from shared.db.values import Moment, Money
 from shared.domain.cycle import Stage
 from shared.domain.decision import Action
-from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
 from shared.domain.model import OF_THE_CYCLE
 from shared.domain.order import Fill, OrderState
@@ -297,33 +292,6 @@ class Reports:
             found.pop("account")
         return [row | {"stages": stages[row["account"]], "models": models[row["account"]]} for row in rows]
 
-    async def events(self, *, after: str | None = None, account: str | None = None, limit: int = 100) -> Page:
-        """
-        Return what happened after the cursor *after*, oldest first; from the beginning without one.
-
-        `next` is always the cursor to go on from. Nothing is passed over: the rows of a transaction that still runs,
-        and all that come after them, are told when it has ended. Raises BadCursor.
-        """
-        statement = (
-            _where(select(*_columns(events)), {events.c.account_id: account})
-            .where(events.c.xid < func.pg_snapshot_xmin(func.pg_current_snapshot()))
-            .order_by(events.c.xid, events.c.id)
-            .limit(limit)
-        )
-        if after is not None:
-            xid, number = _event_cursor(after)
-            last = tuple_(literal(xid, TransactionId), literal(number, BigInteger))
-            statement = statement.where(tuple_(events.c.xid, events.c.id) > last)
-        async with self._reading() as connection:
-            rows = [plain(row) for row in await connection.execute(statement)]
-        told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
-        return Page(rows=told, next=told[-1]["cursor"] if told else after)
-
-    async def events_end(self) -> str:
-        """Return the cursor after which only what has not happened yet will be told."""
-        async with self._reading() as connection:
-            return f"{await connection.scalar(select(func.pg_snapshot_xmin(func.pg_current_snapshot())))}-0"
-
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         if self._connection is not None:
@@ -469,9 +437,3 @@ def _last_runs() -> Select[Any]:
     return select(last.c.account_id.label("account"), *columns).select_from(
         accounts.join(stage, true()).join(last, true())
     )
-
-
-def _event_cursor(cursor: str) -> tuple[int, int]:
-    if not (parts := re.fullmatch(r"(\d{1,18})-(\d{1,18})", cursor, re.ASCII)):
-        raise BadCursor(f"{cursor[:80]!r} is no cursor of an event: leave it out to begin with the oldest")
-    return int(parts[1]), int(parts[2])

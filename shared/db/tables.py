@@ -9,6 +9,7 @@ people page through is indexed by account and time, and by time alone.
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     ForeignKey,
@@ -443,6 +444,7 @@ diary = Table(
 
 # Identities are given out before commit, so a reader of "id > last seen" would pass over a slow transaction's rows.
 # In the order of (xid, id), and short of the oldest running transaction, nothing ever appears behind a reader.
+# Most are written by triggers on the tables above: see the migration that made them.
 events = Table(
     "events",
     metadata,
@@ -452,5 +454,16 @@ events = Table(
     Column("kind", CleanText, nullable=False),
     Column("at", Moment, nullable=False),
     Column("body", JSONB, nullable=False),
+    Column("told_at", Moment, nullable=False, server_default=func.now()),  # by the database's clock
     Index("events_in_order", "xid", "id"),
+)
+
+# One row at most: the last event that was taken away for its age.
+pruned_events = Table(
+    "pruned_events",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("xid", TransactionId, nullable=False),
+    Column("id", BigInteger, nullable=False),
+    CheckConstraint("one"),
 )

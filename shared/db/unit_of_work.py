@@ -6,9 +6,10 @@ nobody can take the lease over, and whoever was overtaken writes nothing. Nothin
 stage finds what was committed by its keys.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import date
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -103,6 +104,20 @@ class Database:
             options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
             async with self._engine.execution_options(**options).begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def listening(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[None]:
+        """Have *heard* called at every NOTIFY on *channel*, by a connection of its own. Raises DatabaseUnavailable.
+
+        No more than a convenience: behind a pooler in transaction mode nothing is ever heard.
+        """
+        with database_failures(self._engine.url):
+            async with self._engine.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                # No place of the pool is taken; it is closed at the end.
+                await connection.run_sync(lambda each: each.detach())
+                await driver.add_listener(channel, lambda *_: heard())
+                yield
 
     def forget_months(self) -> None:
         """Take no month's partition for granted any longer: some were dropped."""

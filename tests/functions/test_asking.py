@@ -10,6 +10,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from shared.db.outbox import BEGINNING, Outbox
 from shared.db.reports import Reports
 from shared.domain.cycle import Stage
 from shared.domain.model import ModelCall
@@ -54,8 +55,8 @@ async def spending(house: House) -> tuple[Decimal, Decimal]:
 
 
 async def events(house: House, kind: str) -> list[dict[str, Any]]:
-    found = await Reports(house.runtime.database).events(limit=1000)
-    return [row["body"] for row in found.rows if row["kind"] == kind]
+    found = await Outbox(house.runtime.database).read(BEGINNING, limit=1000)
+    return [json.loads(event.body) for event in found.events if event.kind == kind]
 
 
 async def test_a_model_looks_up_a_timeframe_that_nobody_fetched_and_the_account_s_own_past(house: House) -> None:
