@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from api.app import create_app
+from api.live.sockets import KEEPALIVE
 from shared.complaints import one_clear_line
 from shared.logs import set_up_logging
 from shared.server import database_server
@@ -50,6 +51,7 @@ def main() -> int:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                **KEEPALIVE,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
             _Server(config).run(sockets=[listener])

@@ -25,7 +25,7 @@ from api.auth import caller_of
 from api.bodies import Body, json_body, read_body
 from api.downloads import download
 from api.errors import Problem
-from api.schemas import Format, NoQuery, PageQuery, Query, read_query
+from api.schemas import Format, NoQuery, PageQuery, Q, Query, read_query
 from shared.domain.access import Caller, Scope
 
 Handler = Callable[..., Awaitable[Any]]
@@ -91,7 +91,7 @@ class Operation:
         given: dict[str, Any] = self._variables(request)
         if ACCOUNT in given:
             _require_account(caller, given[ACCOUNT])
-        query = _confined(read_query(request, self.query), caller)
+        query = confined(read_query(request, self.query), caller)
         if "body" in self.hints:
             whole = isinstance(self.body, type) and issubclass(self.body, Body)
             given["body"] = await (read_body(request, self.body) if whole else json_body(request))
@@ -148,7 +148,7 @@ def _require_account(caller: Caller | None, account_id: str) -> None:
         raise Problem(403, "wrong_account", f"{caller.name} may see the account {caller.account_id} only")
 
 
-def _confined(query: Query, caller: Caller | None) -> Query:
+def confined(query: Q, caller: Caller | None) -> Q:
     """Return *query* narrowed to what the caller may see."""
     if caller is None or caller.account_id is None or ACCOUNT not in type(query).model_fields:
         return query

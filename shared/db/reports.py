@@ -123,6 +123,13 @@ class Reports:
         statement = _where(select(*columns), {orders.c.symbol: symbol, orders.c.state: state})
         return await self._list(statement, [orders.c.id], orders.c.account_id, orders.c.created_at, narrowing)
 
+    async def working_orders(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the orders that rest at the exchange, or may, newest first."""
+        columns = _columns(orders, venue_order_id=cast(orders.c.venue_order_id, Text))
+        alive = orders.c.state.in_([state for state in OrderState if state.unsettled or state.working])
+        statement = _where(select(*columns), {orders.c.symbol: symbol}).where(alive)
+        return await self._list(statement, [orders.c.id], orders.c.account_id, orders.c.created_at, narrowing)
+
     async def trades(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the fills, newest first."""
         columns = _columns(

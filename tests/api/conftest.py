@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.live.sockets import KEEPALIVE
 from emulators import aster, openrouter
 from shared.settings import Settings, read_settings
 
@@ -23,7 +24,9 @@ class AnnouncedServer(uvicorn.Server):
     """Says when it is up."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+        super().__init__(
+            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1, **KEEPALIVE)
+        )
         self.up = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
