@@ -13,11 +13,18 @@ from api.access import AccessLog
 from api.auth import Doorkeeper
 from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
+from api.live import prices, streams
+from api.live.feed import Feed
+from api.live.market import Market
+from api.live.prices import MarketQuery
+from api.live.sockets import Stream
+from api.live.streams import EventsQuery
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
 from api.pulse import Pulse
 from api.routes import accounts, health, invocations, lists, performance, records, status
+from shared.db.outbox import Outbox
 from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
 from shared.runtime import Runtime
@@ -77,6 +84,12 @@ OPERATIONS = (
     ),
 )
 
+STREAMS = (
+    Stream("/ws/trading-events", EventsQuery, streams.trading_events, READ),
+    Stream("/ws/positions", EventsQuery, streams.positions, READ),
+    Stream("/ws/market-data", MarketQuery, prices.market_data, READ),
+)
+
 
 def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     """Return the ASGI application. Its lifespan opens the runtime and closes it. Raises SettingsError.
@@ -84,7 +97,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     Say *long_lived* False where a container serves one request at a time and sleeps between them.
     """
     app = Starlette(
-        routes=[*routes(OPERATIONS), *docs.routes()],
+        routes=[*routes(OPERATIONS), *(stream.route() for stream in STREAMS), *docs.routes()],
         middleware=[
             Middleware(AccessLog),
             Middleware(Doorkeeper, settings.api_token.get_secret_value() if settings.api_token else None),
@@ -96,6 +109,9 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.runtime = Runtime(settings, long_lived=long_lived)
     app.state.document = document(OPERATIONS, version=VERSION)
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
+    app.state.feed = Feed(Outbox(app.state.runtime.database))
+    app.state.market = Market(app.state.runtime)
+    app.state.sockets = set()
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app
 

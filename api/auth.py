@@ -53,6 +53,11 @@ def caller_of(request: HTTPConnection) -> Caller:
     return caller
 
 
+async def may_still_listen(connection: HTTPConnection) -> bool:
+    """Return whether what let the caller of a stream in still does: API_TOKEN holds as long as the process."""
+    return caller_of(connection).scope.includes(Scope.READ)
+
+
 def _without_token(request: HTTPConnection, token: str) -> Problem | None:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":

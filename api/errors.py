@@ -121,6 +121,19 @@ def internal_error() -> Problem:
     return Problem(500, "internal_error", "something went wrong here; the log has it under this X-Request-Id")
 
 
+def as_problem(exc: Exception) -> Problem | None:
+    """Return what is told of *exc*; None for a defect."""
+    if isinstance(exc, Problem):
+        return exc
+    if isinstance(exc, BadCursor):
+        return Problem(400, "bad_parameter", f"before: {exc}", parameter="before")
+    meaning = next((MEANINGS[kind] for kind in type(exc).__mro__ if kind in MEANINGS), None)
+    if meaning is None:
+        return None
+    status, code = meaning
+    return Problem(status, code, str(exc), headers={"Retry-After": str(RETRY_SECONDS)} if status == 503 else None)
+
+
 async def _problem(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, Problem)  # noqa: S101 - as registered below
     return exc.response()
@@ -134,24 +147,17 @@ async def _no_route(request: Request, exc: Exception) -> Response:
     ).response()
 
 
-async def _bad_cursor(_: Request, exc: Exception) -> Response:
-    return Problem(400, "bad_parameter", f"before: {exc}", parameter="before").response()
-
-
 async def _named_failure(_: Request, exc: Exception) -> Response:
-    meaning = next((MEANINGS[kind] for kind in type(exc).__mro__ if kind in MEANINGS), None)
-    if meaning is None:
+    problem = as_problem(exc)
+    if problem is None:
         raise exc
-    status, code = meaning
-    if status >= 500:
-        log.warning("request not served", extra={"code": code, "why": str(exc)})
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None
-    return Problem(status, code, str(exc), headers=headers).response()
+    if problem.status >= 500:
+        log.warning("request not served", extra={"code": problem.code, "why": str(exc)})
+    return problem.response()
 
 
 HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     Problem: _problem,
     HTTPException: _no_route,
-    BadCursor: _bad_cursor,
     PerpetuaError: _named_failure,
 }

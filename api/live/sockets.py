@@ -10,18 +10,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic
 
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.errors import Problem, internal_error, problem_of
+from api.auth import caller_of, may_still_listen
+from api.errors import Problem, as_problem, internal_error
 from api.live import messages
 from api.live.feed import TooSlow
-from api.operations import admitted, confined
+from api.operations import confined
 from api.schemas import Q, read_query
 from shared.domain.access import Scope
-from shared.domain.errors import BadCursor, PerpetuaError
+from shared.domain.errors import BadCursor
+from shared.runtime import Runtime
 
 log = logging.getLogger("perpetua.app")
 
@@ -36,6 +39,8 @@ KEEPALIVE: dict[str, Any] = {
 STUCK_SECONDS = 30.0
 """How long a frame may wait for its reader."""
 FAREWELL_SECONDS = 5.0
+DOOR_SECONDS = 5.0
+"""How soon a revoked token stops a stream."""
 MOST_SOCKETS = 2_000
 
 
@@ -45,6 +50,11 @@ class Socket:
     def __init__(self, socket: WebSocket) -> None:
         self.app = socket.app
         self._socket = socket
+
+    def now(self) -> datetime:
+        """Return the exchange's time."""
+        runtime: Runtime = self.app.state.runtime
+        return runtime.clock.now()
 
     async def say(self, message: str) -> None:
         """Send a message. Raises TooSlow where nobody takes it."""
@@ -89,28 +99,37 @@ class Stream(Generic[Q]):
     async def _serve(self, socket: WebSocket, number: int) -> None:
         if number > MOST_SOCKETS:
             raise Problem(503, "too_many_streams", f"{MOST_SOCKETS} streams are open here already: come again later")
-        query = confined(read_query(socket, self.query), admitted(socket, self.scope))
-        await _first(self.serve(Socket(socket), query), _listen(socket))
+        caller = caller_of(socket)
+        if not caller.scope.includes(self.scope):
+            detail = f"this takes the scope {self.scope}, and {caller.name} has {caller.scope}"
+            raise Problem(403, "scope_too_small", detail)
+        query = confined(read_query(socket, self.query), caller)
+        await _first(self.serve(Socket(socket), query), _listen(socket), _mind_the_door(socket))
 
 
 def _problem(exc: Exception) -> Problem:
     match exc:
-        case Problem():
-            return exc
         case BadCursor():
             return Problem(400, "bad_parameter", f"cursor: {exc}")
         case TooSlow():
             return Problem(408, "slow_reader", str(exc))
-        case PerpetuaError():
-            return problem_of(exc)
-    log.error("stream failed", exc_info=exc)
-    return internal_error()
+    problem = as_problem(exc)
+    if problem is None:
+        log.error("stream failed", exc_info=exc)
+    return problem or internal_error()
 
 
 async def _listen(socket: WebSocket) -> None:
     """Return when the client has left. Raises Problem when it says something."""
     if (await socket.receive())["type"] != "websocket.disconnect":
         raise Problem(400, "unexpected_message", "a stream takes no messages: ask by the query string")
+
+
+async def _mind_the_door(socket: WebSocket) -> None:
+    """Raises Problem when what let the client in does so no longer."""
+    while await may_still_listen(socket):
+        await asyncio.sleep(DOOR_SECONDS)
+    raise Problem(401, "token_ended", "the token was revoked, or it or the session has ended: log in again")
 
 
 async def _first(*jobs: Awaitable[None]) -> None:

@@ -7,7 +7,6 @@ that nothing falls between: what the lists show already may be told once more, a
 
 import asyncio
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Any
 
 from api.live import messages
@@ -69,7 +68,7 @@ async def _tell_on(socket: Socket, follower: Follower) -> None:
         for told in await follower.take(due - clock.time()):
             await socket.say(told.message)
         if clock.time() >= due:
-            await socket.say(messages.ping(str(follower.place), datetime.now(UTC)))
+            await socket.say(messages.ping(str(follower.place), socket.now()))
             due = clock.time() + messages.HEARTBEAT_SECONDS
 
 

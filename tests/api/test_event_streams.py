@@ -2,19 +2,23 @@
 
 import asyncio
 import random
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.live import feed, messages, sockets
 from shared.db.outbox import Outbox
 from shared.db.unit_of_work import Database
+from shared.settings import Settings
 from tests.api.conftest import Serve
-from tests.api.listening import listening
+from tests.api.listening import api_process, listening
 from tests.db.samples import TICK, a_point, a_position, an_intent, open_accounts
 
 EVENTS, POSITIONS = "/ws/trading-events", "/ws/positions"
@@ -25,6 +29,15 @@ async def tell(database: Database, *kinds: str, account: str = "main", **body: A
     async with database.open_work() as work:
         for kind in kinds:
             await work.journal.event(account, kind, TICK, {"of": kind} | body)
+
+
+class RolledBack(Exception):
+    pass
+
+
+def fail_once_in_five(dice: random.Random) -> None:
+    if dice.random() < 0.2:
+        raise RolledBack
 
 
 @pytest.fixture
@@ -69,25 +82,32 @@ async def test_a_listener_goes_on_where_it_left_off(url: str, database: Database
         assert (await ear.first("event"))["kind"] == "d"
 
 
-async def test_a_listener_may_go_on_at_another_server_and_after_all_have_been_restarted(
-    serve: Serve, database: Database
+async def test_a_listener_may_go_on_at_another_server_and_after_its_own_was_killed(
+    settings: Settings, database: Database
 ) -> None:
     await open_accounts(database)
-    first, second = serve(), serve()
-    async with listening(first, EVENTS) as ear, listening(second, EVENTS) as other:
-        await ear.first("snapshot")
-        await other.first("snapshot")
-        await tell(database, "a", "b")
-        told = await ear.events(2)
-        assert await other.events(2) == told  # the very same messages, cursors included
+    with api_process(settings) as (second, _):
+        with api_process(settings) as (first, process):
+            async with listening(first, EVENTS) as ear, listening(second, EVENTS) as other:
+                await ear.first("snapshot")
+                await other.first("snapshot")
+                await tell(database, "a", "b")
+                told = await ear.events(2)
+                assert await other.events(2) == told  # the very same messages, cursors included
+                process.kill()
+                with pytest.raises(ConnectionClosed):
+                    await ear.next()
+                await tell(database, "c")
 
-    async with listening(second, f"{EVENTS}?cursor={told[0]['cursor']}") as ear:
-        await ear.first("resumed")
-        assert await ear.events(1) == told[1:]
+        async with listening(second, f"{EVENTS}?cursor={told[0]['cursor']}") as ear:
+            await ear.first("resumed")
+            rest = await ear.events(2)
+        assert rest[:1] == told[1:]
 
-    async with listening(serve(), f"{EVENTS}?cursor={told[0]['cursor']}") as ear:
-        await ear.first("resumed")
-        assert await ear.events(1) == told[1:]
+    with api_process(settings) as (again, _):
+        async with listening(again, f"{EVENTS}?cursor={told[0]['cursor']}") as ear:
+            await ear.first("resumed")
+            assert await ear.events(2) == rest
 
 
 async def test_one_account_and_one_symbol_can_be_listened_to_alone(url: str, database: Database) -> None:
@@ -123,32 +143,33 @@ async def test_positions_tell_what_is_held_what_protects_it_and_what_it_is_worth
     assert told[1]["body"]["wallet"] == "1001"
 
 
+@pytest.fixture
+def servers(settings: Settings) -> Iterator[list[str]]:
+    """Two processes of the API on one database."""
+    with api_process(settings) as (first, _), api_process(settings) as (second, _):
+        yield [first, second]
+
+
 async def test_every_event_is_told_exactly_once_and_in_order_whatever_overlaps_and_breaks(
-    serve: Serve, database: Database
+    servers: list[str], database: Database
 ) -> None:
-    """Transactions that overlap at random, roll back at random, and two listeners that change servers at random."""
+    """Transactions that overlap and roll back at random, and two listeners that change servers at random."""
     await open_accounts(database)
     dice = random.Random(7)
-    servers = [serve(), serve()]
     written: list[int] = []
     numbers = iter(range(10_000))
 
     async def write(writer: int) -> None:
         for _ in range(25):
             mine = []
-            try:
+            with suppress(RolledBack):
                 async with database.open_work() as work:
                     for _ in range(dice.randint(1, 4)):
                         number = next(numbers)
                         await work.journal.event("main", "n", TICK, {"n": number, "writer": writer})
                         mine.append(number)
-                        for _ in range(dice.randint(0, 3)):
-                            await asyncio.sleep(0)
-                    if dice.random() < 0.2:
-                        raise RuntimeError("rolled back")
-            except RuntimeError:
-                continue
-            written.extend(mine)
+                    fail_once_in_five(dice)
+                written.extend(mine)
 
     async def hear(told: list[tuple[int, int]], cursor: str) -> None:
         while True:
@@ -303,6 +324,22 @@ async def test_nobody_listens_without_the_token(serve: Serve) -> None:
     headers = {"Authorization": f"Bearer {'secret-' * 5}"}
     async with listening(url, EVENTS, additional_headers=headers) as ear:
         await ear.first("snapshot")
+
+
+async def test_a_stream_ends_when_its_token_does(url: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    revoked = threading.Event()
+
+    async def may_still_listen(_: object) -> bool:
+        return not revoked.is_set()
+
+    monkeypatch.setattr(sockets, "may_still_listen", may_still_listen)
+    monkeypatch.setattr(sockets, "DOOR_SECONDS", 0.05)
+    async with listening(url, EVENTS) as ear:
+        await ear.first("snapshot")
+        revoked.set()
+        error, code, _ = await ear.end()
+
+    assert (error["code"], code) == ("token_ended", 4401)
 
 
 async def test_many_listeners_are_told_by_one_reader(url: str, database: Database) -> None:
