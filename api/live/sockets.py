@@ -127,9 +127,10 @@ async def _listen(socket: WebSocket) -> None:
 
 async def _mind_the_door(socket: WebSocket) -> None:
     """Raises Problem when what let the client in does so no longer."""
-    while await may_still_listen(socket):
+    while True:
         await asyncio.sleep(DOOR_SECONDS)
-    raise Problem(401, "token_ended", "the token was revoked, or it or the session has ended: log in again")
+        if not await may_still_listen(socket):
+            raise Problem(401, "token_ended", "the token was revoked, or it or the session has ended: log in again")
 
 
 async def _first(*jobs: Awaitable[None]) -> None:
