@@ -20,6 +20,7 @@ from apscheduler.triggers.base import BaseTrigger
 from functions.cycle import run_cycle
 from functions.history import prune
 from functions.invoke import invoke_compare, invoke_stage
+from functions.pruning import prune_events
 from functions.run import LEASE_SECONDS
 from scheduler.plan import due, next_due
 from shared.domain.account import Account
@@ -76,6 +77,8 @@ class LocalScheduler:
         if self._runtime.settings.candle_retention is not None:
             self._jobs.add_job(self._prune)  # at once: a process that never lives for a day would never get to it
             self._jobs.add_job(self._prune, "interval", days=1, max_instances=1, coalesce=True)
+        self._jobs.add_job(self._prune_events)
+        self._jobs.add_job(self._prune_events, "interval", days=1, max_instances=1, coalesce=True)
         self._jobs.start()
 
     async def stop(self) -> None:
@@ -105,6 +108,14 @@ class LocalScheduler:
             log.warning("old candles could not be taken away", extra={"why": str(exc)})
         else:
             log.info("old candles taken away", extra={"months": pruned.months, "candles": pruned.rows})
+
+    async def _prune_events(self) -> None:
+        try:
+            pruned = await prune_events(self._runtime.database, self._runtime.settings)
+        except DatabaseUnavailable as exc:
+            log.warning("old events could not be taken away", extra={"why": str(exc)})
+        else:
+            log.info("old events taken away", extra={"events": pruned})
 
     async def _look_around(self) -> None:
         try:

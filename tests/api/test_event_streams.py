@@ -3,8 +3,8 @@
 import asyncio
 import random
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -293,6 +293,30 @@ async def test_streams_end_when_the_database_goes_away_and_begin_again_when_it_i
     async with listening(url, f"{EVENTS}?cursor={cursor}") as ear:
         await ear.first("resumed")
         assert (await ear.first("event"))["kind"] == "a"
+
+
+async def test_streams_live_without_hints_as_behind_a_pooler(
+    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def deaf(*_: object) -> AsyncIterator[None]:
+        yield
+
+    monkeypatch.setattr(Database, "listening", deaf)
+    async with listening(url, EVENTS) as ear:
+        await ear.first("snapshot")
+        for kind in ("a", "b"):
+            await tell(database, kind)
+            assert (await ear.first("event"))["kind"] == kind
+
+
+async def test_what_an_open_transaction_keeps_back_is_told_as_soon_as_it_ends(url: str, database: Database) -> None:
+    async with listening(url, EVENTS) as ear:
+        await ear.first("snapshot")
+        async with database.transaction() as older:
+            await older.execute(text("SELECT pg_current_xact_id()"))  # it writes nothing, and gives no hint
+            await tell(database, "younger")
+        assert (await ear.first("event"))["kind"] == "younger"
 
 
 async def test_too_many_streams_are_refused_and_the_others_go_on(

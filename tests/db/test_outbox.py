@@ -1,7 +1,11 @@
 """The outbox: told in order, told once, and no slow transaction passed over."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -23,6 +27,9 @@ async def outbox(database: Database) -> Outbox:
 async def start(outbox: Outbox) -> Place:
     """After what the accounts' own rows have told."""
     return await outbox.end()
+
+
+ROOT = Path(__file__).parents[2]
 
 
 async def tell(work: Work, *kinds: str, account: str = "main") -> None:
@@ -150,6 +157,19 @@ async def test_a_cursor_of_another_database_is_told_from_one_of_this(outbox: Out
         await outbox.read(Place(10**15, 1))
 
     assert (await outbox.read(await outbox.end())).events == []
+
+
+def test_events_are_pruned_by_hand_too(database_url: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "functions.pruning"],
+        cwd=ROOT,
+        env=os.environ | {"ENVIRONMENT": "testing", "DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, "0 events taken away\n")
 
 
 async def test_a_hint_comes_with_the_commit_of_an_event_and_with_no_other(database: Database, outbox: Outbox) -> None:
