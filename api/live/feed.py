@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from operator import attrgetter
 
-from shared.db.outbox import Event, Hints, Outbox, Place
+from shared.db.outbox import Event, Outbox, Place, Watch
 from shared.domain.errors import DatabaseUnavailable, PerpetuaError
 
 log = logging.getLogger("perpetua.app")
@@ -182,8 +182,8 @@ class _Reading:
 
     async def _run(self) -> None:
         try:
-            async with self._outbox.hints() as hints:
-                await self._read(hints)
+            async with self._outbox.watch() as watch:
+                await self._read(watch)
         except DatabaseUnavailable as exc:
             log.warning("the events cannot be read", extra={"why": str(exc)})
             self.failure = exc
@@ -193,18 +193,15 @@ class _Reading:
             self.failure.__cause__ = exc
         self._wake()
 
-    async def _read(self, hints: Hints) -> None:
-        hinted = True
+    async def _read(self, watch: Watch) -> None:
         while True:
-            batch = await self._outbox.read(self.position, limit=PAGE)
+            batch = await watch.read(self.position, limit=PAGE)
             if batch.events:
                 self._keep(batch.events)
-                if not hinted:
-                    hints.doubt()
             if batch.waiting:
                 await asyncio.sleep(WAITING_SECONDS)
             elif not batch.full:
-                hinted = await hints.wait()
+                await watch.wait()
 
     def _keep(self, events: Sequence[Event]) -> None:
         self._kept += [tell(event) for event in events]

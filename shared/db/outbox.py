@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.unit_of_work import Database
 from shared.domain.errors import BadCursor, CursorTooOld
@@ -99,8 +100,45 @@ class Batch:
     """Some were committed that cannot be told before an older transaction has ended."""
 
 
+class Outbox:
+    """The reading side of `events`. Every call raises DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, after: Place, *, account_id: str | None = None, limit: int = 500) -> Batch:
+        """Return the events after that place, oldest first. Raises CursorTooOld where some of them are gone."""
+        async with self._database.reading() as connection:
+            return await _read(connection, after, account_id, limit)
+
+    async def end(self) -> Place:
+        """Return the place after which only what has not happened yet will be told."""
+        async with self._database.reading() as connection:
+            return Place(await connection.scalar(text("SELECT pg_snapshot_xmin(pg_current_snapshot())")), 0)
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator["Watch"]:
+        """Keep a connection to read by as soon as there is something."""
+        hints = Hints()
+        async with self._database.listening(CHANNEL, hints.hear) as connection:
+            # By another connection: a pooler would hear the words of this one on any other, but not hand them on.
+            async with self._database.transaction() as other:
+                await other.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+            yield Watch(connection, hints)
+
+    async def prune(self, age: timedelta) -> int:
+        """Take away the events that are older than that, and return how many there were."""
+        pruned = 0
+        while True:
+            async with self._database.transaction() as connection:
+                gone = await connection.scalar(text(_PRUNE), {"most": PRUNED_AT_ONCE, "age": age})
+            pruned += gone or 0
+            if gone != PRUNED_AT_ONCE:
+                return pruned
+
+
 class Hints:
-    """Says when it is worth a look. Without hints it is, often."""
+    """Says when it is worth a look. Where no hints come, it is often."""
 
     def __init__(self) -> None:
         self._heard = asyncio.Event()
@@ -125,62 +163,50 @@ class Hints:
         self._come = False
 
 
-class Outbox:
-    """The reading side of `events`. Every call is one transaction and raises DatabaseUnavailable."""
+class Watch:
+    """Reads on and on. One task at a time."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, connection: AsyncConnection, hints: Hints) -> None:
+        self._connection = connection
+        self._hints = hints
+        self._hinted = True
 
-    async def read(self, after: Place, *, account_id: str | None = None, limit: int = 500) -> Batch:
-        """Return the events after that place, oldest first. Raises CursorTooOld where some of them are gone."""
-        statement = text(_READ.format(of_account=" AND account_id = :account" if account_id else ""))
-        given = {"xid": after.xid, "id": after.id, "limit": limit}
-        async with self._database.reading() as connection:
-            found = await connection.execute(statement, given | ({"account": account_id} if account_id else {}))
-            rows = found.all()
-        state = rows[0]
-        if state.pruned or after.xid > state.next:
-            why = "events after it are kept no longer" if state.pruned else "it is not of this database"
-            raise CursorTooOld(f"nothing can be told from cursor {after} on: {why}")
-        rows = [row for row in rows if row.xid is not None]
-        settled = [row for row in rows if row.xid < state.settled]
-        return Batch(
-            events=[
-                Event(
-                    place=Place(row.xid, row.id),
-                    account_id=row.account_id,
-                    kind=row.kind,
-                    at=row.at,
-                    symbol=row.symbol,
-                    body=row.body,
-                )
-                for row in settled
-            ],
-            full=len(settled) == limit,
-            waiting=len(settled) < len(rows),
-        )
+    async def read(self, after: Place, *, limit: int) -> Batch:
+        """Do what `Outbox.read` does."""
+        batch = await _read(self._connection, after, None, limit)
+        await self._connection.rollback()
+        if batch.events and not self._hinted:
+            self._hints.doubt()
+        return batch
 
-    async def end(self) -> Place:
-        """Return the place after which only what has not happened yet will be told."""
-        async with self._database.reading() as connection:
-            return Place(await connection.scalar(text("SELECT pg_snapshot_xmin(pg_current_snapshot())")), 0)
+    async def wait(self) -> bool:
+        """Return when there may be something new; whether a hint said so."""
+        self._hinted = await self._hints.wait()
+        return self._hinted
 
-    @asynccontextmanager
-    async def hints(self) -> AsyncIterator[Hints]:
-        """Listen for hints, by a connection of its own. That they come at all is tried once."""
-        hints = Hints()
-        async with self._database.listening(CHANNEL, hints.hear):
-            # By another connection: a pooler would hear the words of this one on any other, but not hand them on.
-            async with self._database.transaction() as connection:
-                await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
-            yield hints
 
-    async def prune(self, age: timedelta) -> int:
-        """Take away the events that are older than that, and return how many there were."""
-        pruned = 0
-        while True:
-            async with self._database.transaction() as connection:
-                gone = await connection.scalar(text(_PRUNE), {"most": PRUNED_AT_ONCE, "age": age})
-            pruned += gone or 0
-            if gone != PRUNED_AT_ONCE:
-                return pruned
+async def _read(connection: AsyncConnection, after: Place, account_id: str | None, limit: int) -> Batch:
+    statement = text(_READ.format(of_account=" AND account_id = :account" if account_id else ""))
+    given = {"xid": after.xid, "id": after.id, "limit": limit} | ({"account": account_id} if account_id else {})
+    rows = (await connection.execute(statement, given)).all()
+    state = rows[0]
+    if state.pruned or after.xid > state.next:
+        why = "events after it are kept no longer" if state.pruned else "it is not of this database"
+        raise CursorTooOld(f"nothing can be told from cursor {after} on: {why}")
+    rows = [row for row in rows if row.xid is not None]
+    settled = [row for row in rows if row.xid < state.settled]
+    return Batch(
+        events=[
+            Event(
+                place=Place(row.xid, row.id),
+                account_id=row.account_id,
+                kind=row.kind,
+                at=row.at,
+                symbol=row.symbol,
+                body=row.body,
+            )
+            for row in settled
+        ],
+        full=len(settled) == limit,
+        waiting=len(settled) < len(rows),
+    )

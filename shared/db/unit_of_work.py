@@ -63,6 +63,7 @@ class Database:
     def __init__(self, url: str, *, long_lived: bool, pooled: bool = False) -> None:
         """See `create_engine` for the arguments. Raises ValueError for a URL that cannot be read."""
         self._engine = create_engine(url, long_lived=long_lived, pooled=pooled)
+        self._pooled = pooled or not long_lived
         self._months: frozenset[date] = frozenset()
 
     @asynccontextmanager
@@ -106,18 +107,20 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def listening(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[None]:
-        """Have *heard* called at every NOTIFY on *channel*, by a connection of its own. Raises DatabaseUnavailable.
+    async def listening(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[AsyncConnection]:
+        """Have *heard* called at every NOTIFY on *channel*, and lend the connection, to read by for as long.
 
-        No more than a convenience: behind a pooler in transaction mode nothing is ever heard.
+        It takes no place of the pool. Each statement is a transaction of its own, or ends with a rollback. Behind a
+        pooler in transaction mode nothing is ever heard. Raises DatabaseUnavailable.
         """
         with database_failures(self._engine.url):
             async with self._engine.connect() as connection:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
-                # No place of the pool is taken; it is closed at the end.
+                if not self._pooled:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
                 await connection.run_sync(lambda each: each.detach())
                 await driver.add_listener(channel, lambda *_: heard())
-                yield
+                yield connection
 
     def forget_months(self) -> None:
         """Take no month's partition for granted any longer: some were dropped."""

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.live import feed, messages, sockets
-from shared.db.outbox import Outbox
+from shared.db.outbox import Hints, Outbox
 from shared.db.unit_of_work import Database
 from shared.settings import Settings
 from tests.api.conftest import Serve
@@ -298,11 +298,7 @@ async def test_streams_end_when_the_database_goes_away_and_begin_again_when_it_i
 async def test_streams_live_without_hints_as_behind_a_pooler(
     url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @asynccontextmanager
-    async def deaf(*_: object) -> AsyncIterator[None]:
-        yield
-
-    monkeypatch.setattr(Database, "listening", deaf)
+    monkeypatch.setattr(Hints, "hear", lambda _: None)
     async with listening(url, EVENTS) as ear:
         await ear.first("snapshot")
         for kind in ("a", "b"):

@@ -173,10 +173,10 @@ def test_events_are_pruned_by_hand_too(database_url: str) -> None:
 
 
 async def test_a_hint_comes_with_the_commit_of_an_event_and_with_no_other(database: Database, outbox: Outbox) -> None:
-    async with outbox.hints() as hints:
-        assert await hints.wait()  # the one it gives itself
+    async with outbox.watch() as watch:
+        assert await watch.wait()  # the one it gives itself
         async with database.open_work() as work:
             await tell(work, "a", "b")
-        assert await hints.wait()
+        assert await watch.wait()
         await open_accounts(database, "main", "other")  # changes nothing, so it tells nothing
-        assert not await hints.wait()
+        assert not await watch.wait()
