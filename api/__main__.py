@@ -12,6 +12,7 @@ import uvicorn
 
 from api.app import create_app
 from api.live.sockets import KEEPALIVE
+from api.patience import PatientProtocol
 from shared.complaints import one_clear_line
 from shared.logs import set_up_logging
 from shared.server import database_server
@@ -54,8 +55,10 @@ def main() -> int:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                **KEEPALIVE,
+                http=PatientProtocol,
+                proxy_headers=False,  # the application believes those of TRUSTED_PROXIES
                 timeout_graceful_shutdown=GRACE_SECONDS,
+                **KEEPALIVE,
             )
             _Server(config).run(sockets=[listener])
     return 0

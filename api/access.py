@@ -32,6 +32,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        scope.setdefault("state", {})["request_id"] = request_id
         status: int | None = None
 
         async def send_marked(message: Message) -> None:
@@ -51,6 +52,7 @@ class AccessLog:
                 if status is None:
                     await internal_error().response()(scope, receive, send_marked)
             finally:
+                caller = scope["state"].get("caller")
                 log.info(
                     "request",
                     extra={
@@ -59,6 +61,7 @@ class AccessLog:
                         "status": status,
                         "ms": round((clock.time() - began) * 1000, 1),
                         "client": scope["client"][0] if scope.get("client") else None,
+                        "caller": caller.name if caller else None,
                     },
                 )
 

@@ -5,9 +5,10 @@ known or not there. Whatever names its cycle, `account@tick`, belongs to the dec
 
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from shared.db.paging import Page
+from shared.domain.access import Scope
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage
 from shared.domain.decision import Action
@@ -19,6 +20,8 @@ from shared.domain.reconciliation import Difference
 from shared.domain.risk import Verdict
 
 Number = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["64000.10"])]
+Recorded = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?(E[+-]?\d+)?$", examples=["64000.10"])]
+"""A number as it stands in a record, where a very small one has an exponent."""
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2025-05-06T16:05:00+00:00"])]
 Cycle = Annotated[str, Field(description="account@tick", examples=["main@2025-05-06T16:05:00Z"])]
 Document = dict[str, Any]
@@ -30,7 +33,8 @@ Item = TypeVar("Item")
 class Answer(BaseModel):
     """What every answer has in common: nothing in it that the document does not tell."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Built when it is first answered with: a cold start answers one of the many.
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Listing(Answer, Generic[Item]):
@@ -286,3 +290,306 @@ class Discrepancy(Answer):
     ours: str
     theirs: str
     action: str
+
+
+class Event(Answer):
+    """Something that happened, as streams tell it; the cursor names it."""
+
+    cursor: str
+    account: str
+    kind: str
+    at: Time
+    body: Document
+
+
+class Events(Answer):
+    """What happened after a cursor, oldest first. `next` is always the cursor to go on from."""
+
+    items: list[Event]
+    next: str | None = Field(description="Null only where nothing has happened yet.")
+
+
+# ---- one of many, with all that belongs to it
+
+
+class OrderDetail(Order):
+    """An order and its fills, oldest first."""
+
+    fills: list[Fill]
+
+
+class Asked(Answer):
+    """Which model had the last word in a cycle, and what the cycle's questions came to."""
+
+    model: str
+    prompt_version: str
+    questions: int
+    prompt_tokens: int
+    completion_tokens: int
+    latency_ms: int
+    cost: Number
+    answer: str | None = Field(description="The last word as it came.")
+
+
+class Context(Answer):
+    """What a cycle saw, in short. Lists and numbers are as the record has them."""
+
+    taken_at: Time
+    quotes: list[Document]
+    defects: dict[str, str] = Field(description="Symbols whose data could not be trusted, and why.")
+    balance: Document
+    positions: list[Document]
+    open_orders: int
+    taker_fee: Recorded
+    indicators: dict[str, dict[Timeframe, dict[str, float | None]]] = Field(description="The latest values.")
+
+
+class Grounded(Answer):
+    """Whether what a decision cites had been shown to the model."""
+
+    asset: str
+    finding: Document
+
+
+class Opinion(Answer):
+    """What a model made of the cycle: the one that decided it, or one that was asked the same and moved nothing."""
+
+    account: str
+    cycle: Cycle
+    tick: Time
+    model: str
+    prompt_version: str
+    purpose: Purpose
+    at: Time
+    judgement: Document | None
+    cost: Number
+    latency_ms: int
+
+
+class Proposal(Answer):
+    """An entry that a model wanted, and how it would have ended; null as long as that is not known."""
+
+    account: str
+    cycle: Cycle
+    tick: Time
+    model: str
+    prompt_version: str
+    asset: str
+    proposal: Document
+    approved: bool
+    due_at: Time
+    score: Document | None
+
+
+class Outcome(Answer):
+    """What the cycle's own orders, stops and targets among them, have brought so far."""
+
+    realized_pnl: Number
+    commission: dict[str, Number] = Field(description="By asset.")
+    proposals: list[Proposal]
+
+
+class Dossier(Answer):
+    """One cycle: what it saw, asked, was told, decided, sent and got. The review ledger stands in `decisions`."""
+
+    account: str
+    cycle: Cycle
+    tick: Time
+    record: str | None = Field(description="The name of what is on record of it.")
+    stages: dict[Stage, Run]
+    context: Context | None
+    asked: Asked | None
+    calls: list[ModelCall]
+    reasoning: str | None
+    repairs: list[str]
+    unread: list[Document]
+    decisions: list[Decision]
+    grounding: list[Grounded]
+    orders: list[Order]
+    fills: list[Fill]
+    opinions: list[Opinion]
+    outcome: Outcome
+    diary: list[DiaryLine]
+
+
+# ---- prices
+
+
+class Quote(Answer):
+    """What a contract cost when an account's last cycle looked. Fractions and prices; null is what was not told."""
+
+    symbol: str
+    mark_price: Recorded
+    index_price: Recorded
+    funding_rate: Recorded
+    next_funding_at: Time
+    open_interest: Recorded | None
+    at: Time
+    bid: Recorded | None
+    ask: Recorded | None
+    change_24h: Recorded | None
+    high_24h: Recorded | None
+    low_24h: Recorded | None
+    turnover_24h: Recorded | None
+    funding_interval: str | None = Field(description="An ISO 8601 duration.")
+
+
+class Values(Answer):
+    """The outputs of an indicator at the close of a candle; null where the history is too short."""
+
+    opened: Time
+    values: dict[str, float | None]
+
+
+class Indicator(Answer):
+    """An indicator over a series, newest candle first."""
+
+    symbol: str
+    timeframe: Timeframe
+    function: str
+    parameters: dict[str, float]
+    items: list[Values]
+
+
+# ---- decisions on record
+
+
+class Record(Answer):
+    """What is on record of a decision: the names of its parts, and whether each is as it was written."""
+
+    account: str
+    tick: Time
+    record: str
+    sound: bool
+    problems: list[str]
+    parts: dict[str, str]
+    body: Document | None = Field(default=None, description="The whole of it, in full answers of sound records.")
+
+
+class Replayed(Answer):
+    """A decision that was made again from what it was made from."""
+
+    account: str
+    tick: Time
+    record: str
+    same: bool
+    differences: list[str]
+    code_changed: list[str]
+    candles_changed: list[str]
+    decisions: list[Document]
+    no_answer: str | None
+
+
+class Way(Answer):
+    """One of two ways in which a decision was made: by which model and prompt, or under which limits."""
+
+    model: str | None = None
+    prompt_version: str | None = None
+    limits: str | None = None
+    cost_usd: Number | None
+    no_answer: str | None
+    reasoning: str | None
+    decisions: list[Document]
+
+
+class Contrast(Answer):
+    """A decision as it was made and as it would have been; `changed` names the assets that differ."""
+
+    account: str
+    tick: Time
+    record: str
+    before: Way
+    after: Way
+    changed: list[str]
+
+
+class Preview(Answer):
+    """What an account's model would be asked now, and the most that costs."""
+
+    account: str
+    tick: Time
+    model: str
+    prompt_version: str
+    messages: list[Document]
+    prompt_tokens: int
+    max_tokens: int
+    worst_cost_usd: Number | None
+
+
+class ModelScore(Answer):
+    """How a model with one version of a prompt has done."""
+
+    account: str
+    model: str
+    prompt_version: str
+    purpose: Purpose
+    asked: int
+    answered: int
+    entries: int
+    approved: int
+    scored: int
+    targets: int
+    stops: int
+    mean_result: float | None
+    mean_after: dict[str, float | None]
+    cost: Recorded
+    latency_ms: int
+    hit_rate: float | None
+    cost_per_decision: Number | None
+    caution: str | None = Field(description="That the numbers tell little.")
+
+
+class Result(RootModel[Document]):
+    """What a stage did, as it is stored: `stage`, `account`, `tick`, `repeated`, and what the stage has to tell."""
+
+
+# ---- who may
+
+
+class Identity(Answer):
+    """Who asks, what they may do, on which account alone, and until when: null for all accounts, and for always."""
+
+    name: str
+    scope: Scope
+    account: str | None
+    expires: Time | None
+
+
+class Token(Answer):
+    """A token, without what lets somebody in. It begins with `prefix`."""
+
+    id: int
+    name: str
+    prefix: str
+    scope: Scope
+    account: str | None
+    created_by: str
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+    revoked_at: Time | None
+
+
+class MadeToken(Token):
+    """A token that was just made: `token` is shown this once."""
+
+    token: str
+
+
+class Audited(Answer):
+    """What somebody did, or was refused: `status` is null while it is under way, and of what was cut short."""
+
+    id: int
+    at: Time
+    caller: str | None
+    scope: Scope | None
+    client: str | None
+    action: str
+    path: str | None
+    account: str | None
+    request_id: str | None
+    idempotency_key: str | None
+    body: Document | None
+    status: int | None
+    code: str | None
+    ended_at: Time | None

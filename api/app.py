@@ -4,27 +4,50 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import docs
 from api.access import AccessLog
+from api.admission import Admission
 from api.auth import Doorkeeper
+from api.bounds import BoundedBodies
+from api.dashboard import files
 from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
+from api.first_token import make_first_token
+from api.headers import SecurityHeaders
 from api.live import prices, streams
 from api.live.feed import Feed
 from api.live.market import Market
 from api.live.prices import MarketQuery
 from api.live.sockets import Stream
-from api.live.streams import EventsQuery
+from api.live.streams import ListenQuery
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
 from api.pulse import Pulse
-from api.routes import accounts, health, invocations, lists, performance, records, status
+from api.routes import (
+    accounts,
+    audit,
+    details,
+    health,
+    invocations,
+    lists,
+    market,
+    performance,
+    records,
+    sessions,
+    status,
+    tokens,
+)
+from shared.db.audit import AuditTrail
 from shared.db.outbox import Outbox
+from shared.db.tokens import TokenTable
 from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
 from shared.runtime import Runtime
@@ -38,32 +61,40 @@ RETRY_SECONDS = 5.0
 FIRST_TRY_SECONDS = 2.0
 """How long serving waits for the first attempt."""
 
-READ, OPERATE = Scope.READ, Scope.OPERATE
+READ, OPERATE, ADMIN = Scope.READ, Scope.OPERATE, Scope.ADMIN
 
 # What several can come to.
 ACCOUNT = ("unknown_account",)
+MADE = ("bad_request", "unknown_account")
 RECORD = ("bad_request", "unknown_record", "record_broken")
 
 OPERATIONS = (
-    Operation("GET", "/health", health.ready, None, problems=("not_ready",)),
+    Operation("GET", "/health", health.ready, READ, problems=("not_ready",)),
     Operation("GET", "/health/live", health.live, None),
-    Operation("GET", "/health/ready", health.ready, None, problems=("not_ready",)),
+    Operation("GET", "/health/ready", health.ready, READ, problems=("not_ready",)),
     Operation("GET", "/status", status.status, READ),
     Operation("GET", "/accounts", lists.accounts, READ),
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
     Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),
     Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE, problems=ACCOUNT),
+    Operation("GET", "/accounts/{account}/status", details.account_status, READ, problems=ACCOUNT),
     Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
     Operation("GET", "/positions", lists.positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
+    Operation("GET", "/orders/{order}", details.order, READ, problems=("unknown_order",)),
     Operation("GET", "/trades", lists.trades, READ),
     Operation("GET", "/decisions", lists.decisions, READ),
+    Operation("GET", "/decisions/{decision}", details.decision, READ, problems=("bad_request", "unknown_record")),
     Operation("GET", "/decisions/{decision}/record", records.record, READ, problems=RECORD),
     Operation("POST", "/decisions/{decision}/replay", records.replay, OPERATE, problems=(*RECORD, *STAGE)),
     Operation("GET", "/models", records.comparison, READ),
     Operation("GET", "/llm-interactions", lists.llm_interactions, READ),
+    Operation("GET", "/llm-interactions/{call}", details.model_call, READ, problems=("unknown_model_call",)),
     Operation("GET", "/costs", lists.costs, READ),
-    Operation("GET", "/market-data", lists.market_data, READ),
+    Operation("GET", "/market-data", market.candles, READ),
+    Operation("GET", "/market-data/quotes", market.quotes, READ),
+    Operation("GET", "/market-data/indicators", market.indicators, READ, problems=("market_data_unusable",)),
+    Operation("GET", "/events", lists.events, READ),
     Operation("GET", "/equity", lists.equity, READ),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
@@ -82,13 +113,28 @@ OPERATIONS = (
         OPERATE,
         problems=("bad_json", "body_too_large", "no_such_stage", "bad_invocation_type"),
     ),
+    Operation("POST", "/session", sessions.log_in, None, problems=("token_wrong", "database_unavailable")),
+    Operation("GET", "/session", sessions.show, READ),
+    Operation("DELETE", "/session", sessions.log_out, READ, status=204),
+    Operation("GET", "/tokens", tokens.listed, ADMIN, whole_house=True),
+    Operation(
+        "POST", "/tokens", tokens.create, ADMIN, status=201, whole_house=True, problems=("bad_request", *ACCOUNT)
+    ),
+    Operation("DELETE", "/tokens/{token}", tokens.revoke, ADMIN, whole_house=True, problems=("unknown_token",)),
+    Operation("GET", "/audit", audit.trail, ADMIN),
 )
 
+
 STREAMS = (
-    Stream("/ws/trading-events", EventsQuery, streams.trading_events, READ),
-    Stream("/ws/positions", EventsQuery, streams.positions, READ),
+    Stream("/ws/trading-events", ListenQuery, streams.trading_events, READ),
+    Stream("/ws/positions", ListenQuery, streams.positions, READ),
     Stream("/ws/market-data", MarketQuery, prices.market_data, READ),
 )
+
+# What a page of another site may send, and read of the answer.
+TAKEN = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
+SHOWN = ["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-Id"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
@@ -96,24 +142,60 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
 
     Say *long_lived* False where a container serves one request at a time and sleeps between them.
     """
+    runtime = Runtime(settings, long_lived=long_lived)
+    own = settings.api_token.get_secret_value() if settings.api_token else None
+    admission = Admission(TokenTable(runtime.database), own)
+    trail = AuditTrail(runtime.database)
     app = Starlette(
-        routes=[*routes(OPERATIONS), *(stream.route() for stream in STREAMS), *docs.routes()],
+        routes=[
+            *routes(OPERATIONS),
+            *(stream.route() for stream in STREAMS),
+            *docs.routes(),
+            *files.routes(),
+        ],
         middleware=[
+            *_behind_proxies(settings),
             Middleware(AccessLog),
-            Middleware(Doorkeeper, settings.api_token.get_secret_value() if settings.api_token else None),
+            Middleware(SecurityHeaders),
+            *_for_other_sites(settings),
+            Middleware(BoundedBodies),
+            Middleware(Doorkeeper, admission=admission, trail=trail, settings=settings),
         ],
         exception_handlers=HANDLERS,
         lifespan=_life,
     )
     app.router.redirect_slashes = False
-    app.state.runtime = Runtime(settings, long_lived=long_lived)
-    app.state.document = document(OPERATIONS, version=VERSION)
+    app.state.runtime = runtime
+    app.state.admission = admission
+    app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
-    app.state.feed = Feed(Outbox(app.state.runtime.database))
-    app.state.market = Market(app.state.runtime)
+    app.state.feed = Feed(Outbox(runtime.database))
+    app.state.market = Market(runtime)
     app.state.sockets = set()
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app
+
+
+def _behind_proxies(settings: Settings) -> list[Middleware]:
+    """Who asks, and whether over https, is believed of those proxies alone."""
+    if not settings.trusted_proxies:
+        return []
+    return [Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))]
+
+
+def _for_other_sites(settings: Settings) -> list[Middleware]:
+    """Pages of these sites may ask, with a token: a session is for our own pages alone."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=METHODS,
+            allow_headers=TAKEN,
+            expose_headers=SHOWN,
+        )
+    ]
 
 
 @asynccontextmanager
@@ -134,6 +216,7 @@ async def _prepare(runtime: Runtime) -> None:
     while True:
         try:
             await runtime.record_accounts()
+            await make_first_token(runtime)
             await runtime.require_time()
         except PerpetuaError as exc:
             log.warning("not prepared yet", extra={"why": str(exc)})

@@ -9,7 +9,6 @@ from starlette.requests import ClientDisconnect, Request
 from api.errors import Problem
 
 JSON = "application/json"
-MOST_BYTES = 64 * 1024
 
 
 class Body(BaseModel):
@@ -26,12 +25,8 @@ async def json_body(request: Request) -> Any:
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON:
         raise Problem(415, "unsupported_media_type", f"the body is {kind[:80] or 'of no kind'}: it must be {JSON}")
-    body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise Problem(413, "body_too_large", f"the body is larger than {MOST_BYTES} bytes")
+        body = await request.body()
     except ClientDisconnect:
         raise Problem(400, "body_incomplete", "the connection ended before the body did") from None
     try:

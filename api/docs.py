@@ -19,11 +19,11 @@ from api.problems import CATALOGUE, PAGE
 
 DOCUMENT = "/openapi.json"
 SWAGGER = Path("vendor", "swagger-ui-5.31.0")
+# Content-Security-Policy of the pages.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Swagger UI writes styles into its elements."""
 
 _PAGE = """\
 <!doctype html>
@@ -44,11 +44,13 @@ SwaggerUIBundle({{
   url: "{DOCUMENT}",
   dom_id: "#swagger-ui",
   deepLinking: true,
-  docExpansion: "none",
+  docExpansion: "list",
   validatorUrl: null,
   queryConfigEnabled: false,
 }});
 """
+
+_STYLE = "body{font:1rem/1.5 system-ui;max-width:50rem;margin:2rem auto;padding:0 1rem}dt{margin-top:1rem}"
 
 
 def routes() -> list[BaseRoute]:
@@ -56,6 +58,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/docs", _swagger),
         Route("/docs/start.js", _start),
+        Route("/docs/style.css", _style),
         Route(PAGE, _problems),
         Route(DOCUMENT, _document),
         Mount("/docs/assets", StaticFiles(directory=_assets())),
@@ -72,7 +75,7 @@ def _assets() -> Path:
 
 
 async def _document(request: Request) -> Response:
-    return JSONResponse(request.app.state.document)
+    return JSONResponse(request.app.state.document())
 
 
 async def _swagger(_: Request) -> Response:
@@ -88,14 +91,18 @@ async def _start(_: Request) -> Response:
     return Response(_START, media_type="text/javascript")
 
 
+async def _style(_: Request) -> Response:
+    return Response(_STYLE, media_type="text/css")
+
+
 async def _problems(_: Request) -> Response:
     told = "\n".join(
         f'<dt id="{code}"><code>{code}</code> <small>{entry.status}</small></dt>\n'
         f"<dd>{html.escape(entry.title)}. {html.escape(entry.remedy)}</dd>"
         for code, entry in sorted(CATALOGUE.items())
     )
-    style = "body{font:1rem/1.5 system-ui;max-width:50rem;margin:2rem auto;padding:0 1rem}dt{margin-top:1rem}"
-    return _page("Problems", f"<style>{style}</style>", f"<h1>Problems</h1>\n<dl>\n{told}\n</dl>")
+    head = '<link rel="stylesheet" href="/docs/style.css">'
+    return _page("Problems", head, f"<h1>Problems</h1>\n<dl>\n{told}\n</dl>")
 
 
 def _page(title: str, head: str, body: str) -> Response:

@@ -38,6 +38,7 @@ from shared.domain.errors import (
     StaleRequest,
     UnknownAccount,
     UnknownRecord,
+    UnknownToken,
     UnusableReply,
     VenueError,
     VenueUnreachable,
@@ -50,6 +51,7 @@ MEANINGS: dict[type[PerpetuaError], tuple[int, str]] = {
     BadEvent: (422, "bad_event"),
     BadRequest: (422, "bad_request"),
     UnknownRecord: (404, "unknown_record"),
+    UnknownToken: (404, "unknown_token"),
     RecordBroken: (409, "record_broken"),
     StaleRequest: (422, "stale_request"),
     UnknownAccount: (404, "unknown_account"),
@@ -147,6 +149,11 @@ async def _no_route(request: Request, exc: Exception) -> Response:
     ).response()
 
 
+async def _bad_cursor(request: Request, exc: Exception) -> Response:
+    name = "after" if "after" in request.query_params else "before"
+    return Problem(400, "bad_parameter", f"{name}: {exc}", parameter=name).response()
+
+
 async def _named_failure(_: Request, exc: Exception) -> Response:
     problem = as_problem(exc)
     if problem is None:
@@ -159,5 +166,6 @@ async def _named_failure(_: Request, exc: Exception) -> Response:
 HANDLERS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     Problem: _problem,
     HTTPException: _no_route,
+    BadCursor: _bad_cursor,
     PerpetuaError: _named_failure,
 }

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from api.actions import KEYED as KEYED_METHODS
 from api.bodies import Body
 from api.downloads import CSV, JSONL
 from api.errors import ProblemDocument
@@ -28,10 +29,23 @@ JSON = "application/json"
 PROBLEM = "application/problem+json"
 SCHEMAS = "#/components/schemas/"
 
-ALWAYS = ("bad_parameter", "foreign_host", "internal_error")
-WITH_SCOPE = ("token_missing", "token_wrong", "scope_too_small", "wrong_account", "database_unavailable")
-CHANGES = ("foreign_origin",)
-WITH_BODY = ("bad_json", "body_incomplete", "body_too_large", "unsupported_media_type")
+ALWAYS = ("bad_parameter", "foreign_host", "internal_error", "too_many_attempts", "too_many_requests")
+WITH_SCOPE = (
+    *("token_missing", "token_wrong", "session_ended", "scope_too_small", "wrong_account"),
+    "database_unavailable",
+)
+CHANGES = ("foreign_origin", "body_incomplete", "body_too_large", "body_too_slow", "database_unavailable")
+KEYED = ("bad_idempotency_key", "idempotency_key_reused", "idempotency_under_way", "idempotency_cut_short")
+WITH_BODY = ("bad_json", "unsupported_media_type")
+WAITS = (429, 503)
+RETRY: Json = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Names the request, so that it is done once however often it is sent: a UUID. Remembered for a day.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]+$"},
+}
 DOWNLOADS = ("too_many_downloads",)
 
 ABOUT = """\
@@ -51,6 +65,7 @@ TAGS = {
     "orders": "What was sent.",
     "trades": "What was filled.",
     "decisions": "What was wanted, what risk said to it, and what came of it.",
+    "events": "What happened, in order: the journal that streams are fed from.",
     "diary": "What happened, in words.",
     "discrepancies": "Where ours and the exchange's books differed.",
     "equity": "What the accounts were worth.",
@@ -60,6 +75,9 @@ TAGS = {
     "llm-interactions": "Every question to a model.",
     "market-data": "Prices.",
     "functions": "The stages, invoked.",
+    "session": "Logging in and out of the dashboard.",
+    "tokens": "Who may ask for what.",
+    "audit": "Who did what, and what came of it.",
 }
 
 _Key = tuple[str, str]
@@ -113,11 +131,16 @@ def codes_of(operation: Operation) -> list[str]:
     codes = [*ALWAYS, *operation.problems]
     codes += WITH_SCOPE if operation.scope is not None else ()
     codes += CHANGES if operation.method != "GET" else ()
+    codes += KEYED if _takes_a_key(operation) else ()
     if operation.body is not None:
         codes += WITH_BODY
         codes += ("bad_body",) if _whole(operation.body) else ()
     codes += DOWNLOADS if operation.item else ()
     return sorted(set(codes))
+
+
+def _takes_a_key(operation: Operation) -> bool:
+    return operation.method in KEYED_METHODS and operation.scope is not None
 
 
 def tag_of(operation: Operation) -> str:
@@ -144,7 +167,8 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[_Key, Json], dict
         for variable, kind in operation.variables.items():
             inputs.append(((name, f"path {variable}"), "validation", kind))
     found, shared = TypeAdapter.json_schemas(inputs, ref_template=SCHEMAS + "{model}", schema_generator=_Generator)
-    return {key: schema for (key, _), schema in found.items()}, dict(shared.get("$defs", {}))
+    components: dict[str, Json] = {name: schema | {"title": name} for name, schema in shared["$defs"].items()}
+    return {key: schema for (key, _), schema in found.items()}, components
 
 
 def _operation(operation: Operation, schemas: Mapping[_Key, Json], components: Mapping[str, Json]) -> Json:
@@ -159,6 +183,7 @@ def _operation(operation: Operation, schemas: Mapping[_Key, Json], components: M
         "parameters": [
             *_path_parameters(operation, schemas),
             *_query_parameters(operation.query, schemas, name, components),
+            *([IDEMPOTENCY_KEY] if _takes_a_key(operation) else []),
         ],
         "responses": _responses(operation, schemas),
     }
@@ -217,7 +242,9 @@ def _responses(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for code in codes_of(operation):
         by_status[CATALOGUE[code].status].append(code)
-    good = {"description": "What was asked for.", "headers": _headers(), "content": _content(operation, schemas)}
+    good: Json = {"description": "What was asked for.", "headers": _headers()}
+    if operation.status != 204:
+        good["content"] = _content(operation, schemas)
     return {
         str(operation.status): good,
         **{str(status): _problem(status, codes) for status, codes in sorted(by_status.items())},
@@ -233,16 +260,10 @@ def _content(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
 
 def _problem(status: int, codes: Sequence[str]) -> Json:
     lines = [f"- `{code}`: {CATALOGUE[code].title}. {CATALOGUE[code].remedy}" for code in codes]
-    schema = {
-        "allOf": [
-            {"$ref": SCHEMAS + ProblemDocument.__name__},
-            {"type": "object", "properties": {"code": {"type": "string", "enum": list(codes)}}},
-        ]
-    }
     return {
         "description": "\n".join(lines),
-        "headers": _headers() | ({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}} if status == 503 else {}),
-        "content": {PROBLEM: {"schema": schema}},
+        "headers": _headers() | (RETRY if status in WAITS else {}),
+        "content": {PROBLEM: {"schema": {"$ref": SCHEMAS + ProblemDocument.__name__}}},
     }
 
 

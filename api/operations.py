@@ -4,7 +4,8 @@ asked, and the OpenAPI document.
 
 Its handler says by its signature what it takes: `request`; `query`, a Query; `body`, a Body; and each variable of the
 path by its own name and type. What it returns is held against its return annotation before it leaves, so that the
-document cannot tell otherwise than the answers do; a handler that returns a Response has written it itself. One that
+document cannot tell otherwise than the answers do, and leaves with what the handler put into `request.state.headers`; a
+handler that returns a Response has written it itself. One that
 takes a PageQuery and answers a Listing can be downloaded as a whole. Its docstring is what the document says of it.
 """
 
@@ -20,8 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.actions import act
 from api.answers import Listing
-from api.auth import caller_of
+from api.auth import caller_of, require_account, wrong_account
 from api.bodies import Body, json_body, read_body
 from api.downloads import download
 from api.errors import Problem
@@ -36,7 +38,8 @@ ACCOUNT = "account"
 
 @dataclass(frozen=True)
 class Operation:
-    """See the module. Without a *scope* it is open to everybody.
+    """See the module. Without a *scope* it is open to everybody; what concerns the *whole_house* is not for a caller
+    who is confined to one account.
 
     *problems* are the codes it can answer beside those that its scope, its parameters and its body bring along.
     """
@@ -47,6 +50,7 @@ class Operation:
     scope: Scope | None
     status: int = 200
     problems: tuple[str, ...] = ()
+    whole_house: bool = False
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -90,7 +94,7 @@ class Operation:
         caller = self._admitted(request)
         given: dict[str, Any] = self._variables(request)
         if ACCOUNT in given:
-            _require_account(caller, given[ACCOUNT])
+            require_account(caller, given[ACCOUNT])
         query = confined(read_query(request, self.query), caller)
         if "body" in self.hints:
             whole = isinstance(self.body, type) and issubclass(self.body, Body)
@@ -99,7 +103,7 @@ class Operation:
             return await download(request, query, self.item, partial(self.handler, request, **given))
         if "query" in self.hints:
             given["query"] = query
-        return self._written(await self.handler(request, **given))
+        return self._written(request, await self.handler(request, **given))
 
     def _admitted(self, request: Request) -> Caller | None:
         if self.scope is None:
@@ -108,6 +112,8 @@ class Operation:
         if not caller.scope.includes(self.scope):
             detail = f"this takes the scope {self.scope}, and {caller.name} has {caller.scope}"
             raise Problem(403, "scope_too_small", detail)
+        if self.whole_house and caller.account_id is not None:
+            raise wrong_account(caller)
         return caller
 
     def _variables(self, request: Request) -> dict[str, Any]:
@@ -120,12 +126,16 @@ class Operation:
                 raise Problem(400, "bad_parameter", f"{name}: {why}", parameter=name) from None
         return read
 
-    def _written(self, answer: Any) -> Response:
+    def _written(self, request: Request, answer: Any) -> Response:
         if self.answer is None:
             written: Response = answer
             return written
-        content = self.answer.dump_json(self.answer.validate_python(answer), by_alias=True)
-        return Response(content, self.status, media_type="application/json")
+        told = self.answer.validate_python(answer)
+        if isinstance(account := getattr(told, ACCOUNT, None), str):
+            require_account(request.state.caller, account)  # of what is asked for by a name of its own
+        content = self.answer.dump_json(told, by_alias=True)
+        headers: dict[str, str] = getattr(request.state, "headers", {})
+        return Response(content, self.status, headers, media_type="application/json")
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
@@ -140,12 +150,8 @@ def routes(operations: Iterable[Operation]) -> list[Route]:
 
 async def _dispatch(methods: dict[str, Operation], request: Request) -> Response:
     method = "GET" if request.method == "HEAD" else request.method
-    return await methods[method].serve(request)
-
-
-def _require_account(caller: Caller | None, account_id: str) -> None:
-    if caller and not caller.may_see(account_id):
-        raise Problem(403, "wrong_account", f"{caller.name} may see the account {caller.account_id} only")
+    operation = methods[method]
+    return await act(request, operation.path, operation.serve)
 
 
 def confined(query: Q, caller: Caller | None) -> Q:
@@ -154,5 +160,5 @@ def confined(query: Q, caller: Caller | None) -> Q:
         return query
     wanted = getattr(query, ACCOUNT)
     if wanted is not None:
-        _require_account(caller, wanted)
+        require_account(caller, wanted)
     return query.model_copy(update={ACCOUNT: caller.account_id})

@@ -33,6 +33,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "bad_invocation_type": Entry(
         400, "Only synchronous invocations are served", "Leave X-Amz-Invocation-Type out, or say RequestResponse."
     ),
+    "body_too_slow": Entry(408, "The body did not come in time", "Send it at once."),
     "body_too_large": Entry(413, "The body is too large", "Send less."),
     "unsupported_media_type": Entry(415, "The body is of another kind", "Send Content-Type: application/json."),
     "bad_event": Entry(422, "The event names no cycle", 'Send {"account": "main"}; `detail` says what is wrong.'),
@@ -41,12 +42,22 @@ CATALOGUE: Mapping[str, Entry] = {
         422, "That tick is not to be served", "It is too old or has not come: leave `tick` out for the present one."
     ),
     # ---- who may
-    "token_missing": Entry(401, "No token", "Send the header Authorization: Bearer TOKEN."),
-    "token_wrong": Entry(401, "The token is not good", "Use one that is in force."),
-    "foreign_host": Entry(403, "Only this machine is served", "Set a token, or ask for localhost."),
-    "foreign_origin": Entry(403, "Another site may not ask for this", "Set a token, or use a page of our own."),
+    "token_missing": Entry(401, "No token", "Send the header Authorization: Bearer TOKEN, or log in: POST /session."),
+    "token_wrong": Entry(401, "The token is not good", "It is mistyped, was revoked or has expired: use another."),
+    "session_ended": Entry(401, "The session has ended", "Log in again: POST /session."),
+    "foreign_host": Entry(403, "Only this machine is served", "Send a token, or ask for localhost."),
+    "foreign_origin": Entry(403, "Another site may not ask for this", "Send a token, or use a page of our own."),
     "scope_too_small": Entry(403, "The token may not do that", "Use a token with the scope that `detail` names."),
     "wrong_account": Entry(403, "The token is for another account", "Use a token of that account, or one for all."),
+    "too_many_attempts": Entry(429, "Too many wrong tokens", "Wait as long as Retry-After says; mind the token."),
+    "too_many_requests": Entry(429, "Too many requests", "Wait as long as Retry-After says, and ask less often."),
+    # ---- once and no more
+    "bad_idempotency_key": Entry(400, "The Idempotency-Key cannot be used", "Send a UUID."),
+    "idempotency_key_reused": Entry(422, "The Idempotency-Key was another request's", "Draw a new one for each."),
+    "idempotency_under_way": Entry(409, "The first such request is under way", "Wait, then send it again."),
+    "idempotency_cut_short": Entry(
+        409, "It may have been done", "Look whether it was, in /audit too; if it was not, ask anew under a new key."
+    ),
     # ---- streams: the close code is 4000 and the status
     "token_ended": Entry(401, "The token or the session has ended", "Log in again, and come back with the cursor."),
     "unexpected_message": Entry(400, "A stream takes no messages", "Ask by the query string when you open it."),
@@ -58,6 +69,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "no_such_stage": Entry(404, "There is no such stage", "`detail` names those there are."),
     "unknown_account": Entry(404, "There is no such account", "See /accounts for those there are."),
     "unknown_record": Entry(404, "There is no such decision", "See /decisions: `cycle` names each."),
+    "unknown_token": Entry(404, "There is no such token", "See /tokens: `id` names each."),
     "unknown_order": Entry(404, "There is no such order", "See /orders: `id` names each."),
     "unknown_model_call": Entry(404, "There is no such question to a model", "See /llm-interactions: `id` names each."),
     "method_not_allowed": Entry(405, "The path does not take this method", "The header Allow says which it takes."),

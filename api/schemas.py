@@ -13,10 +13,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from starlette.requests import HTTPConnection
 
 from api.errors import Problem
+from shared.domain.account import AccountStatus
 from shared.domain.decision import Action
 from shared.domain.market import Timeframe
 from shared.domain.model import Purpose
 from shared.domain.order import OrderState
+from shared.domain.reconciliation import Difference
 from shared.domain.risk import Verdict
 
 AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="An account.", examples=["main"])]
@@ -27,6 +29,7 @@ Symbol = Annotated[
 ]
 DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", re.ASCII)
 Limit = Annotated[int, Field(ge=1, le=1000)]
+ModelName = Annotated[str, Field(description="A model as it is named to its service.", examples=["author/model"])]
 CycleId = Annotated[
     str,
     Field(
@@ -93,6 +96,12 @@ class ListQuery(PageQuery, AccountQuery):
     """A page of a list that belongs to accounts."""
 
 
+class AccountsQuery(ListQuery):
+    """Accounts by status, and by when they were added."""
+
+    status: AccountStatus | None = None
+
+
 class SymbolQuery(ListQuery):
     """A list that can be narrowed to one symbol."""
 
@@ -110,6 +119,13 @@ class DecisionsQuery(SymbolQuery):
 
     action: Action | None = None
     verdict: Verdict | None = None
+    model: ModelName | None = None
+
+
+class DiscrepanciesQuery(SymbolQuery):
+    """Discrepancies by class."""
+
+    kind: Difference | None = None
 
 
 class ModelCallsQuery(ListQuery):
@@ -119,7 +135,7 @@ class ModelCallsQuery(ListQuery):
     """
 
     purpose: Purpose | None = None
-    model: str | None = None
+    model: ModelName | None = None
     symbol: Symbol | None = None
     action: Action | None = None
     full: bool = False
@@ -130,6 +146,40 @@ class CandlesQuery(PageQuery):
 
     symbol: Symbol
     timeframe: Timeframe
+
+
+class QuotesQuery(AccountQuery):
+    """Quotes of every symbol, or of one."""
+
+    symbol: Symbol | None = None
+
+
+class IndicatorQuery(Query):
+    """One TA-Lib function over the last candles of a series that had closed before a moment."""
+
+    symbol: Symbol
+    timeframe: Timeframe
+    function: Annotated[
+        str,
+        Field(pattern=r"^[A-Z0-9_]{1,20}$", description="The name of a function of TA-Lib.", examples=["EMA"]),
+        BeforeValidator(str.upper),
+    ]
+    parameters: str | None = Field(
+        default=None,
+        pattern=r"^[a-z]{1,30}:-?[0-9]{1,9}(\.[0-9]{1,9})?(,[a-z]{1,30}:-?[0-9]{1,9}(\.[0-9]{1,9})?){0,9}$",
+        description="Those of the function's that are not as usual.",
+        examples=["timeperiod:50"],
+    )
+    until: Moment | None = Field(default=None, description="Before this moment.")
+    limit: Limit = Field(default=300, description="Candles.")
+
+
+class EventsQuery(AccountQuery):
+    """What happened after a cursor; from the beginning without one."""
+
+    kind: Annotated[str, Field(max_length=80)] | None = None
+    after: str | None = Field(default=None, description="The `next` of the answer before.")
+    limit: Limit = 100
 
 
 class PerformanceQuery(AccountQuery):

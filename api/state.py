@@ -5,7 +5,10 @@ import asyncio
 from starlette.requests import HTTPConnection
 
 from api.pulse import Pulse
+from shared.db.audit import AuditTrail
+from shared.db.idempotency import IdempotencyKeys
 from shared.db.reports import Reports
+from shared.db.tokens import TokenTable
 from shared.runtime import Runtime
 
 
@@ -31,3 +34,18 @@ def downloads_of(request: HTTPConnection) -> asyncio.Semaphore:
     """Return the places for downloads at once."""
     downloads: asyncio.Semaphore = request.app.state.downloads
     return downloads
+
+
+def tokens_of(request: HTTPConnection) -> TokenTable:
+    """Return the tokens of the house."""
+    return TokenTable(runtime_of(request).database)
+
+
+def audit_of(request: HTTPConnection) -> AuditTrail:
+    """Return the audit trail."""
+    return AuditTrail(runtime_of(request).database)
+
+
+def keys_of(request: HTTPConnection) -> IdempotencyKeys:
+    """Return the keys that requests named themselves by."""
+    return IdempotencyKeys(runtime_of(request).database)

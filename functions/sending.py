@@ -90,7 +90,7 @@ class Desk:
         """Commit the intents, so that a crash from here on leaves rows to find, never orders we have forgotten."""
         if intents:
             async with self._open_work(self.run.lease) as work:
-                await work.orders.promise(intents)
+                await work.orders.promise(intents, self.run.clock.now())
         for intent in intents:
             self._note_attempt(intent)
         return [

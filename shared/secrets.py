@@ -6,7 +6,10 @@ from typing import Any
 
 MASK = "•••"
 SECRET_NAMES = re.compile(r"(?i)(api_?key|secret|private_?key|password|token$|authorization|signature|x-mbx-apikey)")
+TOKEN_SHAPE = re.compile(r"(?<=ppt_[a-z2-7]{8}_)[A-Za-z0-9_-]{43}")
+"""The secret part of a token of ours; how it begins may be seen."""
 SECRET_SHAPES = re.compile(
+    TOKEN_SHAPE.pattern + "|"
     r"sk-or-[A-Za-z0-9_-]{8,}"  # a model provider's key
     r"|(?<=Bearer )[A-Za-z0-9._~+/=-]{8,}"
     r"|(?<=signature=)(?:0x)?[0-9A-Fa-f]{64,}"

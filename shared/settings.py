@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -151,6 +152,23 @@ def _postgres_url(value: SecretStr) -> SecretStr:
 def _long_enough(value: timedelta | None) -> timedelta | None:
     if value is not None and value < LEAST_RETENTION:
         raise ValueError(f"must be at least {LEAST_RETENTION.days}d: indicators look back so far")
+    return value
+
+
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin or not parts.hostname:
+            raise ValueError(f"{origin!r} is no origin: write it like https://desk.example.com, without a path")
+    return value
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for network in value:
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError(f"{network!r} is no address or network: write it like 10.0.0.5 or 10.0.0.0/24") from None
     return value
 
 
@@ -320,6 +338,10 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=3000, ge=0, le=65535)
     api_token: SecretStr | None = None
+    cors_origins: Annotated[Words, AfterValidator(_origins)] = ()
+    trusted_proxies: Annotated[Words, AfterValidator(_networks)] = ()
+    api_rate: FiniteFloat = Field(default=100, gt=0)
+    api_burst: int = Field(default=1000, ge=1)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_folder: Path | None = Path("logs")
@@ -359,6 +381,11 @@ class Settings(BaseSettings):
         """The chain that signatures name: 1666 for the main network (and the emulator), 714 for the test network."""
         return 714 if self.trading_mode is Mode.TESTNET else 1666
 
+    @property
+    def guarded(self) -> bool:
+        """Whether nothing is served without a token: everywhere but in development, on this machine alone."""
+        return self.environment == "production" or self.api_host not in LOOPBACK or self.api_token is not None
+
     @model_validator(mode="after")
     def _whose_money(self) -> Self:
         if self.trading_mode is Mode.LIVE and self.live_trading_confirmed != LIVE_CONFIRMATION:
@@ -372,12 +399,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} is the real exchange, but TRADING_MODE is {self.trading_mode.value}")
             if self.trading_mode is not Mode.PAPER and urlsplit(url).scheme != secure:
                 raise ValueError(f"{name} must begin with {secure}:// outside paper trading")
-        return self
-
-    @model_validator(mode="after")
-    def _open_doors_need_a_token(self) -> Self:
-        if self.api_host not in LOOPBACK and self.api_token is None:
-            raise ValueError(f"API_HOST={self.api_host} is reachable from outside: set API_TOKEN too")
         return self
 
 

@@ -85,7 +85,7 @@ class House:
         self.venue = venue
         self.clock = clock
         self.model = model
-        self._exchange = exchange
+        self.exchange = exchange
 
     @property
     def request(self) -> StageRequest:
@@ -189,7 +189,7 @@ class House:
         self.runtime.market._client._http.event_hooks["request"].append(note)
 
     def _admin(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app=self._exchange), base_url="http://exchange")
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=self.exchange), base_url="http://exchange")
 
 
 @asynccontextmanager

@@ -23,24 +23,24 @@ MOST_ROWS = 1_000
 OF_POSITIONS = frozenset({"position_opened", "position_changed", "position_closed", "protection", "equity"})
 
 
-class EventsQuery(AccountQuery):
+class ListenQuery(AccountQuery):
     """One account or all, one symbol or all, and the cursor to go on from."""
 
     symbol: Symbol | None = None
     cursor: str | None = None
 
 
-async def trading_events(socket: Socket, query: EventsQuery) -> None:
+async def trading_events(socket: Socket, query: ListenQuery) -> None:
     """All that happens: orders, fills, positions, decisions, stages, equity and the rest."""
     await _tell(socket, query, lists=("accounts", "positions", "orders"), kinds=None)
 
 
-async def positions(socket: Socket, query: EventsQuery) -> None:
+async def positions(socket: Socket, query: ListenQuery) -> None:
     """What is held, what protects it, and what it is worth."""
     await _tell(socket, query, lists=("positions", "orders"), kinds=OF_POSITIONS)
 
 
-async def _tell(socket: Socket, query: EventsQuery, *, lists: Collection[str], kinds: Collection[str] | None) -> None:
+async def _tell(socket: Socket, query: ListenQuery, *, lists: Collection[str], kinds: Collection[str] | None) -> None:
     feed: Feed = socket.app.state.feed
 
     def wanted(told: Told) -> bool:
@@ -72,7 +72,7 @@ async def _tell_on(socket: Socket, follower: Follower) -> None:
             due = clock.time() + messages.HEARTBEAT_SECONDS
 
 
-async def _lists(socket: Socket, query: EventsQuery, lists: Collection[str]) -> dict[str, Any]:
+async def _lists(socket: Socket, query: ListenQuery, lists: Collection[str]) -> dict[str, Any]:
     runtime: Runtime = socket.app.state.runtime
     feed: Feed = socket.app.state.feed
     reports = Reports(runtime.database)

@@ -1,7 +1,7 @@
 """
 Is it well? `live`: this process answers. `ready`: the database and the exchange answer, and no account's cycles lag.
 
-Open to everybody, so reasons are told without addresses; the log has the rest.
+`live` is open to everybody. Reasons are told without addresses; the log has the rest.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from api.auth import caller_of
 from api.errors import Problem
 from api.state import pulse_of, reports_of, runtime_of
 from shared.domain.account import AccountStatus
@@ -33,10 +34,11 @@ async def ready(request: Request) -> dict[str, Any]:
     """Report every check; 503 with the reasons when one of them failed."""
     exchange, accounts = await asyncio.gather(pulse_of(request).beats(), _accounts(request))
     runtime = runtime_of(request)
+    may_see = caller_of(request).may_see
     cycles = {
         row["account"]: _cycle(row["last_tick"], runtime.intervals[row["account"]], runtime.clock.now())
         for row in accounts or []
-        if row["account"] in runtime.intervals and row["status"] != AccountStatus.HALTED
+        if row["account"] in runtime.intervals and may_see(row["account"]) and row["status"] != AccountStatus.HALTED
     }
     checks = {"database": accounts is not None, "exchange": exchange, "cycles": cycles}
     reasons = [f"the {name} does not answer" for name in ("database", "exchange") if not checks[name]]

@@ -4,11 +4,13 @@ can be pointed here. Same event, same result, same stage; repeating is as safe a
 """
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api.answers import Result
 from api.bodies import json_body
 from api.errors import Problem
 from api.state import runtime_of
@@ -18,12 +20,29 @@ from shared.secrets import mask_text
 
 log = logging.getLogger("perpetua.app")
 
+_MOMENT = {"type": "string", "format": "date-time"}
+Event = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "title": "StageEvent",
+            "description": "Names a cycle: without `tick` the present one, or the last one at `time`.",
+            "type": "object",
+            "properties": {"account": {"type": "string"}, "tick": _MOMENT, "time": _MOMENT},
+            "required": ["account"],
+            "additionalProperties": False,
+            "examples": [{"account": "main"}],
+        }
+    ),
+]
+"""What the handlers of stages are given, here and elsewhere: they read it themselves."""
 
-async def invoke_stage(request: Request, stage: str, body: Any) -> dict[str, Any]:
+
+async def invoke_stage(request: Request, stage: Annotated[str, Field(examples=["fetch"])], body: Event) -> Result:
     """Run the stage that the path names on the event in the body; answer with its result."""
     if stage not in DOORS:
         raise Problem(404, "no_such_stage", f"there is no stage {stage}: there is {', '.join(DOORS)}")
-    return await invoke(runtime_of(request), stage, body)
+    return Result(await invoke(runtime_of(request), stage, body))
 
 
 async def invoke_function(request: Request, name: str) -> Response:

@@ -9,23 +9,32 @@ from starlette.requests import Request
 
 from api.answers import (
     Account,
-    Candle,
     Costs,
     Decision,
     DiaryLine,
     Discrepancy,
     Equity,
+    Events,
     Fill,
     Listing,
     ModelCall,
     Order,
     Position,
 )
-from api.schemas import CandlesQuery, DecisionsQuery, ListQuery, ModelCallsQuery, OrdersQuery, SymbolQuery
+from api.schemas import (
+    AccountsQuery,
+    DecisionsQuery,
+    DiscrepanciesQuery,
+    EventsQuery,
+    ListQuery,
+    ModelCallsQuery,
+    OrdersQuery,
+    SymbolQuery,
+)
 from api.state import reports_of
 
 
-async def accounts(request: Request, query: ListQuery) -> Listing[Account]:
+async def accounts(request: Request, query: AccountsQuery) -> Listing[Account]:
     """Accounts by id, each with its configuration, newest equity and number of open positions."""
     return Listing[Account].of(await reports_of(request).accounts(**query.model_dump()))
 
@@ -60,11 +69,6 @@ async def costs(request: Request, query: ListQuery) -> Listing[Costs]:
     return Listing[Costs].of(await reports_of(request).costs(**query.model_dump()))
 
 
-async def market_data(request: Request, query: CandlesQuery) -> Listing[Candle]:
-    """Candles of one series, newest first."""
-    return Listing[Candle].of(await reports_of(request).candles(**query.model_dump()))
-
-
 async def equity(request: Request, query: ListQuery) -> Listing[Equity]:
     """Points of the equity curves, newest first."""
     return Listing[Equity].of(await reports_of(request).equity(**query.model_dump()))
@@ -75,6 +79,12 @@ async def diary(request: Request, query: ListQuery) -> Listing[DiaryLine]:
     return Listing[DiaryLine].of(await reports_of(request).diary(**query.model_dump()))
 
 
-async def discrepancies(request: Request, query: ListQuery) -> Listing[Discrepancy]:
+async def discrepancies(request: Request, query: DiscrepanciesQuery) -> Listing[Discrepancy]:
     """How ours and the exchange's books differed and what was done about it, newest first."""
     return Listing[Discrepancy].of(await reports_of(request).discrepancies(**query.model_dump()))
+
+
+async def events(request: Request, query: EventsQuery) -> Events:
+    """What happened after a cursor, oldest first, as streams tell it: nothing is told twice or passed over."""
+    page = await reports_of(request).events(**query.model_dump())
+    return Events.model_validate({"items": page.rows, "next": page.next})

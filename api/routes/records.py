@@ -6,16 +6,18 @@ from typing import Any, Literal
 from pydantic import Field
 from starlette.requests import Request
 
+from api.answers import Contrast, Listing, ModelScore, Preview, Record, Replayed
+from api.auth import caller_of, require_account
 from api.bodies import Body
 from api.errors import Problem
-from api.schemas import ComparisonQuery, RecordQuery
+from api.schemas import AccountId, ComparisonQuery, CycleId, RecordQuery
 from api.state import runtime_of
 from functions.previewing import preview
 from functions.replaying import load, reask, rereview, rerun
 from shared.accounts import changed_limits
 from shared.db.records import read_record
 from shared.domain.errors import RecordBroken
-from shared.domain.opinion import ModelScore
+from shared.domain.opinion import ModelScore as Score
 from shared.domain.record import parts_of, plain, record_id
 from shared.llm.prompt import PromptTemplate
 from shared.llm.reply import read
@@ -35,10 +37,11 @@ FIELDS = {"rerun": set[str](), "reask": {"model", "prompt"}, "rereview": {"limit
 """What each kind takes beside `kind`: one of it at least, where it takes any."""
 
 
-async def record(request: Request, decision: str, query: RecordQuery) -> dict[str, Any]:
+async def record(request: Request, decision: CycleId, query: RecordQuery) -> Record:
     """Show what is on record of a decision: the names of its parts and whether they are as written; in full, all."""
     async with runtime_of(request).open_work() as work:
         cycle, stored = await work.records.find(record_id(decision))
+    require_account(caller_of(request), cycle.account_id)
     problems: tuple[str, ...] = ()
     try:
         whole = read_record(cycle, stored)
@@ -52,10 +55,10 @@ async def record(request: Request, decision: str, query: RecordQuery) -> dict[st
         "problems": list(problems),
         "parts": dict(parts_of(stored.name, stored.documents[stored.name])),
     }
-    return told | ({"body": plain(whole)} if query.full and whole else {})
+    return Record.model_validate(told | {"body": plain(whole) if query.full and whole else None})
 
 
-async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any]:
+async def replay(request: Request, decision: CycleId, body: Replay) -> Replayed | Contrast:
     """Make a decision again: as it was, by another model or prompt, or under other limits."""
     wanted = record_id(decision)
     given = body.model_fields_set - {"kind"}
@@ -65,12 +68,14 @@ async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any
         raise Problem(400, "bad_body", f"a {body.kind} {needs}", field=min(given - takes, default="kind"))
     runtime = runtime_of(request)
     found = await load(runtime.open_work, wanted)
+    require_account(caller_of(request), found.account_id)
     if body.kind == "rerun":
-        return (await rerun(found, open_work=runtime.open_work, read=read)).as_json()
+        again = await rerun(found, open_work=runtime.open_work, read=read)
+        return Replayed.model_validate(again.as_json())
     try:
         if body.kind == "rereview":
             limits = changed_limits(found.context.account.limits, body.limits or {})
-            return rereview(found, limits, read=read).as_json()
+            return Contrast.model_validate(rereview(found, limits, read=read).as_json())
         template = PromptTemplate(Path("posted"), body.prompt) if body.prompt else None
     except (SettingsError, ValueError) as exc:
         raise Problem(400, "bad_body", str(exc)) from None
@@ -83,25 +88,26 @@ async def replay(request: Request, decision: str, body: Replay) -> dict[str, Any
         clock=runtime.clock,
         own_prompt=template is not None,
     )
-    return comparison.as_json()
+    return Contrast.model_validate(comparison.as_json())
 
 
-async def prompt(request: Request, account: str) -> dict[str, Any]:
+async def prompt(request: Request, account: AccountId) -> Preview:
     """Show what the account's model would be asked now, and the most that costs. Asks no model."""
     runtime = runtime_of(request)
     engine = runtime.engine(account)
     configured = runtime.accounts[account].account
-    return await preview(configured, None, open_work=runtime.open_work, engine=engine, clock=runtime.clock)
+    shown = await preview(configured, None, open_work=runtime.open_work, engine=engine, clock=runtime.clock)
+    return Preview.model_validate(shown)
 
 
-async def comparison(request: Request, query: ComparisonQuery) -> dict[str, Any]:
+async def comparison(request: Request, query: ComparisonQuery) -> Listing[ModelScore]:
     """Show how each model and prompt version has done within [since, until), by account."""
     async with runtime_of(request).open_work() as work:
         scores = await work.opinions.compare(account_id=query.account, since=query.since, until=query.until)
-    return {"items": [_told(each) for each in scores]}
+    return Listing[ModelScore].model_validate({"items": [_told(each) for each in scores], "next": None})
 
 
-def _told(score: ModelScore) -> dict[str, Any]:
+def _told(score: Score) -> dict[str, Any]:
     told: dict[str, Any] = plain(score)
     told["account"] = told.pop("account_id")
     per_decision = score.cost / score.asked if score.asked else None

@@ -9,9 +9,10 @@ from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
-from shared.db.tables import answers, decisions, orders
+from shared.db.tables import answers, decisions, model_calls, orders
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan, Move
+from shared.domain.model import OF_THE_CYCLE
 from shared.domain.order import Leg
 from shared.domain.position import Direction
 from shared.domain.risk import Review, ReviewedDecision, Verdict
@@ -34,7 +35,10 @@ class DecisionTable:
             )
             await self._connection.execute(statement.on_conflict_do_nothing())
         if reviewed:
-            rows = [{**cycle, "position": position, **_row(each)} for position, each in enumerate(reviewed)]
+            model = await self._connection.scalar(_answered_model(request))
+            rows = [
+                {**cycle, "position": position, "model": model, **_row(each)} for position, each in enumerate(reviewed)
+            ]
             await self._connection.execute(insert_all(decisions, rows).on_conflict_do_nothing())
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ReviewedDecision]:
@@ -122,6 +126,21 @@ class DecisionTable:
             )
             for row in latest
         }
+
+
+def _answered_model(request: StageRequest) -> Select[Any]:
+    """Return the model that had the last word of a cycle."""
+    return (
+        select(model_calls.c.answered_model)
+        .where(
+            model_calls.c.account_id == request.account_id,
+            model_calls.c.tick == request.tick,
+            model_calls.c.content.is_not(None),
+            model_calls.c.purpose.in_(OF_THE_CYCLE),
+        )
+        .order_by(model_calls.c.id.desc())
+        .limit(1)
+    )
 
 
 def _reviewed() -> Select[Any]:

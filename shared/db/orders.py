@@ -38,8 +38,8 @@ class OrderTable:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def promise(self, intents: Sequence[Intent]) -> None:
-        """Record intents as INTENDED. One that stands already is left as it is."""
+    async def promise(self, intents: Sequence[Intent], at: datetime) -> None:
+        """Record intents as INTENDED at that time. One that stands already is left as it is."""
         if not intents:
             return
         rows = [
@@ -47,6 +47,7 @@ class OrderTable:
                 **{name: getattr(intent, name) for name in _TERMS},
                 "client_order_id": intent.client_order_id,
                 "state": OrderState.INTENDED,
+                "created_at": at,
             }
             for intent in intents
         ]

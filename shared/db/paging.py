@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.domain.errors import BadCursor
@@ -42,7 +42,9 @@ async def read_page(
     Raises BadCursor.
     """
     if before is not None:
-        last = tuple_(*(literal(value, column.type) for value, column in zip(_read(before, key), key, strict=True)))
+        last = tuple_(
+            *(literal(value, column.type) for value, column in zip(read_cursor(before, key), key, strict=True))
+        )
         statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
     marks = [column.label(f"key_{place}") for place, column in enumerate(key)]
     order = key if ascending else [column.desc() for column in key]
@@ -50,6 +52,12 @@ async def read_page(
     rows = [plain(row) for row in found]
     keys = [[row.pop(mark.name) for mark in marks] for row in rows]
     return Page(rows=rows[:limit], next=_written(keys[limit - 1]) if len(rows) > limit else None)
+
+
+def columns_of(table: Table, **changed: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """Return the columns of *table* as people know them, those *changed* by name in another form."""
+    named = {"account" if column.name == "account_id" else column.name: column for column in table.columns}
+    return [changed.get(name, column).label(name) for name, column in named.items()]
 
 
 def plain(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
@@ -75,7 +83,8 @@ def _written(key: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
+def read_cursor(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
+    """Return the values of *key* in the row that *cursor* ends at. Raises BadCursor."""
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         kinds = [column.type.python_type for column in key]
@@ -85,9 +94,19 @@ def _read(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
         ]
     except (ValueError, TypeError) as exc:
         raise _bad(cursor) from exc
-    if not all(isinstance(value, kind) for value, kind in zip(read, kinds, strict=True)):
+    if not all(_fits(value, kind) for value, kind in zip(read, kinds, strict=True)):
         raise _bad(cursor)
     return read
+
+
+def _fits(value: Any, kind: type[Any]) -> bool:
+    match value:
+        case int():
+            return kind is int and abs(value) < 2**63
+        case datetime():
+            return kind is datetime and value.tzinfo is not None
+        case _:
+            return isinstance(value, kind)
 
 
 def _bad(cursor: str) -> BadCursor:

@@ -42,6 +42,17 @@ class RecordTable:
 
     async def find(self, wanted: RecordId) -> tuple[StageRequest, StoredRecord]:
         """Return the cycle that is meant, and what is kept of it. Raises UnknownRecord, and RecordBroken."""
+        cycle, name = await self._meant(wanted)
+        manifest = await self._bodies([name])
+        bodies = await self._bodies(list(parts_of(name, manifest.get(name)).values()))
+        return cycle, StoredRecord(name, {**manifest, **bodies})
+
+    async def cycle(self, wanted: RecordId) -> StageRequest:
+        """Return the cycle that is meant. Raises UnknownRecord."""
+        cycle, _ = await self._meant(wanted)
+        return cycle
+
+    async def _meant(self, wanted: RecordId) -> tuple[StageRequest, str]:
         statement = select(records).limit(2)
         if wanted.prefix is not None:
             statement = statement.where(records.c.manifest.startswith(wanted.prefix, autoescape=True))
@@ -55,10 +66,7 @@ class RecordTable:
         if len(found) > 1:
             raise UnknownRecord(f"there are several decisions {meant}: write more of it, or account@tick")
         [row] = found
-        manifest = await self._bodies([row.manifest])
-        names = parts_of(row.manifest, manifest.get(row.manifest)).values()
-        bodies = await self._bodies(list(names))
-        return StageRequest(row.account_id, row.tick), StoredRecord(row.manifest, {**manifest, **bodies})
+        return StageRequest(row.account_id, row.tick), row.manifest
 
     async def get(self, wanted: RecordId) -> DecisionRecord:
         """Return the record that is meant, once every part proved to be as written. Raises as `find` does."""

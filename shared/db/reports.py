@@ -1,10 +1,11 @@
 """
-What people and dashboards read: lists by the page, and the state of things at a glance.
+What people and dashboards read: lists by the page, the outbox by its cursor, and the state of things at a glance.
 
 Rows are plain JSON; the exchange's ids are strings, being larger than some readers' numbers. Each call is one read-only
 transaction and raises DatabaseUnavailable, and BadCursor where it takes a cursor.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,6 +13,8 @@ from decimal import Decimal
 from typing import Any, Self, TypedDict, Unpack
 
 from sqlalchemy import (
+    BigInteger,
+    Column,
     ColumnElement,
     FromClause,
     ScalarSelect,
@@ -24,44 +27,57 @@ from sqlalchemy import (
     literal,
     select,
     true,
+    tuple_,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.db.dossiers import DECISION, FILL, MOST_FILLS, ORDER, read_dossier
 from shared.db.fills import FillTable
 from shared.db.holds import HoldTable
 from shared.db.incomes import IncomeTable
-from shared.db.paging import Page, plain, read_page
+from shared.db.paging import Page, columns_of, plain, read_cursor, read_page
 from shared.db.tables import (
     accounts,
     answers,
+    audit,
+    audit_outcomes,
     breakers,
     candles,
     decisions,
     diary,
     discrepancies,
     equity,
+    events,
     fills,
     model_calls,
     model_health,
     model_spending,
     orders,
     positions,
+    snapshots,
     stage_runs,
 )
 from shared.db.unit_of_work import Database
-from shared.db.values import Moment, Money
+from shared.db.values import Moment, Money, TransactionId
 from shared.domain.cycle import Stage
 from shared.domain.decision import Action
+from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
 from shared.domain.model import OF_THE_CYCLE
 from shared.domain.order import Fill, OrderState
 from shared.domain.performance import EquityPoint
+from shared.domain.record import RecordId
 from shared.domain.risk import Verdict
 
 CURVE_POINTS = 5000
 """The most points of an equity curve that performance is computed from."""
+
+MOST_CALLS = 1000
+"""Of models, within one cycle."""
+
+CYCLE_KEY = (model_calls.c.tick, model_calls.c.account_id, model_calls.c.id)
 
 
 class Narrowing(TypedDict, total=False):
@@ -88,10 +104,10 @@ class Reports:
         async with self._database.snapshot() as connection:
             yield type(self)(self._database, connection)
 
-    async def accounts(self, **narrowing: Unpack[Narrowing]) -> Page:
+    async def accounts(self, *, status: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the accounts by id, each with its newest equity, newest tick and number of open positions."""
         newest = _newest_equity()
-        statement = select(
+        statement: Select[Any] = select(
             accounts.c.id.label("account"),
             accounts.c.status,
             accounts.c.status_reason,
@@ -105,13 +121,14 @@ class Reports:
             _count(positions).label("open_positions"),
             _standing().label("breakers"),
         ).select_from(accounts.outerjoin(newest, true()))
+        statement = _where(statement, {accounts.c.status: status})
         return await self._list(
             statement, [accounts.c.id], accounts.c.id, accounts.c.created_at, narrowing, ascending=True
         )
 
     async def positions(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the open positions by account and symbol."""
-        statement = _where(select(*_columns(positions)), {positions.c.symbol: symbol})
+        statement = _where(select(*columns_of(positions)), {positions.c.symbol: symbol})
         key = [positions.c.account_id, positions.c.symbol, positions.c.direction]
         return await self._list(statement, key, positions.c.account_id, positions.c.at, narrowing, ascending=True)
 
@@ -119,24 +136,34 @@ class Reports:
         self, *, symbol: str | None = None, state: str | None = None, **narrowing: Unpack[Narrowing]
     ) -> Page:
         """Return the orders, ours and those found at the exchange, newest first."""
-        columns = _columns(orders, venue_order_id=cast(orders.c.venue_order_id, Text))
-        statement = _where(select(*columns), {orders.c.symbol: symbol, orders.c.state: state})
-        return await self._list(statement, [orders.c.id], orders.c.account_id, orders.c.created_at, narrowing)
+        statement = _where(select(*ORDER), {orders.c.symbol: symbol, orders.c.state: state})
+        key = [orders.c.created_at, orders.c.id]
+        return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
 
     async def working_orders(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the orders that rest at the exchange, or may, newest first."""
-        columns = _columns(orders, venue_order_id=cast(orders.c.venue_order_id, Text))
         alive = orders.c.state.in_([state for state in OrderState if state.unsettled or state.working])
-        statement = _where(select(*columns), {orders.c.symbol: symbol}).where(alive)
-        return await self._list(statement, [orders.c.id], orders.c.account_id, orders.c.created_at, narrowing)
+        statement = _where(select(*ORDER), {orders.c.symbol: symbol}).where(alive)
+        key = [orders.c.created_at, orders.c.id]
+        return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
+
+    async def order(self, number: int) -> dict[str, Any] | None:
+        """Return one order with its fills, oldest first, under `fills`; None where there is none."""
+        async with self._reading() as connection:
+            found = (await connection.execute(select(*ORDER).where(orders.c.id == number))).one_or_none()
+            if found is None:
+                return None
+            filled = select(*FILL).where(
+                fills.c.account_id == found.account,
+                fills.c.venue_order_id == literal(found.venue_order_id, Text).cast(BigInteger),
+            )
+            traded = await connection.execute(filled.order_by(fills.c.at, fills.c.trade_id).limit(MOST_FILLS))
+            return plain(found) | {"fills": [plain(row) for row in traded]}
 
     async def trades(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the fills, newest first."""
-        columns = _columns(
-            fills, trade_id=cast(fills.c.trade_id, Text), venue_order_id=cast(fills.c.venue_order_id, Text)
-        )
         key = [fills.c.at, fills.c.account_id, fills.c.symbol, fills.c.trade_id]
-        statement = _where(select(*columns), {fills.c.symbol: symbol})
+        statement = _where(select(*FILL), {fills.c.symbol: symbol})
         return await self._list(statement, key, fills.c.account_id, fills.c.at, narrowing)
 
     async def decisions(
@@ -145,30 +172,17 @@ class Reports:
         symbol: str | None = None,
         action: str | None = None,
         verdict: str | None = None,
+        model: str | None = None,
         **narrowing: Unpack[Narrowing],
     ) -> Page:
         """Return the decisions, newest tick first, each with its review, rule by rule, and the model it came from."""
-        model = (
-            select(model_calls.c.answered_model)
-            .where(
-                model_calls.c.account_id == decisions.c.account_id,
-                model_calls.c.tick == decisions.c.tick,
-                model_calls.c.content.is_not(None),
-                model_calls.c.purpose.in_(OF_THE_CYCLE),
-            )
-            .order_by(model_calls.c.id.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        columns = _columns(
-            decisions,
-            decision=type_coerce(decisions.c.decision, JSONB),
-            review=type_coerce(decisions.c.review, JSONB),
-        )
-        statement = _where(
-            select(*columns, model.label("model")),
-            {decisions.c.asset: symbol, decisions.c.action: action, decisions.c.verdict: verdict},
-        )
+        wanted = {
+            decisions.c.asset: symbol,
+            decisions.c.action: action,
+            decisions.c.verdict: verdict,
+            decisions.c.model: model,
+        }
+        statement = _where(select(*DECISION), wanted)
         key = [decisions.c.tick, decisions.c.account_id, decisions.c.position]
         return await self._list(statement, key, decisions.c.account_id, decisions.c.tick, narrowing)
 
@@ -184,22 +198,51 @@ class Reports:
     ) -> Page:
         """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read.
 
-        *symbol* and *action* leave those whose cycle decided so.
+        *symbol* and *action* leave those whose cycle decided so, and then the list goes by tick, as do since and until.
         """
         long = {"prompt_system", "prompt_user", "prompt_turns", "raw"}
-        statement = select(*(column for column in _columns(model_calls) if full or column.name not in long))
-        if full:
-            answered = (answers.c.account_id == model_calls.c.account_id) & (answers.c.tick == model_calls.c.tick)
-            statement = statement.add_columns(
-                answers.c.repairs, type_coerce(answers.c.unread, JSONB).label("unread")
-            ).outerjoin_from(model_calls, answers, answered)
+        statement = _full_calls()
+        if not full:
+            statement = select(*(column for column in columns_of(model_calls) if column.name not in long))
         statement = _where(statement, {model_calls.c.purpose: purpose, model_calls.c.asked_model: model})
-        if symbol is not None or action is not None:
-            decided = _where(select(decisions), {decisions.c.asset: symbol, decisions.c.action: action})
-            same = (decisions.c.account_id == model_calls.c.account_id) & (decisions.c.tick == model_calls.c.tick)
-            statement = statement.where(decided.where(same).correlate(model_calls).exists())
-        key = [model_calls.c.at, model_calls.c.id]
-        return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
+        if symbol is None and action is None:
+            key = [model_calls.c.at, model_calls.c.id]
+            return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
+        # From the decisions to their questions, one cycle at a time, and DISTINCT ON, which is done in order: otherwise
+        # PostgreSQL would take the few that a page has for more work than all there are.
+        in_order = (decisions.c.tick, decisions.c.account_id)
+        decided = _where(
+            select(decisions.c.account_id, decisions.c.tick).ext(distinct_on(*in_order)),
+            {
+                decisions.c.asset: symbol,
+                decisions.c.action: action,
+                decisions.c.account_id: narrowing.get("account"),
+            },
+        )
+        decided = _within(decided, decisions.c.tick, narrowing.get("since"), narrowing.get("until"))
+        if (before := narrowing.get("before")) is not None:
+            decided = decided.where(decisions.c.tick <= read_cursor(before, CYCLE_KEY)[0])
+        cycles = decided.order_by(*(each.desc() for each in in_order)).subquery("cycles")
+        same = (model_calls.c.account_id == cycles.c.account_id) & (model_calls.c.tick == cycles.c.tick)
+        calls = statement.where(same).order_by(model_calls.c.id.desc()).limit(MOST_CALLS).lateral("calls")
+        return await self._list(
+            select(*calls.columns).select_from(cycles.join(calls, true())),
+            [cycles.c.tick, cycles.c.account_id, calls.c.id],
+            cycles.c.account_id,
+            cycles.c.tick,
+            narrowing,
+        )
+
+    async def dossier(self, wanted: RecordId) -> dict[str, Any]:
+        """Return all that is known of the cycle that is meant. Raises UnknownRecord."""
+        async with self._reading() as connection:
+            return await read_dossier(connection, wanted)
+
+    async def model_call(self, number: int) -> dict[str, Any] | None:
+        """Return one question to a model in full; None where there is none."""
+        async with self._reading() as connection:
+            found = (await connection.execute(_full_calls().where(model_calls.c.id == number))).one_or_none()
+        return None if found is None else plain(found)
 
     async def costs(self, **narrowing: Unpack[Narrowing]) -> Page:
         """Return what models have cost, newest UTC day first: in all, for a decision, and for an entry that was made.
@@ -221,7 +264,7 @@ class Reports:
 
     async def equity(self, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the points of the equity curves, newest first."""
-        statement = select(*_columns(equity), (equity.c.wallet + equity.c.unrealized).label("equity"))
+        statement = select(*columns_of(equity), (equity.c.wallet + equity.c.unrealized).label("equity"))
         return await self._list(
             statement, [equity.c.at, equity.c.account_id], equity.c.account_id, equity.c.at, narrowing
         )
@@ -229,14 +272,32 @@ class Reports:
     async def diary(self, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the lines of the trading diary, newest first."""
         return await self._list(
-            select(*_columns(diary)), [diary.c.at, diary.c.id], diary.c.account_id, diary.c.at, narrowing
+            select(*columns_of(diary)), [diary.c.at, diary.c.id], diary.c.account_id, diary.c.at, narrowing
         )
 
-    async def discrepancies(self, **narrowing: Unpack[Narrowing]) -> Page:
+    async def discrepancies(
+        self, *, kind: str | None = None, symbol: str | None = None, **narrowing: Unpack[Narrowing]
+    ) -> Page:
         """Return how ours and theirs differed, newest first."""
         key = [discrepancies.c.at, discrepancies.c.id]
-        statement = select(*_columns(discrepancies))
+        wanted = {discrepancies.c.kind: kind, discrepancies.c.symbol: symbol}
+        statement = _where(select(*columns_of(discrepancies)), wanted)
         return await self._list(statement, key, discrepancies.c.account_id, discrepancies.c.at, narrowing)
+
+    async def audit(
+        self,
+        *,
+        caller: str | None = None,
+        action: str | None = None,
+        code: str | None = None,
+        **narrowing: Unpack[Narrowing],
+    ) -> Page:
+        """Return what people did or were refused, newest first: without a `status` what was cut short."""
+        outcome = audit_outcomes.c
+        statement: Select[Any] = select(*columns_of(audit), outcome.status, outcome.code, outcome.at.label("ended_at"))
+        statement = statement.select_from(audit.outerjoin(audit_outcomes, outcome.audit_id == audit.c.id))
+        statement = _where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
+        return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
 
     async def candles(
         self,
@@ -254,6 +315,25 @@ class Reports:
         async with self._reading() as connection:
             return await read_page(connection, statement, [candles.c.opened], limit=limit, before=before)
 
+    async def quotes(self, *, account: str | None = None, symbol: str | None = None) -> list[dict[str, Any]]:
+        """Return the newest quote of each symbol, by symbol, out of the newest snapshot of every account or the one."""
+        newest = (
+            select(type_coerce(snapshots.c.body, JSONB)["quotes"].label("quotes"))
+            .where(snapshots.c.account_id == accounts.c.id)
+            .order_by(snapshots.c.tick.desc())
+            .limit(1)
+            .lateral()
+        )
+        each = func.jsonb_each(newest.c.quotes).table_valued(Column("key", Text), Column("value", JSONB)).lateral()
+        statement = select(each.c.value).select_from(accounts.join(newest, true()).join(each, true()))
+        async with self._reading() as connection:
+            wanted = {accounts.c.id: account, each.c.key: symbol}
+            found: list[dict[str, Any]] = list(await connection.scalars(_where(statement, wanted)))
+        latest: dict[str, dict[str, Any]] = {}
+        for quote in sorted(found, key=lambda quote: datetime.fromisoformat(quote["at"])):
+            latest[quote["symbol"]] = quote
+        return [latest[name] for name in sorted(latest)]
+
     async def performance_inputs(self, account_id: str) -> tuple[Sequence[EquityPoint], Sequence[Fill], Decimal]:
         """Return (equity curve, fills, funding received) of an account: what `assess` takes. Oldest first.
 
@@ -264,9 +344,9 @@ class Reports:
             traded = await FillTable(connection).all(account_id)
             return curve, traded, await IncomeTable(connection).funding(account_id)
 
-    async def status(self) -> list[dict[str, Any]]:
+    async def status(self, account: str | None = None) -> list[dict[str, Any]]:
         """
-        Return each account with the last run of every stage, its newest equity, its unsettled orders and its models.
+        Return each account, or the one, with the last run of every stage, newest equity, unsettled orders and models.
 
         `stages` maps a stage to {tick, started_at, finished_at, result}; one that never ran is not in it. `models` says
         whether the account only manages what is open, and what the newest day of questions has cost.
@@ -288,16 +368,41 @@ class Reports:
             .select_from(accounts.outerjoin(newest, true()))
             .order_by(accounts.c.id)
         )
+        one = {accounts.c.id: account}
         async with self._reading() as connection:
-            rows = [plain(row) for row in await connection.execute(overview)]
-            runs = [plain(row) for row in await connection.execute(_last_runs())]
-            models = {row.account: plain(row) for row in await connection.execute(_models())}
+            rows = [plain(row) for row in await connection.execute(_where(overview, one))]
+            runs = [plain(row) for row in await connection.execute(_where(_last_runs(), one))]
+            models = {row.account: plain(row) for row in await connection.execute(_where(_models(), one))}
         stages: dict[str, dict[str, Any]] = {row["account"]: {} for row in rows}
         for run in runs:
             stages.setdefault(run.pop("account"), {})[run.pop("stage")] = run
         for found in models.values():
             found.pop("account")
         return [row | {"stages": stages[row["account"]], "models": models[row["account"]]} for row in rows]
+
+    async def events(
+        self, *, after: str | None = None, account: str | None = None, kind: str | None = None, limit: int = 100
+    ) -> Page:
+        """
+        Return what happened after the cursor *after*, oldest first; from the beginning without one.
+
+        `next` is always the cursor to go on from. Nothing is passed over: the rows of a transaction that still runs,
+        and all that come after them, are told when it has ended. Raises BadCursor.
+        """
+        statement = (
+            _where(select(*columns_of(events)), {events.c.account_id: account, events.c.kind: kind})
+            .where(events.c.xid < func.pg_snapshot_xmin(func.pg_current_snapshot()))
+            .order_by(events.c.xid, events.c.id)
+            .limit(limit)
+        )
+        if after is not None:
+            xid, number = _event_cursor(after)
+            last = tuple_(literal(xid, TransactionId), literal(number, BigInteger))
+            statement = statement.where(tuple_(events.c.xid, events.c.id) > last)
+        async with self._reading() as connection:
+            rows = [plain(row) for row in await connection.execute(statement)]
+        told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
+        return Page(rows=told, next=told[-1]["cursor"] if told else after)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
@@ -324,14 +429,14 @@ class Reports:
             return await read_page(connection, statement, key, limit=limit, before=before, ascending=ascending)
 
 
-def _columns(table: Table, **changed: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    """Return the columns of *table* as people know them, those *changed* by name in another form."""
-    named = {"account" if column.name == "account_id" else column.name: column for column in table.columns}
-    return [changed.get(name, column).label(name) for name, column in named.items()]
-
-
-def _where(statement: Select[Any], wanted: Mapping[ColumnElement[Any], Any]) -> Select[Any]:
+def _where(statement: Select[Any], wanted: Mapping[Any, Any]) -> Select[Any]:
     return statement.where(*(column == value for column, value in wanted.items() if value is not None))
+
+
+def _full_calls() -> Select[Any]:
+    answered = (answers.c.account_id == model_calls.c.account_id) & (answers.c.tick == model_calls.c.tick)
+    read = [answers.c.repairs, type_coerce(answers.c.unread, JSONB).label("unread")]
+    return select(*columns_of(model_calls), *read).outerjoin_from(model_calls, answers, answered)
 
 
 def _within(
@@ -444,3 +549,9 @@ def _last_runs() -> Select[Any]:
     return select(last.c.account_id.label("account"), *columns).select_from(
         accounts.join(stage, true()).join(last, true())
     )
+
+
+def _event_cursor(cursor: str) -> tuple[int, int]:
+    if not (parts := re.fullmatch(r"(\d{1,18})-(\d{1,18})", cursor, re.ASCII)):
+        raise BadCursor(f"{cursor[:80]!r} is no cursor of an event: leave it out to begin with the oldest")
+    return int(parts[1]), int(parts[2])

@@ -3,7 +3,8 @@ The tables. Every row carries its account, but for candles and what processes sh
 builds what stands here, and a test compares.
 
 Keys make repeating safe: what a cycle writes is unique by (account, tick, …), a fill by the exchange's trade id. What
-people page through is indexed by account and time, and by time alone.
+people page through is indexed by time, and by each filter and time, with an account and without: a page is read from
+one place of one index, however many rows lie around it.
 """
 
 from sqlalchemy import (
@@ -181,6 +182,10 @@ model_calls = Table(
     Index("model_calls_by_cycle", "account_id", "tick"),
     Index("model_calls_by_account_and_time", "account_id", "at", "id"),
     Index("model_calls_by_time", "at", "id"),
+    Index("model_calls_by_purpose", "purpose", "at", "id"),
+    Index("model_calls_by_account_and_purpose", "account_id", "purpose", "at", "id"),
+    Index("model_calls_by_model", "asked_model", "at", "id"),
+    Index("model_calls_by_account_and_model", "account_id", "asked_model", "at", "id"),
 )
 
 # A day's money for models, reserved before a question and settled after it: a process that died leaves its worst case.
@@ -227,11 +232,19 @@ decisions = Table(
     Column("action", CleanText, nullable=False),
     Column("verdict", CleanText, nullable=False),
     Column("code", CleanText),
+    Column("model", CleanText),  # that answered; null where none did
     Column("decision", Document[Decision](Decision), nullable=False),
     Column("review", Document[Review](Review), nullable=False),
     PrimaryKeyConstraint("account_id", "tick", "position"),
     Index("decisions_by_time", "tick", "account_id", "position"),
-    Index("decisions_by_asset", "account_id", "asset", "tick"),
+    Index("decisions_by_asset", "asset", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_asset", "account_id", "asset", "tick", "position"),
+    Index("decisions_by_action", "action", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_action", "account_id", "action", "tick", "position"),
+    Index("decisions_by_verdict", "verdict", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_verdict", "account_id", "verdict", "tick", "position"),
+    Index("decisions_by_model", "model", "tick", "account_id", "position"),
+    Index("decisions_by_account_and_model", "account_id", "model", "tick", "position"),
     Index("decisions_that_moved", "account_id", "tick", postgresql_where=text("action <> 'hold'")),
 )
 
@@ -331,6 +344,12 @@ orders = Table(
         postgresql_where=text("state IN ('INTENDED', 'UNRESOLVED', 'NEW', 'PARTIALLY_FILLED')"),
     ),
     Index("orders_by_account", "account_id", "id"),
+    Index("orders_by_time", "created_at", "id"),
+    Index("orders_by_account_and_time", "account_id", "created_at", "id"),
+    Index("orders_by_symbol", "symbol", "created_at", "id"),
+    Index("orders_by_account_and_symbol", "account_id", "symbol", "created_at", "id"),
+    Index("orders_by_state", "state", "created_at", "id"),
+    Index("orders_by_account_and_state", "account_id", "state", "created_at", "id"),
 )
 
 fills = Table(
@@ -350,8 +369,11 @@ fills = Table(
     Column("at", Moment, nullable=False),
     Column("position_side", CleanText),  # null in one-way mode
     PrimaryKeyConstraint("account_id", "symbol", "trade_id"),
-    Index("fills_by_account_and_time", "account_id", "at"),
-    Index("fills_by_time", "at"),
+    Index("fills_by_time", "at", "account_id", "symbol", "trade_id"),
+    Index("fills_by_account_and_time", "account_id", "at", "symbol", "trade_id"),
+    Index("fills_by_symbol", "symbol", "at", "account_id", "trade_id"),
+    Index("fills_by_account_and_symbol", "account_id", "symbol", "at", "trade_id"),
+    Index("fills_by_order", "account_id", "venue_order_id"),
 )
 
 incomes = Table(
@@ -427,6 +449,10 @@ discrepancies = Table(
     Column("action", CleanText, nullable=False),
     Index("discrepancies_by_account_and_time", "account_id", "at", "id"),
     Index("discrepancies_by_time", "at", "id"),
+    Index("discrepancies_by_kind", "kind", "at", "id"),
+    Index("discrepancies_by_account_and_kind", "account_id", "kind", "at", "id"),
+    Index("discrepancies_by_symbol", "symbol", "at", "id"),
+    Index("discrepancies_by_account_and_symbol", "account_id", "symbol", "at", "id"),
 )
 
 diary = Table(
@@ -456,6 +482,82 @@ events = Table(
     Column("body", JSONB, nullable=False),
     Column("told_at", Moment, nullable=False, server_default=func.now()),  # by the database's clock
     Index("events_in_order", "xid", "id"),
+    Index("events_by_account", "account_id", "xid", "id"),
+    Index("events_by_kind", "kind", "xid", "id"),
+    Index("events_by_account_and_kind", "account_id", "kind", "xid", "id"),
+)
+
+# Who may ask for what. Only the hash of a token is kept, and its row outlives it: the audit trail names it.
+tokens = Table(
+    "tokens",
+    metadata,
+    _identity(),
+    Column("name", CleanText, nullable=False, unique=True),
+    Column("prefix", CleanText, nullable=False, unique=True),  # how its own begins, for people to know it by
+    Column("hash", CleanText, nullable=False, unique=True),
+    Column("scope", CleanText, nullable=False),
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # the only one it is for; null: all
+    Column("created_by", CleanText, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("expires_at", Moment),
+    Column("last_used_at", Moment),
+    Column("revoked_at", Moment),
+)
+
+# A page's stand-in for a token, named by that token's hash: it is worth as much, as long as the token is.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", CleanText, primary_key=True),
+    Column("token_hash", CleanText, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("expires_at", Moment, nullable=False),
+    Index("sessions_by_end", "expires_at"),
+)
+
+# What people and their programs did, written before it is done; what came of it, after. A trigger refuses every change.
+audit = Table(
+    "audit",
+    metadata,
+    _identity(),
+    Column("at", Moment, nullable=False, server_default=func.now()),
+    Column("caller", CleanText),  # null: nobody we know
+    Column("scope", CleanText),
+    Column("client", CleanText),
+    Column("action", CleanText, nullable=False),
+    Column("path", CleanText),
+    Column("account_id", CleanText),  # as it was asked for: there may be none of that name
+    Column("request_id", CleanText),
+    Column("idempotency_key", CleanText),
+    Column("body", JSONB(none_as_null=True)),
+    Index("audit_by_account", "account_id", "at", "id"),
+    Index("audit_by_caller", "caller", "at", "id"),
+    Index("audit_by_time", "at", "id"),
+)
+
+audit_outcomes = Table(
+    "audit_outcomes",
+    metadata,
+    Column("audit_id", BigInteger, ForeignKey("audit.id"), primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False, server_default=func.clock_timestamp()),
+    Column("status", Integer, nullable=False),  # as over HTTP
+    Column("code", CleanText),
+)
+
+# A request that named itself, and how it was answered. Without an end it is under way, or was cut short.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", CleanText, nullable=False),
+    Column("key", CleanText, nullable=False),
+    Column("fingerprint", CleanText, nullable=False),
+    Column("claimed_at", Moment, nullable=False, server_default=func.now()),
+    Column("ended_at", Moment),
+    Column("status", Integer),
+    Column("headers", JSONB(none_as_null=True)),
+    Column("body", CleanText),
+    PrimaryKeyConstraint("caller", "key"),
+    Index("idempotency_keys_by_age", "claimed_at"),
 )
 
 # One row at most: the last event that was taken away for its age.

@@ -1,6 +1,7 @@
 """Who may do what: every caller has a scope, and each scope includes the ones below it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -19,11 +20,17 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Somebody who was let in, and the one account that they are confined to, if they are."""
+    """Somebody who was let in, and the one account that they are confined to, if they are.
+
+    No two ever have the same *name*: it is what the audit trail goes by.
+    """
 
     name: str
     scope: Scope
     account_id: str | None = None
+    expires_at: datetime | None = None
+    credential: str | None = field(default=None, repr=False)
+    """By what they were let in, to ask later whether it still does; None for somebody who needed nothing."""
 
     def may_see(self, account_id: str) -> bool:
         """Return whether that account is their business."""

@@ -32,6 +32,7 @@ PerpetuaError
 ├── BadCursor                   no page begins there: begin with the first
 ├── BadRequest                  what was asked for cannot be done: the message says why, and what to ask for
 ├── UnknownRecord               no decision of that name is on record, or several are
+├── UnknownToken                no such token
 ├── RecordBroken                the record of a decision is not as it was written: `problems` says what of it
 └── MarketDataUnusable          prices are stale, gappy or missing: do not decide on them
 """
@@ -194,6 +195,10 @@ class BadRequest(PerpetuaError):
 
 class UnknownRecord(PerpetuaError):
     """No decision of that name is on record, or several are."""
+
+
+class UnknownToken(PerpetuaError):
+    """No token has this number."""
 
 
 class RecordBroken(PerpetuaError):

@@ -275,8 +275,8 @@ class Opinions(Protocol):
 class Orders(Protocol):
     """Orders as we believe them to be. The exchange has the last word."""
 
-    async def promise(self, intents: Sequence[Intent]) -> None:
-        """Record intents as INTENDED. One that stands already is left as it is."""
+    async def promise(self, intents: Sequence[Intent], at: datetime) -> None:
+        """Record intents as INTENDED at that time. One that stands already is left as it is."""
         ...
 
     async def of_cycle(self, request: StageRequest) -> Sequence[Order]:

@@ -1,5 +1,6 @@
 """The API as people meet it: over real HTTP, on a real PostgreSQL, beside emulators of the exchange and the models."""
 
+import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,10 +11,13 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from starlette.routing import compile_path
 from starlette.types import ASGIApp
 
-from api.app import create_app
+from api.app import OPERATIONS, create_app
 from api.live.sockets import KEEPALIVE
+from api.openapi import codes_of
+from api.patience import PatientProtocol
 from emulators import aster, openrouter
 from shared.settings import Settings, read_settings
 
@@ -25,7 +29,15 @@ class AnnouncedServer(uvicorn.Server):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1, **KEEPALIVE)
+            uvicorn.Config(
+                app,
+                http=PatientProtocol,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+                **KEEPALIVE,
+            )
         )
         self.up = threading.Event()
 
@@ -92,5 +104,18 @@ def serve(settings: Settings) -> Iterator[Serve]:
 @pytest.fixture
 async def client(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API as it is by default: no token, this machine only."""
-    async with httpx.AsyncClient(base_url=serve()) as client:
+    hooks = {"response": [_declared]}
+    async with httpx.AsyncClient(base_url=serve(), event_hooks=hooks) as client:
         yield client
+
+
+async def _declared(response: httpx.Response) -> None:
+    """Require that the document tells of every problem an operation answers with."""
+    if response.headers.get("content-type") != "application/problem+json":
+        return
+    method, path = response.request.method, response.request.url.path
+    for operation in OPERATIONS:
+        if operation.method == method and compile_path(operation.path)[0].match(path):
+            told = json.loads(await response.aread())
+            assert told["code"] in codes_of(operation), f"{method} {operation.path} does not declare {told}"
+            return

@@ -35,7 +35,7 @@ async def books(client: httpx.AsyncClient, database: Database) -> None:
     """Two accounts with a history."""
     async with database.open_work() as work:
         await work.accounts.configure([an_account("other")])
-        await work.orders.promise([an_intent("BTCUSDT"), an_intent("ETHUSDT"), an_intent(account_id="other")])
+        await work.orders.promise([an_intent("BTCUSDT"), an_intent("ETHUSDT"), an_intent(account_id="other")], TICK)
         await work.fills.save("main", [a_fill(number) for number in (1, 2, 3)])
         await work.fills.save("other", [a_fill(9, symbol="ETHUSDT")])
         reviewed = [

@@ -58,12 +58,13 @@ async def test_every_request_leaves_one_line_with_its_id(
     await client.get("/no-such-path", headers={"X-Request-Id": "seen-1"}, params={"secret": "in-the-query"})
 
     line = next(line for line in lines if line["message"] == "request")
-    assert {name: line[name] for name in ("request", "method", "path", "status", "client")} == {
+    assert {name: line[name] for name in ("request", "method", "path", "status", "client", "caller")} == {
         "request": "seen-1",
         "method": "GET",
         "path": "/no-such-path",
         "status": 404,
         "client": "127.0.0.1",
+        "caller": "this machine",
     }
     assert isinstance(line["ms"], float)
     assert "in-the-query" not in json.dumps(lines)

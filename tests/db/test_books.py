@@ -41,11 +41,11 @@ async def accounts(database: Database) -> None:
 async def test_promising_twice_leaves_the_first_promise_as_it_is(database: Database) -> None:
     entry, stop = an_intent(), an_intent(leg=Leg.STOP, quantity=None, stop_price=Decimal("61234.5"))
     async with database.open_work() as work:
-        await work.orders.promise([entry, stop])
+        await work.orders.promise([entry, stop], TICK)
         [first, _] = await work.orders.of_cycle(CYCLE)
         await work.orders.save([replace(first, state=OrderState.FILLED, venue_order_id=7)])
     async with database.open_work() as work:
-        await work.orders.promise([entry, stop])
+        await work.orders.promise([entry, stop], TICK)
 
     async with database.open_work() as work:
         orders = await work.orders.of_cycle(CYCLE)
@@ -71,7 +71,7 @@ async def test_many_orders_are_saved_at_once_and_come_back_equal(database: Datab
     ]
 
     async with database.open_work() as work:
-        await work.orders.promise(intents)
+        await work.orders.promise(intents, TICK)
         await work.orders.save(changed)
         assert await work.orders.of_cycle(CYCLE) == changed
         assert await work.orders.of_cycle(StageRequest("other", TICK)) == []
@@ -81,7 +81,7 @@ async def test_orders_whose_fate_is_open_are_alive_and_the_others_are_not(databa
     states = list(OrderState)
     intents = [an_intent(f"COIN{n}USDT") for n in range(len(states))]
     async with database.open_work() as work:
-        await work.orders.promise(intents)
+        await work.orders.promise(intents, TICK)
         orders = await work.orders.of_cycle(CYCLE)
         await work.orders.save([replace(order, state=state) for order, state in zip(orders, states, strict=True)])
 
@@ -137,7 +137,7 @@ async def test_a_client_order_id_that_somebody_uses_again_means_the_new_order(da
 async def test_an_order_of_ours_that_shows_up_after_all_gets_the_state_the_exchange_tells(database: Database) -> None:
     intent = an_intent(leg=Leg.STOP, quantity=None, stop_price=Decimal("61234.5"))
     async with database.open_work() as work:
-        await work.orders.promise([intent])
+        await work.orders.promise([intent], TICK)
         [order] = await work.orders.of_cycle(CYCLE)
         await work.orders.save([replace(order, state=OrderState.ABSENT)])
 
@@ -171,7 +171,7 @@ async def test_the_same_trade_id_in_another_symbol_is_another_trade(database: Da
 async def test_the_last_exit_is_the_last_trade_that_reduced(database: Database) -> None:
     stop = an_intent("ETHUSDT", Leg.STOP, quantity=None, side=Side.BUY)
     async with database.open_work() as work:
-        await work.orders.promise([stop])
+        await work.orders.promise([stop], TICK)
         [order] = await work.orders.of_cycle(CYCLE)
         await work.orders.save([replace(order, state=OrderState.FILLED, venue_order_id=42)])
         await work.fills.save(
@@ -198,7 +198,7 @@ async def test_the_last_exit_is_the_last_trade_that_reduced(database: Database) 
 async def test_the_last_entry_is_the_last_trade_that_opened_or_added(database: Database) -> None:
     stop = an_intent("ETHUSDT", Leg.STOP, quantity=None, side=Side.BUY)
     async with database.open_work() as work:
-        await work.orders.promise([stop])
+        await work.orders.promise([stop], TICK)
         [order] = await work.orders.of_cycle(CYCLE)
         await work.orders.save([replace(order, state=OrderState.FILLED, venue_order_id=42)])
         await work.fills.save(
@@ -281,7 +281,7 @@ async def test_writing_for_an_account_that_is_not_there_is_told_in_one_line(data
 
 async def test_nothing_to_write_is_no_error(database: Database) -> None:
     async with database.open_work() as work:
-        await work.orders.promise([])
+        await work.orders.promise([], TICK)
         await work.orders.save([])
         await work.orders.adopt("main", [], TICK)
         assert await work.orders.known("main", []) == set()

@@ -148,11 +148,11 @@ async def test_refused_entries_are_counted_back_to_the_last_that_was_taken(
     async with database.open_work() as work:
         for number, state in enumerate(states):
             intent = an_intent(tick=TICK + number * HOUR)
-            await work.orders.promise([intent])
+            await work.orders.promise([intent], TICK)
             sent_at = None if state is OrderState.ABSENT else intent.tick
             await work.orders.save([an_order(state, intent, sent_at=sent_at)])
         stop = an_intent(leg=Leg.STOP, tick=TICK + 99 * HOUR)
-        await work.orders.promise([stop])
+        await work.orders.promise([stop], TICK)
         await work.orders.save([an_order(OrderState.REJECTED, stop, sent_at=stop.tick)])
         assert await work.breakers.order_refusals_in_a_row("main", since, 4) == count
 

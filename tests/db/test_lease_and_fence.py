@@ -102,7 +102,7 @@ async def test_a_writer_that_lost_its_lease_writes_nothing(database: Database) -
 
     with pytest.raises(LeaseLost, match="another copy took over account main"):
         async with database.open_work(first) as work:
-            await work.orders.promise([an_intent()])
+            await work.orders.promise([an_intent()], TICK)
 
     assert await promised(database) == 0
 
@@ -112,7 +112,7 @@ async def test_a_lease_that_ran_out_still_writes_while_nobody_took_it_over(datab
     first = await take(database, "first", OVER)
 
     async with database.open_work(first) as work:
-        await work.orders.promise([an_intent()])
+        await work.orders.promise([an_intent()], TICK)
 
     assert await promised(database) == 1
 
@@ -122,7 +122,7 @@ async def test_taking_over_waits_for_the_transaction_that_is_writing(database: D
     first = await take(database, "first", OVER)
 
     async with database.open_work(first) as work:
-        await work.orders.promise([an_intent()])
+        await work.orders.promise([an_intent()], TICK)
         takeover = asyncio.create_task(take(database, "second"))
         await somebody_waits_for_a_lock(database)
         assert not takeover.done()
@@ -196,7 +196,7 @@ async def test_a_second_result_for_the_same_cycle_undoes_its_whole_transaction(d
 
     async def second_copy() -> None:
         async with database.open_work() as work:
-            await work.orders.promise([an_intent()])
+            await work.orders.promise([an_intent()], TICK)
             await work.stages.finish(result, started_at=TICK, finished_at=TICK)
 
     with pytest.raises(LeaseLost, match="another copy finished execute of main"):

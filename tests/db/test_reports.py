@@ -141,7 +141,7 @@ async def test_positions_are_listed_by_account_and_symbol(database: Database, re
 
 async def test_orders_are_listed_by_state_with_those_of_others(database: Database, reports: Reports) -> None:
     async with database.open_work() as work:
-        await work.orders.promise([an_intent(), an_intent("ETHUSDT")])
+        await work.orders.promise([an_intent(), an_intent("ETHUSDT")], TICK)
         await work.orders.adopt("main", [a_venue_order("web_1")], TICK)
 
     everything = (await reports.orders(account="main")).rows
@@ -272,12 +272,13 @@ async def test_the_status_shows_the_last_run_of_each_stage(database: Database, r
             await work.stages.finish(fetched, started_at=request.tick, finished_at=TICK)
         decided = StageResult(stage=Stage.DECIDE, request=earlier)
         await work.stages.finish(decided, started_at=TICK, finished_at=TICK)
-        await work.orders.promise([an_intent(), an_intent("ETHUSDT")])
+        await work.orders.promise([an_intent(), an_intent("ETHUSDT")], TICK)
         await work.holds.add_equity("main", a_point(TICK))
 
     [main, other] = await reports.status()
 
     assert main["stages"]["fetch"] == {
+        "cycle": "main@2026-03-31T23:55:00Z",
         "tick": TICK.isoformat(),
         "result": {"candles": 55},
         "started_at": TICK.isoformat(),

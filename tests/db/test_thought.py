@@ -162,7 +162,7 @@ async def entered(work: Work, tick: datetime, each: ReviewedDecision, *, execute
         executed_quantity=Decimal(executed),
     )
     await work.decisions.save(StageRequest("main", tick), [each], None)
-    await work.orders.promise([intent])
+    await work.orders.promise([intent], TICK)
     await work.orders.save([filled])
 
 

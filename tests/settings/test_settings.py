@@ -244,7 +244,6 @@ def test_a_file_that_is_no_text_is_one_clear_line() -> None:
             {**LIVE, "ASTERDEX_STREAM_URL": "ws://fstream.asterdex.com"},
             "ASTERDEX_STREAM_URL must begin with wss:// outside paper trading",
         ),
-        ({"API_HOST": "0.0.0.0"}, "API_HOST=0.0.0.0 is reachable from outside: set API_TOKEN too"),
         ({"ENVIRONMENT": "production"}, "DATABASE_URL must be set when ENVIRONMENT=production"),
     ],
 )
@@ -273,10 +272,22 @@ def test_the_test_network_has_an_address_and_a_chain_of_its_own(monkeypatch: pyt
     assert (settings.exchange_url, settings.chain_id) == ("https://fapi.asterdex-testnet.com", 714)
 
 
-def test_an_open_door_is_fine_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, API_HOST="0.0.0.0", API_TOKEN="a-long-token")
+@pytest.mark.parametrize(
+    ("variables", "guarded"),
+    [
+        ({}, False),
+        ({"API_HOST": "::1"}, False),
+        ({"API_HOST": "0.0.0.0"}, True),
+        ({"API_TOKEN": "a-long-token"}, True),
+        ({"ENVIRONMENT": "production", "DATABASE_URL": DATABASE}, True),
+    ],
+)
+def test_only_development_on_this_machine_alone_goes_unguarded(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], guarded: bool
+) -> None:
+    put(monkeypatch, **variables)
 
-    assert read_settings().api_host == "0.0.0.0"
+    assert read_settings().guarded is guarded
 
 
 def test_the_variant_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

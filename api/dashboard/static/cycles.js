@@ -1,0 +1,68 @@
+/* Decisions as cycles: what one account made of one moment. */
+
+import { h } from './dom.js';
+import { exact, number, percent, symbolName, words } from './format.js';
+import { badge, verdict } from './parts.js';
+import { time } from './time.js';
+
+/** Rows of /decisions (newest first) by cycle, in their order. */
+export function byCycle(rows) {
+  const cycles = new Map();
+  for (const row of rows) {
+    const name = cycleName(row);
+    if (!cycles.has(name)) cycles.set(name, { name, account: row.account, tick: row.tick, model: row.model, rows: [] });
+    cycles.get(name).rows.push(row);
+  }
+  for (const cycle of cycles.values()) cycle.rows.sort((a, b) => a.position - b.position);
+  return [...cycles.values()];
+}
+
+export function cycleName({ account, tick }) {
+  return `${account}@${shortTick(tick)}`;
+}
+
+/** The tick as addresses write it: 2025-01-01T00:30:00Z */
+export function shortTick(tick) {
+  return new Date(Date.parse(tick)).toISOString().replace('.000Z', 'Z');
+}
+
+export function cycleLink(row, asset) {
+  return `#/decisions/${cycleName(row)}${asset ? `?asset=${encodeURIComponent(asset)}` : ''}`;
+}
+
+const TONES = { buy: 'long', sell: 'short', close: 'info', hold: 'quiet' };
+
+export function action(name) {
+  return badge(name, TONES[name] ?? 'quiet');
+}
+
+/** One line of *cycle*; only what it wanted to do, unless it wanted nothing. */
+export function cycleRow(cycle, { accounts = true, whole = false } = {}) {
+  const moves = cycle.rows.filter((row) => row.action !== 'hold');
+  const shown = whole ? cycle.rows : moves;
+  const held = cycle.rows.length - moves.length;
+  return h('a.cycle', { key: cycle.name, class: moves.length ? '' : 'holds', href: cycleLink(cycle, moves[0]?.asset), 'data-step': true },
+    h('span.when', null, time(cycle.tick, { seconds: false })),
+    h('span.who', null, accounts ? cycle.account : ''),
+    h('span.moves', null,
+      shown.map(move),
+      !whole && held > 0 && h('span.quiet-text', { key: 'held' }, moves.length ? `and held ${held}` : ['held ', cycle.rows.map((row) => row.asset).join(', ')])),
+    h('span.model', null, cycle.model ?? 'no model'));
+}
+
+function move(row) {
+  const wanted = row.decision ?? {};
+  const review = row.review ?? {};
+  const entry = row.action === 'buy' || row.action === 'sell';
+  return h('span.move', { key: row.position },
+    action(row.action), symbolName(row.asset), row.action !== 'hold' && verdict(row.verdict, review.reason),
+    number(review.quantity) > 0 && h('span.num', null, `${exact(review.quantity)} at ${exact(review.price)}`),
+    entry && number(wanted.confidence) !== null && h('span.quiet-text', null, `confidence ${percent(wanted.confidence, 0)}`),
+    row.verdict === 'refused' ? h('span.why', null, refusal(row)) : h('span.why', null, wanted.rationale ?? ''));
+}
+
+/** Why risk said no, in words. */
+export function refusal(row) {
+  const reason = row.review?.reason;
+  return [h('strong', null, words(row.code ?? row.review?.code ?? 'refused')), reason ? `: ${reason}` : ''];
+}

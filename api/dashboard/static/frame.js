@@ -1,0 +1,140 @@
+/* What surrounds every page: the health strip above, the menu, the help, and the questions that are asked. */
+
+import { send } from './api.js';
+import { dialog, modal } from './dialog.js';
+import { h } from './dom.js';
+import { count } from './format.js';
+import { icon } from './icons.js';
+import { badge, notice } from './parts.js';
+import { PAGES } from './pages.js';
+import { span } from './time.js';
+import { liveWords, strip } from './vitals.js';
+
+export function frame(house, state, page, update) {
+  const ask = (asked) => {
+    state.dialog = asked;
+    update();
+  };
+  return [
+    h('a.skip', { key: 'skip', href: '#main', onclick: skip }, 'Skip to the content'),
+    h('header.strip', { key: 'strip' }, brand(house, state, update), strip(house), stopButton(house, ask)),
+    h('nav.menu', { key: 'menu', class: state.menu ? 'open' : '', 'aria-label': 'Pages' }, menu(house, state)),
+    h('main', { key: 'main', id: 'main', tabindex: '-1' },
+      h('div.page-head', null, h('h1', null, page.title), page.lead && h('p', null, page.lead)),
+      notLive(house),
+      house.sessionError && notice('warn', `Who is looking is not known: ${house.sessionError.message}. The server decides what may be done.`),
+      h('div.page', { key: page.title }, page.view(ask))),
+    h('p.ears', { key: 'told', role: 'status' }, liveWords(house).spoken),
+    help(state, update),
+    dialog(state, update),
+  ];
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById('main').focus();
+}
+
+function brand(house, state, update) {
+  return h('div.brand-box', null,
+    h('button.menu-button', {
+      type: 'button', 'aria-expanded': String(state.menu), 'aria-label': 'Menu',
+      onclick: () => {
+        state.menu = !state.menu;
+        update();
+      },
+    }, icon(state.menu ? 'close' : 'menu')),
+    h('a.brand', { href: '#/', 'aria-label': 'Perpetua: overview' }, h('img', { src: '/assets/icon.svg', alt: '', width: '24', height: '24' }), h('span', null, 'Perpetua')),
+    house.status?.data && mode(house.status.data.mode));
+}
+
+const MODES = { paper: ['Paper', 'info', 'an emulated exchange: no real money'], testnet: ['Testnet', 'info', "the exchange's test network: no real money"], live: ['Live money', 'warn', 'real money'] };
+
+function mode(name) {
+  const [text, tone, title] = MODES[name] ?? [name, 'info', ''];
+  return badge(text, tone, title);
+}
+
+function notLive(house) {
+  const stream = house.trading;
+  if (!stream || stream.live || stream.state === 'connecting') return null;
+  const answered = house.status?.answeredAt;
+  const asked = house.status?.error
+    ? `The server does not answer; what is shown is ${answered === null ? 'not known yet' : `${span(performance.now() - answered)} old`}.`
+    : 'It is asked for every 5 s meanwhile.';
+  return h('div.not-live', { key: 'not-live' }, icon('warn'),
+    h('p', null, h('strong', null, 'This page is not live'), `: ${stream.why || 'the stream is closed'}. ${asked}`),
+    stream.state === 'reconnecting' && h('button', { type: 'button', onclick: () => stream.retry() }, 'Try now'));
+}
+
+function menu(house, state) {
+  const groups = [...new Set(PAGES.map((page) => page.group))];
+  return [
+    accountChoice(house),
+    groups.map((group) => h('div.group', { key: group }, h('p', null, group),
+      h('ul', null, PAGES.filter((page) => page.group === group).map((page) => h('li', { key: page.name },
+        h('a', { href: `#/${page.name}`, 'aria-current': page.name === state.route.name ? 'page' : null }, icon(page.icon), page.title)))))),
+    h('div.foot', { key: 'foot' },
+      house.session?.name && h('p', null, house.session.name, h('small', null, ` may ${house.session.scope}`)),
+      house.session?.expires && h('button', { type: 'button', onclick: () => leave(house) }, 'Sign out'),
+      h('a', { href: '/docs' }, 'API'),
+      h('p.hint', null, h('kbd', null, '?'), ' for keys')),
+  ];
+}
+
+async function leave(house) {
+  await send('DELETE', '/session').catch(() => {});
+  house.signOut('');
+}
+
+function accountChoice(house) {
+  if (house.accounts.length < 2) return null;
+  return h('label.account-choice', { key: 'account' }, h('span', null, 'Account'),
+    h('select', {
+      value: house.account,
+      onchange: ({ target }) => {
+        house.choose(target.value);
+        dispatchEvent(new Event('perpetua:account'));
+      },
+    }, h('option', { value: '', selected: !house.account }, `All ${count(house.accounts.length)}`),
+    house.accounts.map((each) => h('option', { key: each.account, value: each.account, selected: house.account === each.account }, each.account))));
+}
+
+function stopButton(house, ask) {
+  const may = house.may('operate');
+  return h('div.stop-box', null, h('button.danger', {
+    type: 'button', disabled: !may, title: may ? 'Cancel all orders, close every position, halt every account' : 'your token may only read',
+    onclick: () => ask(stopEverything(house)),
+  }, icon('stop'), h('span', null, 'Stop all')));
+}
+
+export function stopEverything(house) {
+  return {
+    title: 'Stop everything?',
+    lines: [
+      `Every account (${house.accounts.map((each) => each.account).join(', ')}) cancels its orders, closes its positions at the market's price and halts.`,
+      'Nothing trades again until a person arms each account anew.',
+    ],
+    word: 'stop all',
+    verb: 'Stop everything',
+    tone: 'danger',
+    act: async () => {
+      await send('POST', '/stop', { confirmation: 'stop all' });
+      house.refreshAll();
+    },
+  };
+}
+
+function help(state, update) {
+  if (!state.help) return null;
+  const close = () => {
+    state.help = false;
+    update();
+  };
+  const keys = [['?', 'this help'], ['↑ ↓', 'walk through a list'], ['Enter', 'open'], ['Esc', 'close'], ...PAGES.map((page) => [`g ${page.key}`, page.title])];
+  return h('dialog.ask', { key: 'help', 'aria-labelledby': 'help-title', created: modal, onclose: close },
+    h('form', { method: 'dialog' },
+      h('h2', { id: 'help-title' }, 'Keys'),
+      h('dl.keys', null, keys.map(([name, what]) => h('div', { key: name }, h('dt', null, h('kbd', null, name)), h('dd', null, what)))),
+      h('div.buttons', null, h('button.primary', { type: 'submit' }, 'Close'))));
+}

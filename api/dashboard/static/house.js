@@ -1,0 +1,186 @@
+/*
+ * What every page shares: who is looking, where everything stands, the streams, and the prices of now.
+ *
+ * While the stream is live, what has changed is asked for when the stream says so. While it is not, everything on the
+ * screen is asked for every few seconds, and the screen says so.
+ */
+
+import { get, Problem } from './api.js';
+import { Stream } from './live.js';
+import { Resource } from './resource.js';
+import { clock } from './time.js';
+
+const POLL_MS = 5_000;
+const HEARTBEAT_MS = 15_000;
+const ACCOUNT = 'perpetua.account';
+
+export class House {
+  #resources = new Set();
+  #listeners = new Set();
+  #polling = null;
+  #beating = null;
+
+  session = null;
+  sessionError = null;
+  prices = new Map();
+  marketLive = null;
+  trading = null;
+  market = null;
+  account = localStorage.getItem(ACCOUNT) ?? '';
+
+  constructor(update) {
+    this.update = update;
+  }
+
+  /** Begin once it is known who is looking. Returns whether they have to log in first. */
+  async begin() {
+    const signedOut = await this.#whoLooks();
+    if (!signedOut) this.#start();
+    return signedOut;
+  }
+
+  /** Ask anew for everything the page shows. */
+  refreshAll() {
+    for (const resource of this.#resources) if (!resource.still) resource.refresh();
+  }
+
+  /** A resource that lives until it is let go. */
+  resource(path, query, options = {}) {
+    const resource = new Resource(path, query, {
+      ...options,
+      changed: () => {
+        if (resource.error?.status === 401) this.signOut(resource.error.message);
+        options.changed?.(resource);
+        this.update();
+      },
+    });
+    this.#resources.add(resource);
+    resource.refresh({ now: true });
+    return resource;
+  }
+
+  letGo(resource) {
+    resource.close();
+    this.#resources.delete(resource);
+  }
+
+  /** Have *listener* told each event; returns how to stop that. */
+  listen(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  choose(account) {
+    this.account = account;
+    if (account) localStorage.setItem(ACCOUNT, account);
+    else localStorage.removeItem(ACCOUNT);
+  }
+
+  get live() {
+    return this.trading?.live ?? false;
+  }
+
+  /** Whether the viewer may do what takes *scope*; the server has the last word. */
+  may(scope) {
+    const order = ['read', 'operate', 'admin'];
+    const has = this.session?.scope;
+    return has === undefined || order.indexOf(has) >= order.indexOf(scope);
+  }
+
+  get accounts() {
+    return this.status?.data?.accounts ?? [];
+  }
+
+  /** The accounts that are looked at. */
+  get chosen() {
+    return this.accounts.filter((each) => !this.account || each.account === this.account);
+  }
+
+  config(account) {
+    return this.list?.items.find((each) => each.account === account)?.config ?? {};
+  }
+
+  /** The newest mark price that anybody has told us. */
+  mark(symbol, otherwise = null) {
+    return this.prices.get(symbol)?.mark ?? otherwise;
+  }
+
+  /** Stop everything: one has to log in again. */
+  signOut(why) {
+    this.stop();
+    this.session = null;
+    this.signedOut = { why };
+    this.update();
+  }
+
+  stop() {
+    this.trading?.close();
+    this.market?.close();
+    clearInterval(this.#polling);
+    clearInterval(this.#beating);
+    for (const resource of this.#resources) resource.close();
+    this.#resources.clear();
+  }
+
+  async #whoLooks() {
+    this.signedOut = null;
+    try {
+      this.session = await get('/session');
+      this.sessionError = null;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.session = null;
+      if (error.status === 401) {
+        this.signedOut = { why: '' };
+        return true;
+      }
+      this.sessionError = error;
+    }
+    return false;
+  }
+
+  #start() {
+    this.status = this.resource('/status', {}, {
+      kinds: ['stage', 'account', 'breaker', 'equity', 'position_opened', 'position_closed'],
+      changed: ({ data }) => data && clock.hear(data.time),
+    });
+    this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker'] });
+    this.ready = this.resource('/health/ready', {}, { kinds: ['stage'] });
+    this.trading = new Stream('/ws/trading-events', {}, this.#ears((message) => this.#traded(message)));
+    this.market = new Stream('/ws/market-data', {}, this.#ears((message) => this.#priced(message)));
+    this.#polling = setInterval(() => {
+      if (!this.live) this.refreshAll();
+    }, POLL_MS);
+    this.#beating = setInterval(() => {
+      for (const resource of [this.status, this.ready]) resource.refresh();
+    }, HEARTBEAT_MS);
+  }
+
+  #ears(heard) {
+    return {
+      heard: (message) => {
+        heard(message);
+        this.update();
+      },
+      changed: () => this.update(),
+      refused: () => this.#askAgain(),
+    };
+  }
+
+  async #askAgain() {
+    if (await this.#whoLooks()) this.signOut('the session has ended');
+  }
+
+  #traded(message) {
+    if (message.type === 'snapshot' || message.type === 'resumed') this.refreshAll();
+    if (message.type !== 'event') return;
+    for (const resource of this.#resources) resource.hear(message);
+    for (const listener of this.#listeners) listener(message);
+  }
+
+  #priced(message) {
+    if (message.type === 'live') this.marketLive = message;
+    if (message.type === 'price') this.prices.set(message.symbol, message);
+    for (const each of (message.type === 'snapshot' && message.prices) || []) this.prices.set(each.symbol, each);
+  }
+}

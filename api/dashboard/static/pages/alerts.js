@@ -1,0 +1,46 @@
+/* What a person has to know at once, newest first; and whether somebody has taken notice. */
+
+import { send } from '../api.js';
+import { h } from '../dom.js';
+import { words } from '../format.js';
+import { Listing } from '../listing.js';
+import { badge, card, empty, notice, table } from '../parts.js';
+import { age, time } from '../time.js';
+
+const TONES = { critical: 'bad', error: 'bad', warning: 'warn', info: 'info' };
+
+export function alerts(tools) {
+  const { house } = tools;
+  const list = new Listing(tools, '/alerts', { query: () => ({ account: house.account || undefined }), kinds: ['alert', 'account', 'breaker', 'stage'] });
+  let failed = '';
+
+  const acknowledge = async (alert) => {
+    try {
+      await send('POST', `/alerts/${alert.id}/acknowledge`);
+      failed = '';
+    } catch (error) {
+      failed = error.message;
+    }
+    list.newest.refresh({ now: true });
+  };
+
+  const view = () => {
+    const open = list.items.filter((each) => !each.resolved_at);
+    const may = house.may('operate');
+    return [
+      failed && notice('bad', failed),
+      card('Alerts', { note: list.newest.data ? `${open.length} standing` : '', aside: list.controls() }, list.view('the alerts', (rows) => table('Alerts', [
+        { name: 'Alert', kind: 'text wide lead', cell: (each) => [h('strong', null, words(each.kind ?? each.rule)), each.text && h('small', null, each.text)] },
+        { name: 'Gravity', cell: (each) => badge(words(each.severity), TONES[each.severity] ?? 'info') },
+        { name: 'Account', cell: (each) => each.account ?? 'all' },
+        { name: 'Since', cell: (each) => [time(each.raised_at ?? each.at), h('small', null, age(each.raised_at ?? each.at))] },
+        { name: 'Ended', cell: (each) => (each.resolved_at ? time(each.resolved_at) : badge('standing', 'warn')) },
+        { name: 'Noticed', cell: (each) => each.acknowledged_at
+          ? [time(each.acknowledged_at), h('small', null, each.acknowledged_by ?? '')]
+          : h('button', { type: 'button', disabled: !may, title: may ? undefined : 'your token may only read', onclick: () => acknowledge(each) }, 'Take notice') },
+      ], rows, { key: list.name, tone: (each) => (each.resolved_at ? 'dim' : '') }),
+      empty('Nothing has happened that a person must know at once.', 'A halt, a breaker, a naked position, missed cycles, a spent budget would stand here, and go out by webhook.'))),
+    ];
+  };
+  return { title: 'Alerts', lead: 'What a person has to know at once', view };
+}

@@ -1,0 +1,121 @@
+/* The health strip: what one would ask first, always on the screen. */
+
+import { h } from './dom.js';
+import { cost, number, percent, plural } from './format.js';
+import { badge, meter } from './parts.js';
+import { age, clock, span, timeText, until, utc } from './time.js';
+
+const STAGES = ['fetch', 'decide', 'execute', 'reconcile'];
+
+/** What the stream's state is to a person. */
+export function liveWords(house) {
+  const stream = house.trading;
+  if (!stream) return { text: '…', tone: 'quiet', spoken: '' };
+  if (stream.live) return { text: 'Live', tone: 'good', spoken: 'Live', note: heard(stream) };
+  if (stream.state === 'connecting') return { text: 'Connecting', tone: 'quiet', spoken: '', note: '…' };
+  if (stream.state === 'refused') return { text: 'Not live', tone: 'bad', spoken: 'Not live', note: stream.why };
+  const wait = stream.retryAt === null ? 'now' : `in ${Math.max(0, Math.ceil((stream.retryAt - performance.now()) / 1000))} s`;
+  return { text: 'Not live', tone: 'bad', spoken: 'Not live: reconnecting', note: `reconnecting ${wait}` };
+}
+
+function heard(stream) {
+  return stream.heardAt === null ? '' : `heard ${span(performance.now() - stream.heardAt)} ago`;
+}
+
+function cell(name, value, { note, tone = '', title } = {}) {
+  return h('div.vital', { class: tone, title }, h('dt', null, name), h('dd', null, value), note && h('dd.note', null, note));
+}
+
+export function strip(house) {
+  const live = liveWords(house);
+  return h('dl.vitals', { 'aria-label': 'Health' },
+    cell('Stream', badge(live.text, live.tone), { note: live.note, tone: 'first' }),
+    tradingState(house),
+    cycleCell(house),
+    pricesCell(house),
+    exchangeCell(house),
+    modelBudget(house),
+    rateBudget(house),
+    clockCell(house));
+}
+
+/** Whether it trades, over all accounts that are looked at: the gravest word first. */
+export function killState(accounts) {
+  if (!accounts.length) return { text: 'No account', tone: 'quiet', note: 'none configured' };
+  const of = (status) => accounts.filter((each) => each.status === status).length;
+  const managing = accounts.filter((each) => each.models?.manage_only_since).length;
+  const total = plural(accounts.length, 'account');
+  if (of('halted')) return { text: 'Halted', tone: 'bad', note: `${of('halted')} of ${total}` };
+  if (of('paused')) return { text: 'Paused', tone: 'warn', note: `${of('paused')} of ${total}` };
+  if (managing) return { text: 'Manage only', tone: 'warn', note: `${managing} of ${total}: no model answers` };
+  return { text: 'Trading', tone: 'good', note: total };
+}
+
+function tradingState(house) {
+  if (!house.status?.data) return cell('State', badge('Not known', 'quiet'));
+  const { text, tone, note } = killState(house.chosen);
+  return cell('State', badge(text, tone), { note });
+}
+
+function cycleCell(house) {
+  const accounts = house.chosen.filter((each) => each.last_tick);
+  if (!accounts.length) return cell('Last cycle', 'none yet', { note: 'begins at the next candle' });
+  const oldest = accounts.reduce((a, b) => (Date.parse(a.last_tick) <= Date.parse(b.last_tick) ? a : b));
+  const next = oldest.next_tick && Date.parse(oldest.next_tick) - clock.now();
+  return cell('Last cycle', stageMarks(oldest), {
+    note: [timeText(oldest.last_tick, { seconds: false }), next === null ? ' · stopped' : next > 0 ? [' · next in ', until(oldest.next_tick)] : ' · due now'],
+    title: `${oldest.account}: the cycle of ${utc(oldest.last_tick)}`,
+  });
+}
+
+/** The four stages of the newest cycle, each with how long it took. */
+export function stageMarks(account) {
+  return h('span.stages', { role: 'img', 'aria-label': STAGES.map((name) => `${name}: ${stageWord(account, name)}`).join(', ') },
+    STAGES.map((name) => h('span.stage', { key: name, class: stageWord(account, name).split(' ')[0], title: `${name}: ${stageWord(account, name)}` }, name[0].toUpperCase())));
+}
+
+function stageWord(account, name) {
+  const run = account.stages?.[name];
+  if (!run) return 'never ran';
+  if (run.tick !== account.last_tick) return 'waiting for this cycle';
+  if (run.result?.refused || run.result?.error) return 'failed';
+  return `done in ${span(Date.parse(run.finished_at) - Date.parse(run.started_at))}`;
+}
+
+function pricesCell(house) {
+  const at = [...house.prices.values()].map((each) => each.at).filter(Boolean).sort().at(-1);
+  if (!at) return cell('Prices', badge('Not live', 'quiet'), { note: 'as of the last cycle' });
+  const live = house.marketLive?.live !== false && house.market.live;
+  return cell('Prices', badge(live ? 'Live' : 'Not live', live ? 'good' : 'warn'), { note: live ? age(at) : house.marketLive?.detail || house.market.why || age(at) });
+}
+
+function exchangeCell(house) {
+  const ready = house.ready;
+  const checks = ready?.data?.checks ?? ready?.error?.document?.checks;
+  if (!checks) return cell('Services', badge(ready?.error ? 'No answer' : '…', ready?.error ? 'bad' : 'quiet'));
+  const reasons = ready.error?.document?.reasons ?? [];
+  return cell('Services', badge(reasons.length ? 'Look' : 'All well', reasons.length ? 'bad' : 'good'), {
+    note: reasons[0] ?? 'database, exchange, cycles', title: reasons.join('; ') || undefined,
+  });
+}
+
+function modelBudget(house) {
+  const known = house.chosen.map((each) => ({ spent: number(each.models?.spent) ?? 0, budget: number(house.config(each.account).model_options?.daily_budget) }));
+  const limited = known.filter((each) => each.budget !== null);
+  const spent = known.reduce((sum, each) => sum + each.spent, 0);
+  if (!limited.length) return cell('Model today', cost(spent), { note: 'no budget set' });
+  const budget = limited.reduce((sum, each) => sum + each.budget, 0);
+  return cell('Model today', [cost(spent), h('small', null, ` of ${cost(budget)}`)], { note: meter(budget ? spent / budget : null, { label: 'Model budget used today' }) });
+}
+
+function rateBudget(house) {
+  const used = number(house.ready?.data?.checks?.rate_budget?.used);
+  if (used === null) return null;
+  return cell('Requests', `${percent(used, 0)} used`, { note: meter(used, { label: 'Exchange request budget used' }) });
+}
+
+function clockCell(house) {
+  const now = new Date(clock.now()).toISOString();
+  const fast = Math.round(clock.speed);
+  return cell('Time', house.status?.data ? timeText(now) : '…', { note: fast > 1 ? `×${fast} paper time` : utc(now).slice(11), title: utc(now) });
+}

@@ -1,0 +1,206 @@
+"""What a person sees and does in the dashboard."""
+
+import re
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from shared.domain.account import AccountStatus
+from tests.dashboard.conftest import Open, Site
+
+
+def figure(page: Page, name: str) -> Locator:
+    return page.locator(f"[data-figure={name}]")
+
+
+def vital(page: Page, name: str) -> Locator:
+    """One cell of the health strip."""
+    return page.locator(".vital", has=page.locator("dt", has_text=re.compile(f"^{name}$")))
+
+
+async def test_the_first_page_says_what_the_money_is_worth_and_that_it_is_protected(
+    trading: Site, opened: Open
+) -> None:
+    page = await opened(trading.url)
+
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await expect(figure(page, "equity")).to_contain_text(re.compile(r"^(9,9|10,0)\d\d\.\d\d"))
+    await expect(page.locator(".sentence")).to_contain_text("Trading. 1 open position, protected by a stop")
+    row = page.get_by_role("region", name="Open positions").locator("tbody tr")
+    await expect(row).to_contain_text("BTC")
+    await expect(row).to_contain_text("Stop and target")
+    await expect(vital(page, "State")).to_contain_text("Trading")
+    await expect(vital(page, "Stream")).to_contain_text("Live")
+    await expect(page.locator("figure.chart canvas").first).to_be_visible()
+
+
+async def test_what_happens_shows_without_a_reload(trading: Site, opened: Open) -> None:
+    page = await opened(trading.url)
+    rows = page.get_by_role("region", name="Open positions").locator("tbody tr")
+    await expect(rows).to_have_count(1)
+    await expect(vital(page, "Stream")).to_contain_text("Live")
+
+    await trading.house.pass_time()
+    await trading.house.enter("ETHUSDT", "sell")
+
+    await expect(rows).to_have_count(2)
+    await expect(page.locator(".timeline .cycle").first).to_contain_text("ETH")
+
+
+async def test_three_clicks_lead_from_the_money_to_the_reason_of_a_trade(trading: Site, opened: Open) -> None:
+    page = await opened(trading.url)
+
+    await page.locator(".timeline .cycle", has_text="buy").click()
+
+    await expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
+    await expect(page.locator(".rationale")).to_have_text("a test")
+    ledger = page.get_by_role("region", name="Review ledger of BTCUSDT")
+    await expect(ledger.locator("tr", has_text="reward to risk")).to_contain_text("ratio")
+    await expect(page.get_by_role("region", name="Orders of this cycle").locator("tbody tr")).to_have_count(3)
+    await page.get_by_text("Raw reply").click()
+    await expect(page.get_by_label("Raw reply")).to_contain_text("scripted/model")
+
+
+async def test_an_address_leads_straight_to_a_decision_which_can_be_made_again(trading: Site, opened: Open) -> None:
+    tick = trading.house.request.tick.strftime("%Y-%m-%dT%H:%M:%SZ")
+    page = await opened(f"{trading.url}/#/decisions/main@{tick}")
+
+    await page.get_by_role("button", name="Run again").click()
+
+    await expect(page.get_by_text("The same, to the last byte.")).to_be_visible()
+
+
+async def test_decisions_can_be_narrowed_down_and_the_address_keeps_it(trading: Site, opened: Open) -> None:
+    page = await opened(f"{trading.url}/#/decisions")
+    await expect(page.locator(".cycle")).to_have_count(2)
+
+    await page.get_by_label("Action").select_option("buy")
+
+    await expect(page.locator(".cycle")).to_have_count(1)
+    assert page.url.endswith("#/decisions?action=buy")
+    await page.reload()
+    await expect(page.locator(".cycle")).to_have_count(1)
+    await expect(page.get_by_label("Action")).to_have_value("buy")
+
+
+async def test_a_list_that_is_not_followed_stands_still_and_counts(trading: Site, opened: Open) -> None:
+    page = await opened(f"{trading.url}/#/activity/fills")
+    rows = page.get_by_role("region", name="Fills").locator("tbody tr")
+    await expect(rows).to_have_count(1)
+    await expect(vital(page, "Stream")).to_contain_text("Live")
+
+    await page.get_by_label("Follow").uncheck()
+    await trading.house.pass_time()
+    await trading.house.enter("ETHUSDT", "sell")
+    since = page.get_by_role("button", name="since")
+    await expect(since).to_be_visible()
+    await expect(rows).to_have_count(1)
+
+    await since.click()
+
+    await expect(rows).to_have_count(2)
+
+
+async def test_a_model_s_words_are_never_markup(site: Site, opened: Open) -> None:
+    trap = "<img src=x onerror=\"document.title='caught'\"><script>document.title='caught'</script>"
+    house = site.house
+    house.model.will_decide(await house.wish("BTCUSDT", "buy", rationale=trap, exit_plan={"text": trap, "invalidation": None}))
+    await house.cycle()
+    page = await opened(f"{site.url}/#/decisions")
+
+    await expect(page.locator(".cycle .why")).to_have_text(trap)
+    await page.locator(".cycle").click()
+
+    await expect(page.locator(".rationale")).to_have_text(trap)
+    assert await page.locator("main img, main script").count() == 0
+    assert await page.title() == "Decision · Perpetua"
+
+
+async def test_an_empty_house_says_what_will_come(site: Site, opened: Open) -> None:
+    page = await opened(site.url)
+
+    for text in ("Nothing is open.", "No decision yet.", "No curve yet."):
+        await expect(page.get_by_text(text)).to_be_visible()
+    await expect(vital(page, "Last cycle")).to_contain_text("none yet")
+
+
+async def test_an_account_is_paused_and_resumed_by_a_button(trading: Site, opened: Open) -> None:
+    page = await opened(f"{trading.url}/#/accounts")
+
+    await page.get_by_role("button", name="Pause").click()
+    await expect(page.get_by_text("main is paused")).to_be_visible()
+    await expect(vital(page, "State")).to_contain_text("Paused")
+    await page.get_by_role("button", name="Resume").click()
+
+    await expect(vital(page, "State")).to_contain_text("Trading")
+
+
+async def test_a_stop_asks_for_the_account_s_name_first(trading: Site, opened: Open) -> None:
+    page = await opened(f"{trading.url}/#/accounts")
+    await page.get_by_role("main").get_by_role("button", name="Stop …").click()
+    dialog = page.get_by_role("dialog")
+    stop = dialog.get_by_role("button", name="Stop it")
+
+    await expect(stop).to_be_disabled()
+    await dialog.get_by_label("Type main to confirm").fill("mian")
+    await expect(stop).to_be_disabled()
+    await dialog.get_by_label("Type main to confirm").fill("main")
+    await stop.click()
+
+    await expect(vital(page, "State")).to_contain_text("Halted")
+    async with trading.house.runtime.open_work() as work:
+        assert (await work.accounts.get("main")).status is AccountStatus.HALTED
+
+
+async def test_the_keyboard_alone_is_enough(trading: Site, opened: Open) -> None:
+    page = await opened(trading.url)
+    await expect(page.locator(".timeline .cycle").first).to_be_visible()
+
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("main")).to_be_focused()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.keyboard.press("g")
+    await page.keyboard.press("d")
+    await expect(page.get_by_role("heading", name="Decisions")).to_be_visible()
+    await expect(page.locator(".cycle").first).to_be_visible()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("ArrowDown")
+    await expect(page.locator(".cycle").nth(1)).to_be_focused()
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
+
+
+PAGES = (
+    "", "positions", "market", "decisions", "performance", "edge", "costs", "activity", "activity/fills", "activity/diary",
+    "activity/models", "activity/logs", "discrepancies", "alerts", "audit", "accounts",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_every_page_fits_a_phone_and_shows_no_number_that_is_none(trading: Site, opened: Open, name: str) -> None:
+    page = await opened(f"{trading.url}/#/{name}", viewport={"width": 360, "height": 740}, has_touch=True)
+    await expect(page.get_by_role("main").locator("h1")).to_be_visible()
+    await expect(page.locator(".loading")).to_have_count(0)
+    await expect(page.get_by_role("main").get_by_role("alert")).to_have_count(0)
+
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+    text = await page.locator("body").inner_text()
+    assert not re.search(r"\bNaN\b|undefined|\[object|Infinity|Invalid Date", text)
+
+
+async def test_the_menu_of_a_phone_opens_over_the_page(trading: Site, opened: Open) -> None:
+    page = await opened(trading.url, viewport={"width": 360, "height": 740}, has_touch=True)
+    link = page.get_by_role("navigation").get_by_role("link", name="Positions")
+    await expect(link).to_be_hidden()
+
+    await page.get_by_role("button", name="Menu").tap()
+    await link.tap()
+
+    await expect(page.get_by_role("heading", name="Positions")).to_be_visible()
+    await expect(link).to_be_hidden()
