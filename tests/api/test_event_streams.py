@@ -49,7 +49,7 @@ async def url(serve: Serve, database: Database) -> str:
 async def test_a_listener_gets_how_things_are_and_then_every_change(url: str, database: Database) -> None:
     async with database.open_work() as work:
         await work.holds.replace_positions("main", [a_position()], TICK)
-        await work.orders.promise([an_intent()])
+        await work.orders.promise([an_intent()], TICK)
 
     async with listening(url, EVENTS) as ear:
         snapshot = await ear.first("snapshot")
@@ -129,7 +129,7 @@ async def test_positions_tell_what_is_held_what_protects_it_and_what_it_is_worth
     async with listening(url, f"{POSITIONS}?account=main") as ear:
         assert (await ear.first("snapshot"))["positions"] == []
         async with database.open_work() as work:
-            await work.orders.promise([an_intent()])
+            await work.orders.promise([an_intent()], TICK)
             await work.holds.replace_positions("main", [a_position()], TICK)
             await work.holds.add_equity("main", a_point(TICK, "1001"))
         async with database.open_work() as work:

@@ -77,8 +77,8 @@ async def test_an_account_tells_its_status_and_its_configuration_and_nothing_whe
 
 async def test_an_order_tells_each_state_it_passes_through_once(database: Database, told: Told) -> None:
     async with database.open_work() as work:
-        await work.orders.promise([an_intent()])
-        await work.orders.promise([an_intent()])
+        await work.orders.promise([an_intent()], TICK)
+        await work.orders.promise([an_intent()], TICK)
         [order] = await work.orders.of_cycle(CYCLE)
     async with database.open_work() as work:
         await work.orders.save([replace(order, state=OrderState.UNRESOLVED)])
@@ -212,7 +212,7 @@ async def test_moments_are_told_in_utc_wherever_the_writer_sits(database: Databa
 async def test_what_was_rolled_back_was_never_told(database: Database, told: Told) -> None:
     async def fail() -> None:
         async with database.open_work() as work:
-            await work.orders.promise([an_intent(leg=Leg.ENTRY)])
+            await work.orders.promise([an_intent(leg=Leg.ENTRY)], TICK)
             raise RuntimeError("after all")
 
     with pytest.raises(RuntimeError, match="after all"):
