@@ -21,6 +21,12 @@ from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
 from api.first_token import make_first_token
 from api.headers import SecurityHeaders
+from api.live import prices, streams
+from api.live.feed import Feed
+from api.live.market import Market
+from api.live.prices import MarketQuery
+from api.live.sockets import Stream
+from api.live.streams import ListenQuery
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
@@ -42,6 +48,7 @@ from api.routes import (
     tokens,
 )
 from shared.db.audit import AuditTrail
+from shared.db.outbox import Outbox
 from shared.db.tokens import TokenTable
 from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
@@ -178,6 +185,12 @@ OPERATIONS = (
 )
 
 
+STREAMS = (
+    Stream("/ws/trading-events", ListenQuery, streams.trading_events, READ),
+    Stream("/ws/positions", ListenQuery, streams.positions, READ),
+    Stream("/ws/market-data", MarketQuery, prices.market_data, READ),
+)
+
 # What a page of another site may send, and read of the answer.
 TAKEN = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
 SHOWN = ["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-Id"]
@@ -194,7 +207,12 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     admission = Admission(TokenTable(runtime.database), own)
     trail = AuditTrail(runtime.database)
     app = Starlette(
-        routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
+        routes=[
+            *routes(OPERATIONS),
+            *(stream.route() for stream in STREAMS),
+            *docs.routes(),
+            *files.routes(),
+        ],
         middleware=[
             *_behind_proxies(settings),
             Middleware(AccessLog),
@@ -211,6 +229,9 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.admission = admission
     app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
+    app.state.feed = Feed(Outbox(runtime.database))
+    app.state.market = Market(runtime)
+    app.state.sockets = set()
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app
 
