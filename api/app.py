@@ -21,6 +21,12 @@ from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
 from api.first_token import make_first_token
 from api.headers import SecurityHeaders
+from api.live import prices, streams
+from api.live.feed import Feed
+from api.live.market import Market
+from api.live.prices import MarketQuery
+from api.live.sockets import Stream
+from api.live.streams import ListenQuery
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
@@ -42,6 +48,7 @@ from api.routes import (
     tokens,
 )
 from shared.db.audit import AuditTrail
+from shared.db.outbox import Outbox
 from shared.db.tokens import TokenTable
 from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
@@ -73,7 +80,15 @@ OPERATIONS = (
     Operation("GET", "/status", status.status, READ),
     Operation("GET", "/accounts", lists.accounts, READ),
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
-    Operation("POST", "/accounts", accounts.add, ADMIN, status=201, problems=(*CONFIGURING, "account_exists")),
+    Operation(
+        "POST",
+        "/accounts",
+        accounts.add,
+        ADMIN,
+        status=201,
+        whole_house=True,
+        problems=(*CONFIGURING, "account_exists"),
+    ),
     Operation(
         "PATCH", "/accounts/{account}", accounts.change, ADMIN, problems=(*CONFIGURING, *ACCOUNT, "account_changed")
     ),
@@ -87,7 +102,7 @@ OPERATIONS = (
         OPERATE,
         problems=(*ACCOUNT, "account_stopped", "no_authority", "bad_request"),
     ),
-    Operation("POST", "/accounts/{account}/stop", controls.stop, OPERATE, problems=ACCOUNT),
+    Operation("POST", "/accounts/{account}/stop", controls.stop, OPERATE, problems=ACCOUNT, found_again=True),
     Operation(
         "POST",
         "/accounts/{account}/rearm",
@@ -95,10 +110,31 @@ OPERATIONS = (
         OPERATE,
         problems=(*ACCOUNT, "not_confirmed", "no_authority", "bad_request"),
     ),
-    Operation("POST", "/stop", controls.stop_everything, OPERATE),
-    Operation("POST", "/accounts/{account}/positions/{symbol}/close", controls.close, OPERATE, problems=STAGE),
-    Operation("POST", "/accounts/{account}/orders/{order}/cancel", controls.cancel_one, OPERATE, problems=STAGE),
-    Operation("POST", "/accounts/{account}/orders/cancel", controls.cancel_all, OPERATE, problems=STAGE),
+    Operation("POST", "/stop", controls.stop_everything, OPERATE, whole_house=True, found_again=True),
+    Operation(
+        "POST",
+        "/accounts/{account}/positions/{symbol}/close",
+        controls.close,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation(
+        "POST",
+        "/accounts/{account}/orders/{order}/cancel",
+        controls.cancel_one,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation(
+        "POST",
+        "/accounts/{account}/orders/cancel",
+        controls.cancel_all,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
     Operation("GET", "/changes", changes.listed, READ),
     Operation("POST", "/changes/{change}/approve", changes.approve_one, ADMIN, problems=(*CHANGE, "same_person")),
     Operation("POST", "/changes/{change}/withdraw", changes.withdraw_one, ADMIN, problems=CHANGE),
@@ -149,6 +185,12 @@ OPERATIONS = (
 )
 
 
+STREAMS = (
+    Stream("/ws/trading-events", ListenQuery, streams.trading_events, READ),
+    Stream("/ws/positions", ListenQuery, streams.positions, READ),
+    Stream("/ws/market-data", MarketQuery, prices.market_data, READ),
+)
+
 # What a page of another site may send, and read of the answer.
 TAKEN = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
 SHOWN = ["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-Id"]
@@ -165,7 +207,12 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     admission = Admission(TokenTable(runtime.database), own)
     trail = AuditTrail(runtime.database)
     app = Starlette(
-        routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
+        routes=[
+            *routes(OPERATIONS),
+            *(stream.route() for stream in STREAMS),
+            *docs.routes(),
+            *files.routes(),
+        ],
         middleware=[
             *_behind_proxies(settings),
             Middleware(AccessLog),
@@ -182,6 +229,9 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.admission = admission
     app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
+    app.state.feed = Feed(Outbox(runtime.database))
+    app.state.market = Market(runtime)
+    app.state.sockets = set()
     app.state.pulse = Pulse(app.state.runtime.market.server_time)
     return app
 

@@ -60,6 +60,12 @@ CATALOGUE: Mapping[str, Entry] = {
     "idempotency_cut_short": Entry(
         409, "It may have been done", "Look whether it was, in /audit too; if it was not, ask anew under a new key."
     ),
+    # ---- streams: the close code is 4000 and the status
+    "token_ended": Entry(401, "The token or the session has ended", "Log in again, and come back with the cursor."),
+    "unexpected_message": Entry(400, "A stream takes no messages", "Ask by the query string when you open it."),
+    "slow_reader": Entry(408, "The reader did not keep up", "Come back with the last cursor: nothing is lost."),
+    "too_many_streams": Entry(503, "As many streams are open as may be", "Come back later, with the cursor."),
+    "unknown_symbol": Entry(404, "No account trades that", "`detail` names what is traded."),
     # ---- what is not there, or not as it would have to be
     "no_such_path": Entry(404, "There is nothing here", "See /docs for what there is."),
     "no_such_stage": Entry(404, "There is no such stage", "`detail` names those there are."),

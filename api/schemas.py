@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from api.errors import Problem
 from shared.domain.account import AccountStatus
@@ -224,7 +224,7 @@ class RemovalQuery(Query):
 Q = TypeVar("Q", bound=Query)
 
 
-def read_query(request: Request, kind: type[Q]) -> Q:
+def read_query(request: HTTPConnection, kind: type[Q]) -> Q:
     """Return the query string of *request* as *kind* describes it. Raises Problem, naming the parameter."""
     given = request.query_params.multi_items()
     if twice := [name for name, count in Counter(name for name, _ in given).items() if count > 1]:

@@ -23,7 +23,6 @@ async def mind_authority(work: Work, account: Account, now: datetime) -> Account
     await work.accounts.set_status(account.id, AccountStatus.PAUSED, reason)
     body = {"status": AccountStatus.PAUSED.value, "was": account.status.value, "reason": reason}
     await work.journal.event(account.id, "authority_ended", now, body)
-    await work.journal.event(account.id, "status", now, body)
     await work.journal.diary(account.id, now, now, reason, body)
     log.error("authority ended", extra={"account": account.id, "why": reason})
     return replace(account, status=AccountStatus.PAUSED)

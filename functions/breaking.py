@@ -31,7 +31,6 @@ async def mind_breakers(work: Work, run: Run, point: EquityPoint, positions: Seq
     for trip in new:
         until = trip.lifts_at.isoformat() if trip.lifts_at else "a person resumes the account"
         body = {"breaker": trip.breaker.value, "reason": trip.reason, "until": until, "flatten": trip.flatten}
-        await work.journal.event(account.id, "breaker_tripped", now, body | {"saw": dict(trip.saw)})
         text = f"{trip.breaker.value}: {trip.reason}; nothing opens until {until}"
         await work.journal.diary(account.id, run.request.tick, now, text, body)
     return [*standing, *new]
@@ -39,7 +38,6 @@ async def mind_breakers(work: Work, run: Run, point: EquityPoint, positions: Seq
 
 async def tell_lifted(work: Work, run: Run, breaker: Breaker) -> None:
     now, account_id = run.clock.now(), run.account.id
-    await work.journal.event(account_id, "breaker_lifted", now, {"breaker": breaker.value, "by": "time"})
     await work.journal.diary(account_id, run.request.tick, now, f"{breaker.value}: lifted by time", {})
 
 

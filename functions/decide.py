@@ -82,7 +82,6 @@ async def decide(
             await note_health(work, run, known.health, health)
             name = await _record(work, case, asked, judgement, engine.template)
             details = _details(asked.calls, judgement) | {"record": name, "manage_only": health.reason or None}
-            await work.journal.event(run.account.id, "decided", clock.now(), details)
             for each in judgement.reviewed:
                 await _write_diary(work, run, each)
             return await run.finish(work, details)

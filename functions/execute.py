@@ -89,8 +89,6 @@ async def execute(
                 "repeated_after_crash": bool(earlier),
                 "breakers": [trip.breaker.value for trip in standing],
             }
-            if orders:
-                await work.journal.event(run.account.id, "executed", clock.now(), details)
             if desk.alarm:
                 await run.halt(work, str(desk.alarm))
             return await run.finish(work, details)

@@ -33,23 +33,18 @@ async def resume_account(work: Work, account_id: str, now: datetime, reason: str
         await work.stops.rearm(account_id, now)
         await work.journal.event(account_id, "rearmed", now, {"by": reason})
         await work.journal.diary(account_id, now, now, f"armed again, {reason}", {})
-    was = await change_status(work, account_id, AccountStatus.ACTIVE, now, reason)
+    was = await change_status(work, account_id, AccountStatus.ACTIVE, reason)
     lifted = [breaker.value for breaker in await work.breakers.lift(account_id, now)]
     for breaker in lifted:
-        await work.journal.event(account_id, "breaker_lifted", now, {"breaker": breaker, "by": reason})
         await work.journal.diary(account_id, now, now, f"{breaker}: lifted, {reason}", {})
     return {"account": account_id, "status": AccountStatus.ACTIVE.value, "was": was.value, "lifted": lifted}
 
 
-async def change_status(
-    work: Work, account_id: str, status: AccountStatus, now: datetime, reason: str
-) -> AccountStatus:
+async def change_status(work: Work, account_id: str, status: AccountStatus, reason: str) -> AccountStatus:
     """Change the status where it is another, and return what it was. Raises UnknownAccount."""
     was = (await work.accounts.get(account_id)).status
     if was is not status:
         await work.accounts.set_status(account_id, status, reason)
-        body = {"status": status.value, "was": was.value, "reason": reason}
-        await work.journal.event(account_id, "status", now, body)
     return was
 
 

@@ -68,7 +68,6 @@ class Run:
             return
         now = self.clock.now()
         await work.accounts.set_status(self.account.id, AccountStatus.HALTED, reason)
-        await work.journal.event(self.account.id, "halted", now, {"reason": reason})
         await work.journal.diary(self.account.id, self.request.tick, now, f"halted: {reason}", {})
         self.account = replace(self.account, status=AccountStatus.HALTED)
         log.error("account halted", extra={"why": reason})

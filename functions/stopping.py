@@ -58,7 +58,7 @@ async def stop_account(runtime: Runtime, account_id: str, *, by: str, patience: 
     async with runtime.open_work() as work:
         await work.accounts.get(account_id)
         if await work.stops.ask(account_id, by, now):
-            await change_status(work, account_id, AccountStatus.HALTED, now, f"emergency stop: {by}")
+            await change_status(work, account_id, AccountStatus.HALTED, f"emergency stop: {by}")
             await work.stages.revoke_lease(account_id)
             await work.journal.event(account_id, "stopping", now, {"by": by})
             await work.journal.diary(account_id, now, now, f"emergency stop: {by}", {"by": by})

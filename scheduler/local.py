@@ -24,6 +24,7 @@ from functions.cycle import run_cycle
 from functions.forgetting import forget
 from functions.history import prune
 from functions.invoke import invoke_compare, invoke_stage
+from functions.pruning import prune_events
 from functions.run import LEASE_SECONDS
 from functions.stopping import as_json, carry_on
 from scheduler.plan import due, next_due
@@ -79,7 +80,12 @@ class LocalScheduler:
         self._jobs.add_job(self._look_around, "interval", seconds=ROLL_CALL_SECONDS, max_instances=1, coalesce=True)
         self._jobs.add_job(self._synchronise, "interval", minutes=SYNCHRONISE_MINUTES, max_instances=1, coalesce=True)
         settings = self._runtime.settings
-        for duty, retention in ((self._prune, settings.candle_retention), (self._forget, settings.record_retention)):
+        duties = (
+            (self._prune, settings.candle_retention),
+            (self._forget, settings.record_retention),
+            (self._prune_events, settings.event_retention),
+        )
+        for duty, retention in duties:
             if retention is not None:
                 self._jobs.add_job(duty)  # at once: a process that never lives for a day would never get to it
                 self._jobs.add_job(duty, "interval", days=1, max_instances=1, coalesce=True)
@@ -122,6 +128,14 @@ class LocalScheduler:
             log.warning("old decisions could not be taken away", extra={"why": str(exc)})
         else:
             log.info("old decisions taken away", extra=asdict(gone))
+
+    async def _prune_events(self) -> None:
+        try:
+            pruned = await prune_events(self._runtime.database, self._runtime.settings)
+        except DatabaseUnavailable as exc:
+            log.warning("old events could not be taken away", extra={"why": str(exc)})
+        else:
+            log.info("old events taken away", extra={"events": pruned})
 
     async def _look_around(self) -> None:
         try:

@@ -152,5 +152,3 @@ async def apply(work: Work, change: Change, by: str, now: datetime, settings: Se
         reason = await work.accounts.reason(account.id)
         if reason.startswith(NO_AUTHORITY):
             await work.accounts.set_status(account.id, AccountStatus.ACTIVE, words)
-            told = {"status": AccountStatus.ACTIVE.value, "was": account.status.value, "reason": words}
-            await work.journal.event(account.id, "status", now, told)

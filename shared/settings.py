@@ -183,6 +183,12 @@ def _recent_enough(value: timedelta | None) -> timedelta | None:
     return value
 
 
+def _an_hour_at_least(value: timedelta) -> timedelta:
+    if value < timedelta(hours=1):
+        raise ValueError("must be at least 1h: whoever listens may be away for so long")
+    return value
+
+
 Period = Annotated[int, Field(ge=1, le=250)]
 """In candles. Values are computed from 300 of them, so a longer one would hardly have any."""
 Periods = Annotated[tuple[Period, ...], NoDecode, BeforeValidator(_words)]
@@ -337,6 +343,7 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None
     record_retention: Annotated[Duration | None, AfterValidator(_recent_enough)] = None
+    event_retention: Annotated[Duration, AfterValidator(_an_hour_at_least)] = Field(default="7d", validate_default=True)
     data_folder: Path = CURRENT_DATA
     postgres_bin: Path | None = None
 

@@ -90,12 +90,11 @@ async def remove(request: Request, account: AccountId, query: RemovalQuery) -> A
 
 async def pause(request: Request, account: AccountId) -> Account:
     """Open nothing more; what is open stays protected. A halted account stays halted: 409."""
-    runtime = runtime_of(request)
-    async with runtime.open_work() as work:
+    async with runtime_of(request).open_work() as work:
         status = (await work.accounts.get(account)).status
         if status is AccountStatus.HALTED:
             raise Problem(409, "account_halted", f"account {account} is halted, which is more than paused")
-        await change_status(work, account, AccountStatus.PAUSED, runtime.clock.now(), _reason(request))
+        await change_status(work, account, AccountStatus.PAUSED, _reason(request))
     return await _told(request, account)
 
 

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from api.answers import Change, Listing
-from api.auth import caller_of
+from api.auth import caller_of, require_account
 from api.errors import Problem
 from api.schemas import ChangeId, ChangesQuery
 from api.state import reports_of, runtime_of
@@ -41,8 +41,9 @@ async def withdraw_one(request: Request, change: ChangeId) -> Change:
 
 async def _waiting(request: Request, work: Work, change: int) -> Waiting:
     found = await work.changes.get(change)
-    if found is None or not caller_of(request).may_see(found.account_id):
+    if found is None:
         raise Problem(404, "unknown_change", f"there is no change {change}")
+    require_account(caller_of(request), found.account_id)
     if found.state is not ChangeState.PENDING:
         raise Problem(409, "change_decided", f"change {change} is {found.state.value}")
     return found

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, true, union_all
+from sqlalchemy import Select, delete, func, select, true, tuple_, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -46,13 +46,22 @@ class HoldTable:
         adopted: Collection[tuple[str, Direction]] = (),
     ) -> None:
         """Make these the open positions; *adopted* names those that no order of ours opened."""
-        await self._connection.execute(delete(positions).where(positions.c.account_id == account_id))
-        if held:
-            rows = [
-                {"account_id": account_id, "at": at, "adopted": position.key in adopted, **asdict(position)}
-                for position in held
-            ]
-            await self._connection.execute(insert_all(positions, rows))
+        gone = delete(positions).where(positions.c.account_id == account_id)
+        if not held:
+            await self._connection.execute(gone)
+            return
+        rows = [
+            {"account_id": account_id, "at": at, "adopted": position.key in adopted, **asdict(position)}
+            for position in held
+        ]
+        # What is still open is updated, not replaced: what happens to a row is told as what happened to the position.
+        still = tuple_(positions.c.symbol, positions.c.direction).in_([position.key for position in held])
+        key = list(positions.primary_key)
+        statement = insert_all(positions, rows)
+        new = {name: statement.excluded[name] for name in rows[0] if positions.c[name] not in key}
+        await self._connection.execute(
+            statement.on_conflict_do_update(index_elements=key, set_=new).add_cte(gone.where(~still).cte("gone"))
+        )
 
     async def adopted(self, account_id: str) -> frozenset[tuple[str, Direction]]:
         """Return symbol and direction of the open positions that no order of ours opened: they have no plan."""

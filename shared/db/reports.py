@@ -157,6 +157,13 @@ class Reports:
         key = [orders.c.created_at, orders.c.id]
         return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
 
+    async def working_orders(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the orders that rest at the exchange, or may, newest first."""
+        alive = orders.c.state.in_([state for state in OrderState if state.unsettled or state.working])
+        statement = _where(select(*ORDER), {orders.c.symbol: symbol}).where(alive)
+        key = [orders.c.created_at, orders.c.id]
+        return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
+
     async def order(self, number: int) -> dict[str, Any] | None:
         """Return one order with its fills, oldest first, under `fills`; None where there is none."""
         async with self._reading() as connection:
@@ -413,11 +420,6 @@ class Reports:
             rows = [plain(row) for row in await connection.execute(statement)]
         told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
         return Page(rows=told, next=told[-1]["cursor"] if told else after)
-
-    async def events_end(self) -> str:
-        """Return the cursor after which only what has not happened yet will be told."""
-        async with self._reading() as connection:
-            return f"{await connection.scalar(select(func.pg_snapshot_xmin(func.pg_current_snapshot())))}-0"
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:

@@ -10,6 +10,7 @@ one place of one index, however many rows lie around it.
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     ForeignKey,
@@ -517,6 +518,7 @@ diary = Table(
 
 # Identities are given out before commit, so a reader of "id > last seen" would pass over a slow transaction's rows.
 # In the order of (xid, id), and short of the oldest running transaction, nothing ever appears behind a reader.
+# Most are written by triggers on the tables above: see the migration that made them.
 events = Table(
     "events",
     metadata,
@@ -526,6 +528,7 @@ events = Table(
     Column("kind", CleanText, nullable=False),
     Column("at", Moment, nullable=False),
     Column("body", JSONB, nullable=False),
+    Column("told_at", Moment, nullable=False, server_default=func.now()),  # by the database's clock
     Index("events_in_order", "xid", "id"),
     Index("events_by_account", "account_id", "xid", "id"),
     Index("events_by_kind", "kind", "xid", "id"),
@@ -603,4 +606,14 @@ idempotency_keys = Table(
     Column("body", CleanText),
     PrimaryKeyConstraint("caller", "key"),
     Index("idempotency_keys_by_age", "claimed_at"),
+)
+
+# One row at most: the last event that was taken away for its age.
+pruned_events = Table(
+    "pruned_events",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("xid", TransactionId, nullable=False),
+    Column("id", BigInteger, nullable=False),
+    CheckConstraint("one"),
 )

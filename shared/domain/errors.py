@@ -205,6 +205,10 @@ class BadCursor(PerpetuaError):
     """No page of the list begins there: begin with the first one."""
 
 
+class CursorTooOld(BadCursor):
+    """Something that came after it is gone: look at how things are now, and go on from there."""
+
+
 class BadRequest(PerpetuaError):
     """What was asked for cannot be done. The message says why, and what to ask for."""
 

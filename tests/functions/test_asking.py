@@ -13,6 +13,7 @@ import pytest
 
 from functions.invoke import invoke_compare
 from functions.replaying import load, reask, rereview, rerun
+from shared.db.outbox import BEGINNING, Outbox
 from shared.db.reports import Reports
 from shared.domain.cycle import Stage
 from shared.domain.model import ModelCall
@@ -59,8 +60,8 @@ async def spending(house: House) -> tuple[Decimal, Decimal]:
 
 
 async def events(house: House, kind: str) -> list[dict[str, Any]]:
-    found = await Reports(house.runtime.database).events(limit=1000)
-    return [row["body"] for row in found.rows if row["kind"] == kind]
+    found = await Outbox(house.runtime.database).read(BEGINNING, limit=1000)
+    return [json.loads(event.body) for event in found.events if event.kind == kind]
 
 
 async def test_a_model_looks_up_a_timeframe_that_nobody_fetched_and_the_account_s_own_past(house: House) -> None:
