@@ -5,7 +5,6 @@ Rows are plain JSON; the exchange's ids are strings, being larger than some read
 transaction and raises DatabaseUnavailable, and BadCursor where it takes a cursor.
 """
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -27,7 +26,6 @@ from sqlalchemy import (
     literal,
     select,
     true,
-    tuple_,
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
@@ -50,7 +48,6 @@ from shared.db.tables import (
     diary,
     discrepancies,
     equity,
-    events,
     fills,
     model_calls,
     model_health,
@@ -62,11 +59,10 @@ from shared.db.tables import (
     stops,
 )
 from shared.db.unit_of_work import Database
-from shared.db.values import Moment, Money, TransactionId
+from shared.db.values import Moment, Money
 from shared.domain.authority import ChangeState
 from shared.domain.cycle import Stage
 from shared.domain.decision import Action
-from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
 from shared.domain.model import OF_THE_CYCLE
 from shared.domain.order import Fill, OrderState
@@ -397,30 +393,6 @@ class Reports:
             found.pop("account")
         return [row | {"stages": stages[row["account"]], "models": models[row["account"]]} for row in rows]
 
-    async def events(
-        self, *, after: str | None = None, account: str | None = None, kind: str | None = None, limit: int = 100
-    ) -> Page:
-        """
-        Return what happened after the cursor *after*, oldest first; from the beginning without one.
-
-        `next` is always the cursor to go on from. Nothing is passed over: the rows of a transaction that still runs,
-        and all that come after them, are told when it has ended. Raises BadCursor.
-        """
-        statement = (
-            _where(select(*columns_of(events)), {events.c.account_id: account, events.c.kind: kind})
-            .where(events.c.xid < func.pg_snapshot_xmin(func.pg_current_snapshot()))
-            .order_by(events.c.xid, events.c.id)
-            .limit(limit)
-        )
-        if after is not None:
-            xid, number = _event_cursor(after)
-            last = tuple_(literal(xid, TransactionId), literal(number, BigInteger))
-            statement = statement.where(tuple_(events.c.xid, events.c.id) > last)
-        async with self._reading() as connection:
-            rows = [plain(row) for row in await connection.execute(statement)]
-        told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
-        return Page(rows=told, next=told[-1]["cursor"] if told else after)
-
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         if self._connection is not None:
@@ -586,9 +558,3 @@ def _last_runs() -> Select[Any]:
     return select(last.c.account_id.label("account"), *columns).select_from(
         accounts.join(stage, true()).join(last, true())
     )
-
-
-def _event_cursor(cursor: str) -> tuple[int, int]:
-    if not (parts := re.fullmatch(r"(\d{1,18})-(\d{1,18})", cursor, re.ASCII)):
-        raise BadCursor(f"{cursor[:80]!r} is no cursor of an event: leave it out to begin with the oldest")
-    return int(parts[1]), int(parts[2])
