@@ -383,6 +383,7 @@ class Reports:
                 _count(orders, unsettled).label("unsettled_orders"),
             )
             .select_from(accounts.outerjoin(newest, true()))
+            .where(accounts.c.removed_at.is_(None))
             .order_by(accounts.c.id)
         )
         one = {accounts.c.id: account}
