@@ -314,6 +314,7 @@ class Reports(ResultReports):
                 _count(orders, unsettled).label("unsettled_orders"),
             )
             .select_from(accounts.outerjoin(newest, true()))
+            .where(accounts.c.removed_at.is_(None))
             .order_by(accounts.c.id)
         )
         one = {accounts.c.id: account}
