@@ -89,9 +89,13 @@ def routes() -> list[BaseRoute]:
 
 
 class _Page:
+    """The one page there is."""
+
+    def __init__(self) -> None:
+        self._files = StaticFiles(directory=STATIC)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        files = StaticFiles(directory=STATIC)
-        response: Response = await files.get_response("index.html", scope)
+        response: Response = await self._files.get_response("index.html", scope)
         await response(scope, receive, send)
 
 
