@@ -53,13 +53,7 @@ def _policy() -> str:
     )
 
 
-HEADERS = {
-    "Content-Security-Policy": _policy(),
-    "Cache-Control": "no-cache",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+HEADERS = {"Content-Security-Policy": _policy(), "Cache-Control": "no-cache"}
 
 
 class Shelf:
