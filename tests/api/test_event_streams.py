@@ -328,8 +328,9 @@ async def test_too_many_streams_are_refused_and_the_others_go_on(
         assert (await ear.first("event"))["kind"] == "a"
 
 
-async def test_the_subprotocol_is_ours_where_it_is_offered(url: str) -> None:
-    async with listening(url, EVENTS, subprotocols=["perpetua"]) as ear:
+async def test_a_page_shows_its_token_as_a_subprotocol_and_gets_ours_back(serve: Serve) -> None:
+    url = serve(api_token="secret-" * 5)
+    async with listening(url, EVENTS, subprotocols=["perpetua", f"bearer.{'secret-' * 5}"]) as ear:
         assert ear.socket.subprotocol == "perpetua"
         await ear.first("snapshot")
 
@@ -385,9 +386,12 @@ async def test_many_listeners_are_told_by_one_reader(url: str, database: Databas
 
 
 async def _listeners(database: Database) -> int:
-    """Return how many connections wait for hints."""
+    """Return how many connections read on and on: their last statement is the reading itself."""
     async with database.transaction() as connection:
         found = await connection.scalar(
-            text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'")
+            text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND query LIKE '%pg_snapshot_xmax(now)%'"
+            )
         )
     return int(found or 0)
