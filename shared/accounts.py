@@ -213,6 +213,7 @@ def configured_accounts(settings: Settings) -> dict[str, ConfiguredAccount]:
     accounts = {entry.id: _account(entry, settings, where="" if path is None else f"{path}: ") for entry in entries}
     _require_one_account_a_key(accounts.values(), path)
     secrets = [settings.api_token, settings.database_url]
+    secrets += [settings.alert_webhook_url, settings.alert_webhook_secret, *settings.alert_urls]
     for found in accounts.values():
         keys = found.exchange_keys
         secrets += [keys.private_key, keys.api_key, keys.api_secret, found.model_key]
