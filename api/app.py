@@ -21,10 +21,11 @@ from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
 from api.first_token import make_first_token
 from api.headers import SecurityHeaders
+from api.meter import Meter, Metered
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
-from api.pulse import Pulse
+from api.pulse import MODELS_FRESH_SECONDS, Pulse, asks_for_models
 from api.routes import (
     accounts,
     audit,
@@ -33,6 +34,7 @@ from api.routes import (
     invocations,
     lists,
     market,
+    monitoring,
     performance,
     records,
     sessions,
@@ -91,6 +93,11 @@ OPERATIONS = (
     Operation("GET", "/equity", lists.equity, READ),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
+    Operation("GET", "/metrics", monitoring.metrics, READ, whole_house=True),
+    Operation("GET", "/operations", monitoring.operations, READ, problems=ACCOUNT),
+    Operation("GET", "/alerts", monitoring.alerts, READ),
+    Operation("POST", "/alerts/{alert}/acknowledge", monitoring.acknowledge, OPERATE, problems=("unknown_alert",)),
+    Operation("GET", "/logs", monitoring.logs, READ, problems=("no_log_files",)),
     Operation("GET", "/performance", performance.performance, READ, problems=ACCOUNT),
     Operation(
         "POST",
@@ -133,9 +140,11 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     own = settings.api_token.get_secret_value() if settings.api_token else None
     admission = Admission(TokenTable(runtime.database), own)
     trail = AuditTrail(runtime.database)
+    meter = Meter()
     app = Starlette(
         routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
         middleware=[
+            Middleware(Metered, meter),
             *_behind_proxies(settings),
             Middleware(AccessLog),
             Middleware(SecurityHeaders),
@@ -151,7 +160,11 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.admission = admission
     app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
-    app.state.pulse = Pulse(app.state.runtime.market.server_time)
+    app.state.meter = meter
+    app.state.pulse = Pulse(runtime.market.server_time)
+    app.state.models_pulse = Pulse(
+        asks_for_models(settings.model_url), of="the service of the models", fresh_seconds=MODELS_FRESH_SECONDS
+    )
     return app
 
 

@@ -5,7 +5,7 @@ Reads    how accounts and the house stand; asks the exchange for its time
 Writes   alerts that are raised and resolved, and the deliveries that tell of them; then what became of each delivery
 Repeats  safely: an alert that stands is not raised again, and a delivery keeps its id however often it is sent
 
-Nothing here is waited for by anybody who trades. `python -m functions.alerting --test` sends a message to every channel.
+Nobody who trades waits for any of this. `python -m functions.alerting --test` sends a message to every channel.
 """
 
 import argparse

@@ -166,6 +166,11 @@ class Runtime:
             log.warning("counts are kept for later", extra={"why": str(exc)})
 
     @property
+    def weight_limit(self) -> int:
+        """The request weight that the exchange allows a minute, as far as this process was told."""
+        return self._budget.limit
+
+    @property
     def speed(self) -> float:
         """How many times faster than life the exchange's time runs."""
         return self._venue_clock.speed if self._venue_clock else 1.0

@@ -555,6 +555,7 @@ idempotency_keys = Table(
     Column("body", CleanText),
     PrimaryKeyConstraint("caller", "key"),
     Index("idempotency_keys_by_age", "claimed_at"),
+)
 
 # What happened, as totals that only grow: triggers add to them in the transaction that writes what they count, and
 # processes add what they alone saw. What is read every few seconds is never counted anew.

@@ -162,7 +162,9 @@ def _of_account(facts: AccountFacts, now: datetime, deadline: timedelta) -> Iter
             text = f"what became of order {client_order_id} is unknown since {_told(sent_at)}"
             yield alarm(AlertKind.ORDER_UNRESOLVED, text, client_order_id)
     if facts.budget is not None and facts.spent > 0 and facts.spent >= facts.budget * ALL_BUT_SPENT:
-        text = f"{facts.spent:f} of today's {facts.budget:f} USD for models are spent: beyond that only what is open is managed"
+        text = (
+            f"{facts.spent:f} of today's {facts.budget:f} USD for models are spent: soon only what is open is managed"
+        )
         yield alarm(AlertKind.BUDGET_SPENT, text, now.date().isoformat())
     if facts.manage_only_since is not None:
         text = f"no model has answered since {_told(facts.manage_only_since)}: {facts.manage_only_reason}"
@@ -198,4 +200,4 @@ def _told(moment: datetime | None) -> str:
 
 def pause_after(attempts: int) -> timedelta:
     """Return how long to wait with a message that failed *attempts* times: from seconds to an hour."""
-    return min(timedelta(seconds=5) * 2 ** min(attempts, 20), timedelta(hours=1))
+    return min(timedelta(seconds=5 * (1 << min(attempts, 20))), timedelta(hours=1))
