@@ -161,9 +161,9 @@ def _after(opened: BinaryIO, end: str) -> int:
     low, high = 0, opened.seek(0, 2)
     while low < high:
         middle = (low + high) // 2
-        opened.seek(middle)
+        opened.seek(max(0, middle - 1))
         if middle:
-            opened.readline()
+            opened.readline()  # the rest of the line before, be it no more than its end
         at = opened.tell()
         line = _parsed(opened.readline())
         if at >= high or line is None or line["time"] > end:

@@ -119,7 +119,7 @@ def _stage_seconds(totals: dict[Counted, Decimal]) -> Metric:
         so_far, buckets = 0.0, []
         for bound in BOUNDS:
             so_far += float(counts.get(bound, 0))
-            buckets.append((bound, so_far))
+            buckets.append((bound if bound == "+Inf" else str(float(bound)), so_far))
         family.add_metric(list(labels), buckets=buckets, sum_value=float(counts.get("sum", 0)))
     return family
 

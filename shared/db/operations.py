@@ -59,8 +59,10 @@ _NUMBERS = text("""
             )) AS last
         FROM (
             SELECT tick, finished_at AS back, before + a.interval AS away,
-                greatest(0, floor(extract(epoch FROM tick - greatest(before, :since - a.interval))
-                                  / extract(epoch FROM a.interval)) - 1) AS missed
+                CASE WHEN before IS NULL THEN 0 ELSE
+                    greatest(0, floor(extract(epoch FROM tick - greatest(before, :since - a.interval))
+                                      / extract(epoch FROM a.interval)) - 1)
+                END AS missed
             FROM (
                 SELECT tick, finished_at, coalesce(lag(tick) OVER (ORDER BY tick), (
                     SELECT max(tick) FROM stage_runs
