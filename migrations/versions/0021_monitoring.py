@@ -24,14 +24,15 @@ def upgrade() -> None:
     """)
     op.execute("""
     CREATE TABLE naked_spells (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         account_id text NOT NULL REFERENCES accounts (id),
         symbol text NOT NULL,
         direction text NOT NULL,
         since timestamptz NOT NULL,
-        until timestamptz,
-        PRIMARY KEY (account_id, symbol, direction, since)
+        until timestamptz
     )
     """)
+    op.execute("CREATE INDEX naked_spells_by_account_and_time ON naked_spells (account_id, since)")
     op.execute("CREATE UNIQUE INDEX naked_now ON naked_spells (account_id, symbol, direction) WHERE until IS NULL")
     op.execute("""
     CREATE TABLE alerts (

@@ -574,12 +574,13 @@ tallies = Table(
 naked_spells = Table(
     "naked_spells",
     metadata,
+    _identity(),
     _account(),
     Column("symbol", CleanText, nullable=False),
     Column("direction", CleanText, nullable=False),
     Column("since", Moment, nullable=False),
     Column("until", Moment),
-    PrimaryKeyConstraint("account_id", "symbol", "direction", "since"),
+    Index("naked_spells_by_account_and_time", "account_id", "since"),
     Index("naked_now", "account_id", "symbol", "direction", unique=True, postgresql_where=text("until IS NULL")),
 )
 

@@ -97,8 +97,8 @@ def test_a_stop_without_a_plan_comes_before_liquidation(direction: Direction, li
 def test_a_position_is_taken_to_have_been_naked_for_as_long_as_it_may_have_been() -> None:
     looked_at, now = TICK, TICK + timedelta(minutes=5)
     position = a_position()
-    opened = a_fill(1, symbol=position.symbol, side=Side.BUY, at=TICK + timedelta(minutes=2))
-    closed = a_fill(2, symbol=position.symbol, side=Side.SELL, at=TICK + timedelta(minutes=1))
+    opened = a_fill(trade_id=1, symbol=position.symbol, side=Side.BUY, at=TICK + timedelta(minutes=2))
+    closed = a_fill(trade_id=2, symbol=position.symbol, side=Side.SELL, at=TICK + timedelta(minutes=1))
 
     def since(before: list[Position], fills: list[Fill], looked_at: datetime | None = looked_at) -> datetime:
         return naked_since(position, before=before, looked_at=looked_at, fills=fills, now=now)
