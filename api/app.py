@@ -93,7 +93,7 @@ OPERATIONS = (
     Operation("GET", "/equity", lists.equity, READ),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
-    Operation("GET", "/metrics", monitoring.metrics, READ, whole_house=True),
+    Operation("GET", "/metrics", monitoring.metrics, READ, whole_house=True, media_types=monitoring.METRICS_TYPES),
     Operation("GET", "/operations", monitoring.operations, READ, problems=ACCOUNT),
     Operation("GET", "/alerts", monitoring.alerts, READ),
     Operation("POST", "/alerts/{alert}/acknowledge", monitoring.acknowledge, OPERATE, problems=("unknown_alert",)),

@@ -256,6 +256,8 @@ def _responses(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
 
 
 def _content(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
+    if operation.media_types:
+        return {kind: {"schema": {"type": "string"}} for kind in operation.media_types}
     content: Json = {JSON: {"schema": schemas.get((name_of(operation), "answer"), {})}}
     if operation.item:
         content |= {kind: {"schema": {"type": "string"}} for kind in (CSV, JSONL)}

@@ -51,6 +51,8 @@ class Operation:
     status: int = 200
     problems: tuple[str, ...] = ()
     whole_house: bool = False
+    media_types: tuple[str, ...] = ()
+    """Of what the handler writes itself, where that is no JSON."""
 
     @cached_property
     def hints(self) -> dict[str, Any]:

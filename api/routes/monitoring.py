@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import Answer, Document, Listing, Number, Time
-from api.auth import caller_of
+from api.auth import caller_of, require_account
 from api.errors import Problem
 from api.log_files import Wanted, read_logs
 from api.metrics import database_up, families
@@ -28,6 +28,7 @@ from shared.domain.errors import DatabaseUnavailable
 
 GAUGES_SECONDS = 5.0
 """For the database: a scrape that takes longer is of no use."""
+METRICS_TYPES = ("text/plain", "application/openmetrics-text")
 LATELY = timedelta(days=7)
 
 AlertId = Annotated[int, Field(ge=1, le=2**63 - 1, description="An alert's `id`.")]
@@ -47,8 +48,6 @@ class _Scrape(Collector):
 
 async def metrics(request: Request) -> Response:
     """How things stand, for Prometheus: text, or OpenMetrics where it is asked for."""
-    if caller_of(request).account_id is not None:
-        raise Problem(403, "wrong_account", "metrics are of all accounts, and so takes a token for all of them")
     runtime = runtime_of(request)
     now = runtime.clock.now()
     gauges = await _gauges(request)
@@ -157,12 +156,19 @@ async def alerts(request: Request, query: AlertsQuery) -> Listing[Alert]:
 async def acknowledge(request: Request, alert: AlertId) -> Alert:
     """Note that somebody has seen to it. Who was first stays on record."""
     caller, runtime = caller_of(request), runtime_of(request)
+    # What is about the house is nobody's business who is confined to an account.
+    require_account(caller, (await _alert(request, alert)).account or "")
     async with runtime.database.transaction() as connection:
         at = runtime.clock.now()
-        if not await AlertTable(connection).acknowledge(alert, caller.name, at, account=caller.account_id):
-            raise Problem(404, "unknown_alert", f"there is no alert {alert}")
-    [row] = (await reports_of(request).alerts(id=alert)).rows
-    return Alert.model_validate(row)
+        await AlertTable(connection).acknowledge(alert, caller.name, at)
+    return await _alert(request, alert)
+
+
+async def _alert(request: Request, alert: int) -> Alert:
+    rows = (await reports_of(request).alerts(id=alert)).rows
+    if not rows:
+        raise Problem(404, "unknown_alert", f"there is no alert {alert}")
+    return Alert.model_validate(rows[0])
 
 
 # ---- the log

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, literal, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -212,19 +212,13 @@ class AlertTable:
             .values(failure=why, due_at=func.clock_timestamp() + again_in)
         )
 
-    async def acknowledge(self, number: int, by: str, at: datetime, *, account: str | None = None) -> bool:
-        """Note who has seen the alert first; False where there is none, or none of *account*."""
-        statement = update(alerts).where(alerts.c.id == number)
-        if account is not None:
-            statement = statement.where(alerts.c.account_id == account)
-        first = alerts.c.acknowledged_at.is_(None)
-        changed = await self._connection.execute(
-            statement.values(
-                acknowledged_by=case((first, by), else_=alerts.c.acknowledged_by),
-                acknowledged_at=func.coalesce(alerts.c.acknowledged_at, literal(at, alerts.c.acknowledged_at.type)),
-            )
+    async def acknowledge(self, number: int, by: str, at: datetime) -> None:
+        """Note who has seen to the alert, unless somebody has before."""
+        await self._connection.execute(
+            update(alerts)
+            .where(alerts.c.id == number, alerts.c.acknowledged_at.is_(None))
+            .values(acknowledged_by=by, acknowledged_at=at)
         )
-        return changed.rowcount > 0
 
 
 # What a running transaction that writes keeps back: readers of the outbox go no further than the oldest of them.

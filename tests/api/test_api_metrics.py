@@ -108,7 +108,7 @@ async def test_models_discrepancies_orders_and_spells_without_a_stop_are_counted
     async with database.open_work() as work:
         await work.model_calls.save(StageRequest("main", tick), [good, bad])
         await work.journal.discrepancies("main", now, [found, found])
-        await work.orders.promise([order.intent])
+        await work.orders.promise([order.intent], tick)
         await work.orders.save([order])
         spell = NakedSpell(symbol="BTCUSDT", direction=Direction.LONG, since=now - timedelta(seconds=7), until=now)
         await work.naked.add("main", [spell])

@@ -37,7 +37,7 @@ async def test_the_numbers_of_an_account_are_those_of_the_time_that_is_asked_for
         )
     ]
     async with database.open_work() as work:
-        await work.orders.promise([order.intent for order in orders])
+        await work.orders.promise([order.intent for order in orders], start)
         await work.orders.save(orders)
         calls = [a_call(cost=Decimal("0.25")), a_call(cost=Decimal("0.05"), content=None, error="gone")]
         await work.model_calls.save(StageRequest("main", ticks[1]), calls)

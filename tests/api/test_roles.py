@@ -19,7 +19,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from api.app import OPERATIONS, create_app
+from shared.db.alerts import AlertTable
 from shared.db.unit_of_work import Database
+from shared.domain.alert import Alarm, AlertKind
 from shared.settings import Settings, read_settings
 from tests.api.conftest import serving
 from tests.db.samples import an_intent
@@ -91,6 +93,11 @@ ROLES = {
     "GET /equity": Role("read", Kept.QUERY),
     "GET /diary": Role("read", Kept.QUERY),
     "GET /discrepancies": Role("read", Kept.QUERY),
+    "GET /metrics": Role("read", Kept.HOUSE),
+    "GET /operations": Role("read", Kept.QUERY),
+    "GET /alerts": Role("read", Kept.QUERY),
+    "POST /alerts/{alert}/acknowledge": Role("operate", Kept.FOUND, "/alerts/999999/acknowledge"),
+    "GET /logs": Role("read", Kept.QUERY),
     "GET /performance": Role("read", Kept.QUERY),
     "POST /functions/{stage}/invocations": Role("operate", Kept.BODY, "/functions/gamble/invocations"),
     "POST /2015-03-31/functions/{name}/invocations": Role(
@@ -118,7 +125,7 @@ def several(settings: Settings, tmp_path: Path) -> Settings:
     file = tmp_path / "accounts.yaml"
     file.write_text(ACCOUNTS.format(token_hex(32), token_hex(32)))
     given = settings.model_dump(exclude_unset=True, exclude={"asterdex_private_key", "assets"})
-    return read_settings(**{**given, "accounts_file": file, "api_token": OWN})
+    return read_settings(**{**given, "accounts_file": file, "api_token": OWN, "log_folder": tmp_path})
 
 
 @pytest.fixture
@@ -222,10 +229,14 @@ async def test_what_is_found_by_a_name_of_its_own_is_shown_to_whose_it_is(
         async with database.open_work() as work:
             intent = replace(an_intent("ETHUSDT"), account_id="other")
             await work.orders.promise([intent], intent.tick)
+        async with database.transaction() as connection:
+            halted = Alarm(kind=AlertKind.ACCOUNT_HALTED, account_id="other", text="")
+            await AlertTable(connection).settle([halted], intent.tick, channels=[])
         theirs = {
             "decision": await newest(client, "/decisions", tokens["read"], "cycle"),
             "order": await newest(client, "/orders", tokens["read"], "id"),
             "call": await newest(client, "/llm-interactions", tokens["read"], "id"),
+            "alert": await newest(client, "/alerts", tokens["read"], "id"),
         }
         for key in keys(Kept.FOUND):
             method, pattern = key.split()
