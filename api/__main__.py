@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from api.app import create_app
+from api.live.sockets import KEEPALIVE
 from api.patience import PatientProtocol
 from shared.complaints import one_clear_line
 from shared.logs import set_up_logging
@@ -21,6 +22,9 @@ log = logging.getLogger("perpetua.app")
 
 GRACE_SECONDS = 10
 """For requests under way when we are told to stop; a stage cut short is mended by its next run."""
+SEND_BUFFER = 256 * 1024
+UNREAD_SECONDS = 60
+"""How long a client may leave unread what was sent to it, before its connection is cut."""
 
 
 class _Server(uvicorn.Server):
@@ -54,6 +58,7 @@ def main() -> int:
                 http=PatientProtocol,
                 proxy_headers=False,  # the application believes those of TRUSTED_PROXIES
                 timeout_graceful_shutdown=GRACE_SECONDS,
+                **KEEPALIVE,
             )
             _Server(config).run(sockets=[listener])
     return 0
@@ -69,6 +74,10 @@ def _listener(settings: Settings) -> socket.socket:
     # asyncio does so only for sockets whose protocol number is not 0. Without it the second packet of an answer, its
     # body, waits up to 40 ms for the client's system to acknowledge the first.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Both are inherited by what is accepted. Whoever stops reading costs a bounded buffer, and is given up in the end.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
     return listener
 
 

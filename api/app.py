@@ -21,6 +21,12 @@ from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
 from api.first_token import make_first_token
 from api.headers import SecurityHeaders
+from api.live import prices, streams
+from api.live.feed import Feed
+from api.live.market import Market
+from api.live.prices import MarketQuery
+from api.live.sockets import Stream
+from api.live.streams import ListenQuery
 from api.meter import Meter, Metered
 from api.openapi import document
 from api.operations import Operation, routes
@@ -29,6 +35,8 @@ from api.pulse import MODELS_FRESH_SECONDS, Pulse, asks_for_models
 from api.routes import (
     accounts,
     audit,
+    changes,
+    controls,
     details,
     health,
     invocations,
@@ -42,6 +50,7 @@ from api.routes import (
     tokens,
 )
 from shared.db.audit import AuditTrail
+from shared.db.outbox import Outbox
 from shared.db.tokens import TokenTable
 from shared.domain.access import Scope
 from shared.domain.errors import PerpetuaError
@@ -53,6 +62,7 @@ log = logging.getLogger("perpetua.app")
 VERSION = "0.1.0"
 """Of the API, as its document tells it."""
 RETRY_SECONDS = 5.0
+FOLLOW_SECONDS = 5.0
 FIRST_TRY_SECONDS = 2.0
 """How long serving waits for the first attempt."""
 
@@ -61,6 +71,8 @@ READ, OPERATE, ADMIN = Scope.READ, Scope.OPERATE, Scope.ADMIN
 # What several can come to.
 ACCOUNT = ("unknown_account",)
 MADE = ("bad_request", "unknown_account")
+CONFIGURING = ("bad_account", *(code for code in STAGE if code.startswith("venue_")))
+CHANGE = ("unknown_change", "change_decided")
 RECORD = ("bad_request", "unknown_record", "record_broken")
 
 OPERATIONS = (
@@ -70,9 +82,64 @@ OPERATIONS = (
     Operation("GET", "/status", status.status, READ),
     Operation("GET", "/accounts", lists.accounts, READ),
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
+    Operation(
+        "POST",
+        "/accounts",
+        accounts.add,
+        ADMIN,
+        status=201,
+        whole_house=True,
+        problems=(*CONFIGURING, "account_exists"),
+    ),
+    Operation(
+        "PATCH", "/accounts/{account}", accounts.change, ADMIN, problems=(*CONFIGURING, *ACCOUNT, "account_changed")
+    ),
+    Operation("DELETE", "/accounts/{account}", accounts.remove, ADMIN, problems=(*STAGE, "account_not_flat")),
     Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),
-    Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE, problems=ACCOUNT),
     Operation("GET", "/accounts/{account}/status", details.account_status, READ, problems=ACCOUNT),
+    Operation(
+        "POST",
+        "/accounts/{account}/resume",
+        accounts.resume,
+        OPERATE,
+        problems=(*ACCOUNT, "account_stopped", "no_authority", "bad_request"),
+    ),
+    Operation("POST", "/accounts/{account}/stop", controls.stop, OPERATE, problems=ACCOUNT, found_again=True),
+    Operation(
+        "POST",
+        "/accounts/{account}/rearm",
+        accounts.rearm,
+        OPERATE,
+        problems=(*ACCOUNT, "not_confirmed", "no_authority", "bad_request"),
+    ),
+    Operation("POST", "/stop", controls.stop_everything, OPERATE, whole_house=True, found_again=True),
+    Operation(
+        "POST",
+        "/accounts/{account}/positions/{symbol}/close",
+        controls.close,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation(
+        "POST",
+        "/accounts/{account}/orders/{order}/cancel",
+        controls.cancel_one,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation(
+        "POST",
+        "/accounts/{account}/orders/cancel",
+        controls.cancel_all,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation("GET", "/changes", changes.listed, READ),
+    Operation("POST", "/changes/{change}/approve", changes.approve_one, ADMIN, problems=(*CHANGE, "same_person")),
+    Operation("POST", "/changes/{change}/withdraw", changes.withdraw_one, ADMIN, problems=CHANGE),
     Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
     Operation("GET", "/positions", lists.positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
@@ -125,6 +192,12 @@ OPERATIONS = (
 )
 
 
+STREAMS = (
+    Stream("/ws/trading-events", ListenQuery, streams.trading_events, READ),
+    Stream("/ws/positions", ListenQuery, streams.positions, READ),
+    Stream("/ws/market-data", MarketQuery, prices.market_data, READ),
+)
+
 # What a page of another site may send, and read of the answer.
 TAKEN = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"]
 SHOWN = ["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-Id"]
@@ -142,7 +215,12 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     trail = AuditTrail(runtime.database)
     meter = Meter()
     app = Starlette(
-        routes=[*routes(OPERATIONS), *docs.routes(), *files.routes()],
+        routes=[
+            *routes(OPERATIONS),
+            *(stream.route() for stream in STREAMS),
+            *docs.routes(),
+            *files.routes(),
+        ],
         middleware=[
             Middleware(Metered, meter),
             *_behind_proxies(settings),
@@ -160,6 +238,9 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.admission = admission
     app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
+    app.state.feed = Feed(Outbox(runtime.database))
+    app.state.market = Market(runtime)
+    app.state.sockets = set()
     app.state.meter = meter
     app.state.pulse = Pulse(runtime.market.server_time)
     app.state.models_pulse = Pulse(
@@ -194,12 +275,14 @@ def _for_other_sites(settings: Settings) -> list[Middleware]:
 async def _life(app: Starlette) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
     preparing = asyncio.create_task(_prepare(runtime))
+    following = asyncio.create_task(_follow(runtime))
     try:
         await asyncio.wait({preparing}, timeout=FIRST_TRY_SECONDS)
         yield
     finally:
         preparing.cancel()
-        await asyncio.wait({preparing})
+        following.cancel()
+        await asyncio.wait({preparing, following})
         await runtime.close()
 
 
@@ -216,3 +299,15 @@ async def _prepare(runtime: Runtime) -> None:
             log.info("prepared")
             return
         await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _follow(runtime: Runtime) -> None:
+    """Follow what other processes have been told of accounts."""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            await runtime.follow_accounts()
+        except PerpetuaError as exc:
+            log.warning("accounts not followed", extra={"why": str(exc)})
+        except Exception:
+            log.exception("following accounts failed")

@@ -61,6 +61,8 @@ TAGS = {
     "health": "Is it well?",
     "status": "Where everything stands, at a glance.",
     "accounts": "Who trades, and whether.",
+    "stop": "Everything ends, at once.",
+    "changes": "What is to be allowed, and has to wait.",
     "positions": "What is held.",
     "orders": "What was sent.",
     "trades": "What was filled.",

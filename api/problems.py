@@ -38,6 +38,8 @@ CATALOGUE: Mapping[str, Entry] = {
     "unsupported_media_type": Entry(415, "The body is of another kind", "Send Content-Type: application/json."),
     "bad_event": Entry(422, "The event names no cycle", 'Send {"account": "main"}; `detail` says what is wrong.'),
     "bad_request": Entry(422, "What is asked for makes no sense", "`detail` says why, and what would."),
+    "bad_account": Entry(422, "The account cannot work like that", "`detail` has a line for each problem."),
+    "not_confirmed": Entry(422, "The confirmation does not fit", "Write the account's id as `confirm`."),
     "stale_request": Entry(
         422, "That tick is not to be served", "It is too old or has not come: leave `tick` out for the present one."
     ),
@@ -58,6 +60,12 @@ CATALOGUE: Mapping[str, Entry] = {
     "idempotency_cut_short": Entry(
         409, "It may have been done", "Look whether it was, in /audit too; if it was not, ask anew under a new key."
     ),
+    # ---- streams: the close code is 4000 and the status
+    "token_ended": Entry(401, "The token or the session has ended", "Log in again, and come back with the cursor."),
+    "unexpected_message": Entry(400, "A stream takes no messages", "Ask by the query string when you open it."),
+    "slow_reader": Entry(408, "The reader did not keep up", "Come back with the last cursor: nothing is lost."),
+    "too_many_streams": Entry(503, "As many streams are open as may be", "Come back later, with the cursor."),
+    "unknown_symbol": Entry(404, "No account trades that", "`detail` names what is traded."),
     # ---- what is not there, or not as it would have to be
     "no_such_path": Entry(404, "There is nothing here", "See /docs for what there is."),
     "no_such_stage": Entry(404, "There is no such stage", "`detail` names those there are."),
@@ -68,8 +76,16 @@ CATALOGUE: Mapping[str, Entry] = {
     "unknown_model_call": Entry(404, "There is no such question to a model", "See /llm-interactions: `id` names each."),
     "unknown_alert": Entry(404, "There is no such alert", "See /alerts: `id` names each."),
     "no_log_files": Entry(404, "There are no log files", "Set LOG_FOLDER, or look where the platform keeps stdout."),
+    "unknown_change": Entry(404, "There is no such change", "See /changes: `id` names each."),
     "method_not_allowed": Entry(405, "The path does not take this method", "The header Allow says which it takes."),
     "account_halted": Entry(409, "The account is halted", "Resume it: that takes a person's word."),
+    "account_exists": Entry(409, "There is an account of that id", "Change it, or choose another id."),
+    "account_changed": Entry(409, "Somebody else has changed the account", "Look at it again: `version` is newer."),
+    "account_not_flat": Entry(409, "The account is not flat", "Say `flatten=true`, or close what `detail` names."),
+    "account_stopped": Entry(409, "The account was stopped in an emergency", "Re-arm it with its id as `confirm`."),
+    "no_authority": Entry(409, "The account has no authority", "See /changes, or extend `authority_until`."),
+    "change_decided": Entry(409, "The change waits no longer", "See /changes for what became of it."),
+    "same_person": Entry(409, "Your word counts already", "It takes another person's, or time."),
     "record_broken": Entry(409, "The record is not as it was written", "`GET …/record` names what was changed."),
     "stage_busy": Entry(409, "Another copy works on this account", "Wait for it, or ask again in a moment."),
     "lease_lost": Entry(409, "Another copy has taken over", "Ask again: what was done is found, and not done twice."),

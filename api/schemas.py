@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from api.errors import Problem
 from shared.domain.account import AccountStatus
+from shared.domain.authority import ChangeState
 from shared.domain.decision import Action
 from shared.domain.market import Timeframe
 from shared.domain.model import Purpose
@@ -54,6 +55,13 @@ def _utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
+
+
+ClientOrderId = Annotated[
+    str,
+    Field(pattern=r"^[\x21-\x7e]{1,36}$", description="As /orders names it.", examples=["pp-entry-0123456789abcdef"]),
+]
+ChangeId = Annotated[int, Field(ge=1, le=2**63 - 1, description="As /changes names it.")]
 
 
 class Query(BaseModel):
@@ -201,10 +209,22 @@ class ComparisonQuery(AccountQuery):
     until: Moment | None = None
 
 
+class ChangesQuery(ListQuery):
+    """Changes by what became of them."""
+
+    state: ChangeState | None = None
+
+
+class RemovalQuery(Query):
+    """How to remove an account."""
+
+    flatten: bool = Field(default=False, description="Close what it holds and cancel what rests, by an emergency stop.")
+
+
 Q = TypeVar("Q", bound=Query)
 
 
-def read_query(request: Request, kind: type[Q]) -> Q:
+def read_query(request: HTTPConnection, kind: type[Q]) -> Q:
     """Return the query string of *request* as *kind* describes it. Raises Problem, naming the parameter."""
     given = request.query_params.multi_items()
     if twice := [name for name, count in Counter(name for name, _ in given).items() if count > 1]:

@@ -53,6 +53,9 @@ async def enter(desk: Desk, entry: Entry) -> None:
     except VenueError as exc:
         desk.give_up(entry.promised, f"leverage {entry.leverage} could not be set: {exc}")
         return
+    if not await desk.may_open():
+        desk.give_up(entry.promised, "the account was stopped, or taken over, meanwhile")
+        return
     if entry.move is Move.ADD:
         await _add(desk, entry)
     else:

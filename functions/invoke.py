@@ -101,6 +101,8 @@ async def invoke_compare(runtime: Runtime, request: StageRequest) -> dict[str, A
             shadows=[Shadow(model, engine) for model, engine in runtime.shadows(account_id)],
             budget_fraction=runtime.settings.shadow_budget_fraction,
             open_work=runtime.open_work,
+            market=runtime.market,
+            analyst=runtime.analyst,
             clock=runtime.clock,
             timeframe=min(runtime.accounts[account_id].account.timeframes, key=_width),
         )
@@ -113,6 +115,7 @@ def _width(timeframe: Timeframe) -> timedelta:
 async def invoke(runtime: Runtime, door: str, event: Any) -> dict[str, Any]:
     """Answer *event* at one of DOORS with the JSON-ready result. Raises PerpetuaError."""
     await runtime.require_time()
+    await runtime.follow_accounts()
     request = read_event(event, intervals=runtime.intervals, now=runtime.clock.now())
     if door == CYCLE:
         return await invoke_cycle(runtime, request)

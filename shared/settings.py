@@ -36,6 +36,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.account import Breaker, Cap, Grounding
+from shared.domain.authority import Terms
 from shared.domain.errors import PerpetuaError
 from shared.domain.market import Timeframe
 from shared.durations import Duration
@@ -50,6 +51,10 @@ CURRENT_DATA = Path(".perpetua/current")
 
 LEAST_RETENTION = timedelta(days=7)
 """A window of 300 candles of half an hour is hardly shorter."""
+
+RAISE_DELAY = timedelta(hours=24)
+LEAST_RAISE_DELAY = timedelta(hours=1)
+"""With real money: a setting that took the delay away would be a way around it."""
 
 HOTTEST = 2
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -201,6 +206,18 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
             ip_network(network)
         except ValueError:
             raise ValueError(f"{network!r} is no address or network: write it like 10.0.0.5 or 10.0.0.0/24") from None
+    return value
+
+
+def _recent_enough(value: timedelta | None) -> timedelta | None:
+    if value is not None and value < LEAST_RETENTION:
+        raise ValueError(f"must be at least {LEAST_RETENTION.days}d: the review and the model look back so far")
+    return value
+
+
+def _an_hour_at_least(value: timedelta) -> timedelta:
+    if value < timedelta(hours=1):
+        raise ValueError("must be at least 1h: whoever listens may be away for so long")
     return value
 
 
@@ -357,6 +374,8 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None
+    record_retention: Annotated[Duration | None, AfterValidator(_recent_enough)] = None
+    event_retention: Annotated[Duration, AfterValidator(_an_hour_at_least)] = Field(default="7d", validate_default=True)
     data_folder: Path = CURRENT_DATA
     postgres_bin: Path | None = None
 
@@ -376,6 +395,8 @@ class Settings(BaseSettings):
     alert_webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = None
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words), AfterValidator(_service_urls)] = ()
     alert_check_seconds: FiniteFloat = Field(default=15, ge=1)
+    raise_delay: Duration | None = None
+    authority_lasts: Duration = Field(default="30d", validate_default=True)
 
     protection_deadline_seconds: FiniteFloat = Field(default=30, ge=3)
     tick_delay_seconds: FiniteFloat = Field(default=2, ge=0)
@@ -407,6 +428,12 @@ class Settings(BaseSettings):
         return self.openrouter_base_url or MODEL_URL[self.trading_mode]
 
     @property
+    def terms(self) -> Terms:
+        """On what terms accounts are allowed more: at once but for real money, unless a delay is set."""
+        delay = self.raise_delay or (RAISE_DELAY if self.trading_mode is Mode.LIVE else timedelta(0))
+        return Terms(mode=self.trading_mode, delay=delay, lasts=self.authority_lasts if delay else None)
+
+    @property
     def chain_id(self) -> int:
         """The chain that signatures name: 1666 for the main network (and the emulator), 714 for the test network."""
         return 714 if self.trading_mode is Mode.TESTNET else 1666
@@ -435,6 +462,12 @@ class Settings(BaseSettings):
     def _webhooks_are_signed(self) -> Self:
         if self.alert_webhook_url is not None and self.alert_webhook_secret is None:
             raise ValueError("ALERT_WEBHOOK_URL needs ALERT_WEBHOOK_SECRET: messages are signed with it")
+        return self
+
+    @model_validator(mode="after")
+    def _haste(self) -> Self:
+        if self.trading_mode is Mode.LIVE and self.raise_delay and self.raise_delay < LEAST_RAISE_DELAY:
+            raise ValueError("RAISE_DELAY must be at least 1h when TRADING_MODE=live")
         return self
 
 

@@ -165,6 +165,27 @@ class CandleTable:
         stored = {names[place - 1]: run for place, *run in found}
         return [_window(name, stored.get(name, ([], [], [], [], [], []))) for name in names]
 
+    async def after(self, marks: Mapping[Series, datetime], limit: int) -> Mapping[Series, Sequence[Candle]]:
+        """Return the candles of each series that opened after its mark, oldest first, *limit* at most of each."""
+        if not marks:
+            return {}
+        wanted = _listed({series: Span(mark, mark) for series, mark in marks.items()})
+        following = (
+            select(candles)
+            .where(_of(wanted), candles.c.opened > wanted.c.since, candles.c.opened > min(marks.values()))
+            .order_by(candles.c.opened)
+            .limit(limit)
+            .lateral()
+        )
+        rows = await self._connection.execute(
+            select(following).select_from(wanted.join(following, true())).order_by(following.c.opened)
+        )
+        found: dict[Series, list[Candle]] = {}
+        for row in rows:
+            candle = Candle(opened=row.opened, **{name: getattr(row, name) for name in _PRICES})
+            found.setdefault(Series(row.symbol, Timeframe(row.timeframe)), []).append(candle)
+        return found
+
     async def _make_room(self, months: set[date]) -> None:
         """Create the partitions that are missing, while readers and writers of the others carry on."""
         new = sorted(months - self._months)

@@ -60,11 +60,11 @@ class FillTable:
         new = {(row.symbol, row.trade_id) for row in stored}
         return [fill for key, fill in by_key.items() if key in new]
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[Fill]:
-        """Return the latest trades, newest first."""
+    async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
+        """Return the latest trades *before* that moment, newest first."""
         return await self._read(
             select(*_COLUMNS)
-            .where(fills.c.account_id == account_id)
+            .where(fills.c.account_id == account_id, fills.c.at < before)
             .order_by(fills.c.at.desc(), fills.c.symbol, fills.c.trade_id.desc())
             .limit(limit)
         )

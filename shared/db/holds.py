@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, true
+from sqlalchemy import Select, delete, func, select, true, tuple_, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -46,13 +46,22 @@ class HoldTable:
         adopted: Collection[tuple[str, Direction]] = (),
     ) -> None:
         """Make these the open positions; *adopted* names those that no order of ours opened."""
-        await self._connection.execute(delete(positions).where(positions.c.account_id == account_id))
-        if held:
-            rows = [
-                {"account_id": account_id, "at": at, "adopted": position.key in adopted, **asdict(position)}
-                for position in held
-            ]
-            await self._connection.execute(insert_all(positions, rows))
+        gone = delete(positions).where(positions.c.account_id == account_id)
+        if not held:
+            await self._connection.execute(gone)
+            return
+        rows = [
+            {"account_id": account_id, "at": at, "adopted": position.key in adopted, **asdict(position)}
+            for position in held
+        ]
+        # What is still open is updated, not replaced: what happens to a row is told as what happened to the position.
+        still = tuple_(positions.c.symbol, positions.c.direction).in_([position.key for position in held])
+        key = list(positions.primary_key)
+        statement = insert_all(positions, rows)
+        new = {name: statement.excluded[name] for name in rows[0] if positions.c[name] not in key}
+        await self._connection.execute(
+            statement.on_conflict_do_update(index_elements=key, set_=new).add_cte(gone.where(~still).cte("gone"))
+        )
 
     async def adopted(self, account_id: str) -> frozenset[tuple[str, Direction]]:
         """Return symbol and direction of the open positions that no order of ours opened: they have no plan."""
@@ -84,12 +93,18 @@ class HoldTable:
         self, account_id: str, day: datetime, since: datetime | None = None
     ) -> tuple[EquityPoint | None, Decimal | None]:
         """Return (the last point before *day* or else the first since, the highest equity less deposits *since*)."""
-        before = _curve(account_id).where(equity.c.at < day).order_by(equity.c.at.desc())
-        after = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at)
-        point = await self._point(before) or await self._point(after)
+        before = _curve(account_id).where(equity.c.at < day).order_by(equity.c.at.desc()).limit(1).subquery()
+        after = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at).limit(1).subquery()
+        either = union_all(select(before), select(after)).subquery()
         highest = select(func.max(_PROFIT)).where(equity.c.account_id == account_id)
-        peak = await self._connection.scalar(highest if since is None else highest.where(equity.c.at >= since))
-        return point, peak
+        peak = highest if since is None else highest.where(equity.c.at >= since)
+        found = await self._connection.execute(
+            select(either, peak.scalar_subquery().label("peak")).order_by(either.c.at).limit(1)
+        )
+        row = found.mappings().one_or_none()
+        if row is None:
+            return None, None
+        return EquityPoint(**{column.name: row[column.name] for column in _POINT}), row["peak"]
 
     async def others(
         self, account_id: str, day: datetime, since: datetime | None, *, alive_since: datetime

@@ -46,6 +46,7 @@ from shared.db.tables import (
     audit_outcomes,
     breakers,
     candles,
+    changes,
     decisions,
     diary,
     discrepancies,
@@ -59,9 +60,11 @@ from shared.db.tables import (
     positions,
     snapshots,
     stage_runs,
+    stops,
 )
 from shared.db.unit_of_work import Database
 from shared.db.values import Moment, Money, TransactionId
+from shared.domain.authority import ChangeState
 from shared.domain.cycle import Stage
 from shared.domain.decision import Action
 from shared.domain.errors import BadCursor
@@ -113,6 +116,12 @@ class Reports:
             accounts.c.status,
             accounts.c.status_reason,
             accounts.c.config.op("-")(literal("status", Text)).label("config"),  # the one in force has its own column
+            accounts.c.version,
+            accounts.c.entry.label("said"),
+            accounts.c.config.op("->>")(literal("authority_until", Text)).label("authority_until"),
+            accounts.c.removed_at,
+            _stop().label("stop"),
+            _pending().label("change"),
             accounts.c.created_at,
             accounts.c.updated_at,
             newest.c.at.label("equity_at"),
@@ -123,9 +132,17 @@ class Reports:
             _standing().label("breakers"),
         ).select_from(accounts.outerjoin(newest, true()))
         statement = _where(statement, {accounts.c.status: status})
+        if narrowing.get("account") is None:
+            statement = statement.where(accounts.c.removed_at.is_(None))
         return await self._list(
             statement, [accounts.c.id], accounts.c.id, accounts.c.created_at, narrowing, ascending=True
         )
+
+    async def changes(self, *, state: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return what was to be allowed to accounts, newest first."""
+        columns = [column for column in columns_of(changes) if column.name != "wanted"]
+        statement = _where(select(*columns), {changes.c.state: state})
+        return await self._list(statement, [changes.c.id], changes.c.account_id, changes.c.proposed_at, narrowing)
 
     async def positions(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the open positions by account and symbol."""
@@ -138,6 +155,13 @@ class Reports:
     ) -> Page:
         """Return the orders, ours and those found at the exchange, newest first."""
         statement = _where(select(*ORDER), {orders.c.symbol: symbol, orders.c.state: state})
+        key = [orders.c.created_at, orders.c.id]
+        return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
+
+    async def working_orders(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the orders that rest at the exchange, or may, newest first."""
+        alive = orders.c.state.in_([state for state in OrderState if state.unsettled or state.working])
+        statement = _where(select(*ORDER), {orders.c.symbol: symbol}).where(alive)
         key = [orders.c.created_at, orders.c.id]
         return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
 
@@ -412,11 +436,6 @@ class Reports:
         told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
         return Page(rows=told, next=told[-1]["cursor"] if told else after)
 
-    async def events_end(self) -> str:
-        """Return the cursor after which only what has not happened yet will be told."""
-        async with self._reading() as connection:
-            return f"{await connection.scalar(select(func.pg_snapshot_xmin(func.pg_current_snapshot())))}-0"
-
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         if self._connection is not None:
@@ -525,6 +544,26 @@ def _entered_by_day() -> Subquery:
 
 def _share(cost: ColumnElement[Any], count: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.trim_scale(func.round(cost / func.nullif(count, 0), 8), type_=Money)
+
+
+def _stop() -> ScalarSelect[Any]:
+    """Return the emergency stop in force."""
+    told = ("asked_at", "asked_by", "finished_at", "left")
+    parts = [part for name in told for part in (literal(name, Text), stops.c[name])]
+    return (
+        select(func.jsonb_build_object(*parts, type_=JSONB))
+        .where(stops.c.account_id == accounts.c.id, stops.c.rearmed_at.is_(None))
+        .scalar_subquery()
+    )
+
+
+def _pending() -> ScalarSelect[Any]:
+    """Return the id of the change that waits."""
+    return (
+        select(changes.c.id)
+        .where(changes.c.account_id == accounts.c.id, changes.c.state == ChangeState.PENDING)
+        .scalar_subquery()
+    )
 
 
 def _models() -> Select[Any]:

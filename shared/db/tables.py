@@ -10,6 +10,7 @@ one place of one index, however many rows lie around it.
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     ForeignKey,
@@ -59,6 +60,10 @@ accounts = Table(
     Column("status_reason", CleanText, nullable=False, server_default=""),
     Column("config", JSONB, nullable=False),
     Column("modes", Document[Modes](Modes)),  # null until they are first seen, and again after a person resumes it
+    Column("entry", JSONB, nullable=False, server_default=text("'{}'")),  # what was said of it over the API
+    Column("version", Integer, nullable=False, server_default="1"),  # of the entry
+    Column("mode", CleanText),  # whose exchange it was last configured for
+    Column("removed_at", Moment),  # its history stays
     Column("created_at", Moment, nullable=False, server_default=func.now()),
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
 )
@@ -435,6 +440,50 @@ breakers = Table(
     PrimaryKeyConstraint("account_id", "breaker"),
 )
 
+# The emergency stop of an account, as it was asked for last.
+stops = Table(
+    "stops",
+    metadata,
+    _account(),
+    Column("asked_at", Moment, nullable=False),
+    Column("asked_by", CleanText, nullable=False),
+    Column("left", JSONB, nullable=False),  # in words, after the last attempt
+    Column("finished_at", Moment),  # when nothing was left
+    Column("rearmed_at", Moment),  # null while it is in force
+    PrimaryKeyConstraint("account_id"),
+)
+
+# What people had done by hand: the key they named it by, and the moment that its orders are named by.
+errands = Table(
+    "errands",
+    metadata,
+    _account(),
+    Column("key", CleanText, nullable=False),
+    Column("tick", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id", "key"),
+    UniqueConstraint("account_id", "tick"),
+)
+
+# What is to be allowed to accounts and is not yet: at `due_at`, or by the word of a second person.
+changes = Table(
+    "changes",
+    metadata,
+    _identity(),
+    _account(),
+    Column("kind", CleanText, nullable=False),
+    Column("wanted", JSONB, nullable=False),  # the account as it would be
+    Column("raises", JSONB, nullable=False),  # what of it is more than now, in words
+    Column("proposed_by", CleanText, nullable=False),
+    Column("proposed_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("words", JSONB, nullable=False),  # who is for it
+    Column("state", CleanText, nullable=False),
+    Column("decided_by", CleanText),
+    Column("decided_at", Moment),
+    Index("changes_pending", "account_id", unique=True, postgresql_where=text("state = 'pending'")),
+    Index("changes_by_account", "account_id", "id"),
+)
+
 discrepancies = Table(
     "discrepancies",
     metadata,
@@ -469,6 +518,7 @@ diary = Table(
 
 # Identities are given out before commit, so a reader of "id > last seen" would pass over a slow transaction's rows.
 # In the order of (xid, id), and short of the oldest running transaction, nothing ever appears behind a reader.
+# Most are written by triggers on the tables above: see the migration that made them.
 events = Table(
     "events",
     metadata,
@@ -478,6 +528,7 @@ events = Table(
     Column("kind", CleanText, nullable=False),
     Column("at", Moment, nullable=False),
     Column("body", JSONB, nullable=False),
+    Column("told_at", Moment, nullable=False, server_default=func.now()),  # by the database's clock
     Index("events_in_order", "xid", "id"),
     Index("events_by_account", "account_id", "xid", "id"),
     Index("events_by_kind", "kind", "xid", "id"),
@@ -633,4 +684,14 @@ heartbeats = Table(
     metadata,
     Column("name", CleanText, primary_key=True),
     Column("at", Moment, nullable=False),
+)
+
+# One row at most: the last event that was taken away for its age.
+pruned_events = Table(
+    "pruned_events",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("xid", TransactionId, nullable=False),
+    Column("id", BigInteger, nullable=False),
+    CheckConstraint("one"),
 )

@@ -6,9 +6,10 @@ nobody can take the lease over, and whoever was overtaken writes nothing. Nothin
 stage finds what was committed by its keys.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import date
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,8 +17,11 @@ from shared.db.accounts import AccountTable
 from shared.db.breakers import BreakerTable
 from shared.db.candle_defects import CandleDefectTable
 from shared.db.candles import CandleTable
+from shared.db.changes import ChangeTable
 from shared.db.decisions import DecisionTable
 from shared.db.engine import create_engine, database_failures
+from shared.db.errands import ErrandTable
+from shared.db.expenses import ExpenseTable
 from shared.db.fills import FillTable
 from shared.db.holds import HoldTable
 from shared.db.incomes import IncomeTable
@@ -31,6 +35,7 @@ from shared.db.orders import OrderTable
 from shared.db.records import RecordTable
 from shared.db.snapshots import SnapshotTable
 from shared.db.stages import StageTable
+from shared.db.stops import StopTable
 from shared.domain import work as promised
 
 
@@ -52,9 +57,13 @@ class UnitOfWork:
         self.orders: promised.Orders = OrderTable(connection)
         self.fills: promised.Fills = FillTable(connection)
         self.incomes: promised.Incomes = IncomeTable(connection)
+        self.expenses: promised.ExpenseBooks = ExpenseTable(connection)
         self.holds: promised.Holds = HoldTable(connection)
         self.naked: promised.NakedSpells = NakedSpellTable(connection)
         self.breakers: promised.Breakers = BreakerTable(connection)
+        self.changes: promised.Changes = ChangeTable(connection)
+        self.stops: promised.Stops = StopTable(connection)
+        self.errands: promised.Errands = ErrandTable(connection)
         self.journal: promised.Journal = JournalTables(connection)
 
 
@@ -64,6 +73,7 @@ class Database:
     def __init__(self, url: str, *, long_lived: bool, pooled: bool = False) -> None:
         """See `create_engine` for the arguments. Raises ValueError for a URL that cannot be read."""
         self._engine = create_engine(url, long_lived=long_lived, pooled=pooled)
+        self._pooled = pooled or not long_lived
         self._months: frozenset[date] = frozenset()
 
     @asynccontextmanager
@@ -104,6 +114,22 @@ class Database:
         with database_failures(self._engine.url):
             options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
             async with self._engine.execution_options(**options).begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def listening(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[AsyncConnection]:
+        """Have *heard* called at every NOTIFY on *channel*, and lend the connection, to read by for as long.
+
+        It takes no place of the pool. Each statement is a transaction of its own, or ends with a rollback. Behind a
+        pooler in transaction mode nothing is ever heard. Raises DatabaseUnavailable.
+        """
+        with database_failures(self._engine.url):
+            async with self._engine.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                if not self._pooled:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await connection.run_sync(lambda each: each.detach())
+                await driver.add_listener(channel, lambda *_: heard())
                 yield connection
 
     def forget_months(self) -> None:

@@ -44,6 +44,18 @@ class Figures:
     """Entries that the exchange refused, likewise."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerState:
+    """How the breakers of an account stand."""
+
+    standing: tuple[Trip, ...]
+    """The first tripped first."""
+    expired: tuple[Breaker, ...]
+    """Those that time has lifted without that being recorded."""
+    lifted: Mapping[Breaker, datetime]
+    """When each was lifted last: what it counts, counts since then."""
+
+
 def trips(
     figures: Figures, limits: RiskLimits, now: datetime, *, standing: Container[Breaker] = frozenset()
 ) -> list[Trip]:

@@ -136,6 +136,10 @@ class AsterExchange:
         pages = await asyncio.gather(*(self._open_orders_in(symbol, urgent=urgent) for symbol in sorted(symbols)))
         return [order for page in pages for order in page]
 
+    async def all_orders(self) -> Sequence[VenueOrder]:
+        """Return every resting order of the account, whoever placed it and wherever: it weighs like forty symbols."""
+        return await self.orders.resting(urgent=True)
+
     async def _open_orders_in(self, symbol: str, *, urgent: bool) -> Sequence[VenueOrder]:
         try:
             return await self.orders.resting(symbol, urgent=urgent)
@@ -178,3 +182,7 @@ class AsterExchange:
     async def cancel(self, symbol: str, client_order_id: str) -> VenueOrder:
         """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
         return await self.orders.cancel(symbol, client_order_id)
+
+    async def cancel_after(self, symbol: str, delay: timedelta) -> None:
+        """Have the exchange cancel every order of *symbol*, stops too, after *delay*; zero takes that back."""
+        await self.orders.cancel_after(symbol, delay)

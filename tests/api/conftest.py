@@ -15,6 +15,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp
 
 from api.app import OPERATIONS, create_app
+from api.live.sockets import KEEPALIVE
 from api.openapi import codes_of
 from api.patience import PatientProtocol
 from emulators import aster, openrouter
@@ -35,6 +36,7 @@ class AnnouncedServer(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=1,
+                **KEEPALIVE,
             )
         )
         self.up = threading.Event()

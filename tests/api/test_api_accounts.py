@@ -1,8 +1,11 @@
 """Accounts can be seen, paused and resumed."""
 
-import httpx
+import json
 
-from shared.db.reports import Reports
+import httpx
+from sqlalchemy import text
+
+from shared.db.outbox import BEGINNING, Outbox
 from shared.db.unit_of_work import Database
 from shared.domain.account import AccountStatus, Breaker
 from shared.domain.breakers import Trip
@@ -52,8 +55,8 @@ async def test_pausing_twice_tells_the_streams_once(client: httpx.AsyncClient, d
     await client.post("/accounts/main/pause")
     await client.post("/accounts/main/pause")
 
-    told = [row for row in (await Reports(database).events()).rows if row["kind"] == "status"]
-    assert [row["body"]["status"] for row in told] == ["paused"]
+    told = [event for event in (await Outbox(database).read(BEGINNING)).events if event.kind == "account"]
+    assert [json.loads(event.body)["status"] for event in told] == ["active", "paused"]
 
 
 async def test_a_halted_account_is_not_made_less_than_halted_by_a_pause(
@@ -82,5 +85,7 @@ async def test_resuming_lifts_the_breakers_that_stand_and_the_account_shows_them
     assert before["breakers"] == {"drawdown": "the account lost 20 %"}
     assert (after["status"], after["breakers"]) == ("active", {})
     async with database.reading() as connection:
-        events = (await connection.exec_driver_sql("SELECT kind FROM events WHERE kind LIKE 'breaker%%'")).scalars()
-        assert list(events) == ["breaker_lifted"]
+        standing = await connection.scalars(
+            text("SELECT (body ->> 'standing')::boolean FROM events WHERE kind = 'breaker' ORDER BY id")
+        )
+        assert list(standing) == [True, False]

@@ -7,6 +7,7 @@ does not stand here fails the first test.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
@@ -22,6 +23,7 @@ from api.app import OPERATIONS, create_app
 from shared.db.alerts import AlertTable
 from shared.db.unit_of_work import Database
 from shared.domain.alert import Alarm, AlertKind
+from shared.domain.authority import CONFIGURATION, Terms
 from shared.settings import Settings, read_settings
 from tests.api.conftest import serving
 from tests.db.samples import an_intent
@@ -68,9 +70,25 @@ ROLES = {
     "GET /status": Role("read", Kept.ROWS),
     "GET /accounts": Role("read", Kept.QUERY),
     "GET /accounts/{account}": Role("read", Kept.PATH),
+    "POST /accounts": Role("admin", Kept.HOUSE),
+    "PATCH /accounts/{account}": Role("admin", Kept.PATH, body={}),
+    "DELETE /accounts/{account}": Role("admin", Kept.PATH, "/accounts/{account}?flatten=perhaps"),
     "POST /accounts/{account}/pause": Role("operate", Kept.PATH),
-    "POST /accounts/{account}/resume": Role("operate", Kept.PATH),
     "GET /accounts/{account}/status": Role("read", Kept.PATH),
+    "POST /accounts/{account}/resume": Role("operate", Kept.PATH),
+    "POST /accounts/{account}/stop": Role("operate", Kept.PATH),
+    "POST /accounts/{account}/rearm": Role("operate", Kept.PATH, body={"confirm": "main"}),
+    "POST /stop": Role("operate", Kept.HOUSE),
+    "POST /accounts/{account}/positions/{symbol}/close": Role(
+        "operate", Kept.PATH, "/accounts/{account}/positions/BTCUSDT/close"
+    ),
+    "POST /accounts/{account}/orders/{order}/cancel": Role(
+        "operate", Kept.PATH, "/accounts/{account}/orders/none/cancel"
+    ),
+    "POST /accounts/{account}/orders/cancel": Role("operate", Kept.PATH),
+    "GET /changes": Role("read", Kept.QUERY),
+    "POST /changes/{change}/approve": Role("admin", Kept.FOUND, "/changes/999999/approve"),
+    "POST /changes/{change}/withdraw": Role("admin", Kept.FOUND, "/changes/999999/withdraw"),
     "GET /accounts/{account}/prompt": Role("read", Kept.PATH),
     "GET /positions": Role("read", Kept.QUERY),
     "GET /orders": Role("read", Kept.QUERY),
@@ -120,8 +138,9 @@ def keys(*kept: Kept) -> list[str]:
 
 
 @pytest.fixture
-def several(settings: Settings, tmp_path: Path) -> Settings:
-    """Two accounts, and a token of the settings."""
+def several(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Two accounts, and a token of the settings. Whoever comes without one may try every operation."""
+    monkeypatch.setattr("api.admission.TRIES_EACH", 10 * len(ROLES))
     file = tmp_path / "accounts.yaml"
     file.write_text(ACCOUNTS.format(token_hex(32), token_hex(32)))
     given = settings.model_dump(exclude_unset=True, exclude={"asterdex_private_key", "assets"})
@@ -229,6 +248,10 @@ async def test_what_is_found_by_a_name_of_its_own_is_shown_to_whose_it_is(
         async with database.open_work() as work:
             intent = replace(an_intent("ETHUSDT"), account_id="other")
             await work.orders.promise([intent], intent.tick)
+            raised = replace(await work.accounts.get("other"), leverage=100, authority_until=intent.tick)
+            await work.accounts.configure([replace(raised, leverage=1)])
+            terms = Terms(mode="paper", delay=timedelta(days=1))
+            await work.changes.settle([raised], CONFIGURATION, intent.tick, terms)
         async with database.transaction() as connection:
             halted = Alarm(kind=AlertKind.ACCOUNT_HALTED, account_id="other", text="")
             await AlertTable(connection).settle([halted], intent.tick, channels=[])
@@ -237,6 +260,7 @@ async def test_what_is_found_by_a_name_of_its_own_is_shown_to_whose_it_is(
             "order": await newest(client, "/orders", tokens["read"], "id"),
             "call": await newest(client, "/llm-interactions", tokens["read"], "id"),
             "alert": await newest(client, "/alerts", tokens["read"], "id"),
+            "change": await newest(client, "/changes", tokens["read"], "id"),
         }
         for key in keys(Kept.FOUND):
             method, pattern = key.split()

@@ -104,7 +104,9 @@ async def test_a_list_that_is_not_followed_stands_still_and_counts(trading: Site
 async def test_a_model_s_words_are_never_markup(site: Site, opened: Open) -> None:
     trap = "<img src=x onerror=\"document.title='caught'\"><script>document.title='caught'</script>"
     house = site.house
-    house.model.will_decide(await house.wish("BTCUSDT", "buy", rationale=trap, exit_plan={"text": trap, "invalidation": None}))
+    house.model.will_decide(
+        await house.wish("BTCUSDT", "buy", rationale=trap, exit_plan={"text": trap, "invalidation": None})
+    )
     await house.cycle()
     page = await opened(f"{site.url}/#/decisions")
 
@@ -176,10 +178,9 @@ async def test_the_keyboard_alone_is_enough(trading: Site, opened: Open) -> None
     await expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
 
 
-PAGES = (
-    "", "positions", "market", "decisions", "performance", "edge", "costs", "activity", "activity/fills", "activity/diary",
-    "activity/models", "activity/logs", "discrepancies", "alerts", "audit", "accounts",
-)  # fmt: skip
+RESULTS = ("performance", "edge", "costs")
+RECORDS = ("activity", "activity/fills", "activity/diary", "activity/models", "discrepancies", "alerts", "audit")
+PAGES = ("", "positions", "market", "decisions", *RESULTS, *RECORDS, "accounts")
 
 
 @pytest.mark.parametrize("name", PAGES)

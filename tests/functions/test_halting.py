@@ -136,9 +136,13 @@ async def test_a_halt_is_told_to_people(house: House) -> None:
 
     async with house.runtime.database.reading() as connection:
         diary = (await connection.exec_driver_sql("SELECT text FROM diary")).scalars().all()
-        events = (await connection.exec_driver_sql("SELECT kind FROM events")).scalars().all()
+        events = (
+            (await connection.exec_driver_sql("SELECT body ->> 'status' FROM events WHERE kind = 'account'"))
+            .scalars()
+            .all()
+        )
     assert [line.split(":")[0] for line in diary] == ["halted"]
-    assert list(events) == ["halted"]
+    assert list(events) == ["active", "halted"]
 
 
 async def test_in_multi_assets_mode_the_books_are_those_of_the_asset_that_positions_are_settled_in(

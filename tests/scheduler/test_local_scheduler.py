@@ -12,10 +12,13 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from emulators.aster import Venue, create_app, synthetic_market
+from functions.forgetting import forget
 from functions.history import prune
 from functions.invoke import invoke_cycle
+from functions.pruning import prune_events
 from scheduler.local import LocalScheduler
 from shared.db.retention import Pruned
 from shared.domain.account import AccountStatus
@@ -26,7 +29,7 @@ from shared.domain.order import Intent, Leg, VenueOrder
 from shared.exchange.account import AsterExchange
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
-from tests.db.samples import a_candle
+from tests.db.samples import a_candle, a_reviewed
 from tests.house import ScriptedModel, built_house
 
 SPEED = 200  # five minutes of the market in one and a half seconds of ours
@@ -158,6 +161,55 @@ async def test_old_candles_are_taken_away_when_told_how_long_to_keep_them(
         async with runtime.open_work() as work:
             began = await work.candles.began(old)
         assert all(opened.year > 2020 for opened in began.values())
+
+
+async def test_old_decisions_are_taken_away_while_the_scheduler_runs(
+    database_url: str, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asyncio.Event()
+
+    async def heard(*arguments: Any) -> Any:
+        gone = await forget(*arguments)
+        done.set()
+        return gone
+
+    monkeypatch.setattr("scheduler.local.forget", heard)
+    async with a_runtime(database_url, ScriptedModel(), venue, record_retention=timedelta(days=7)) as runtime:
+        long_ago = tick_at(runtime.clock.now() - timedelta(days=9), FIVE)
+        async with runtime.open_work() as work:
+            await work.decisions.save(StageRequest("main", long_ago), [a_reviewed()], None)
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
+        await scheduler.stop()
+        async with runtime.open_work() as work:
+            assert await work.decisions.of_cycle(StageRequest("main", long_ago)) == []
+
+
+async def test_old_events_are_taken_away_once_a_day_beginning_at_once(
+    database_url: str, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asyncio.Event()
+
+    async def heard(*arguments: Any) -> int:
+        pruned = await prune_events(*arguments)
+        done.set()
+        return pruned
+
+    monkeypatch.setattr("scheduler.local.prune_events", heard)
+    async with a_runtime(database_url, ScriptedModel(), venue) as runtime:
+        async with runtime.open_work() as work:
+            await work.journal.event("main", "old", runtime.clock.now(), {})
+        async with runtime.database.transaction() as connection:
+            await connection.execute(text("UPDATE events SET told_at = told_at - interval '8 days'"))
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
+        await scheduler.stop()
+        async with runtime.database.reading() as connection:
+            assert await connection.scalar(text("SELECT count(*) FROM events WHERE kind = 'old'")) == 0
 
 
 async def test_after_being_away_one_cycle_catches_up_and_not_a_burst(

@@ -1,0 +1,85 @@
+"""
+The streams of what happens to accounts: how things are, and then every change.
+
+Without a cursor, or with one that is too old, a snapshot comes first. The cursor is taken before the lists are read, so
+that nothing falls between: what the lists show already may be told once more, as the rows that it concerns.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+from api.live import messages
+from api.live.feed import Feed, Follower, Told
+from api.live.sockets import Socket
+from api.schemas import AccountQuery, Symbol
+from shared.db.outbox import Place
+from shared.db.reports import Reports
+from shared.domain.errors import CursorTooOld
+from shared.runtime import Runtime
+
+MOST_ROWS = 1_000
+"""Of each list of a snapshot."""
+OF_POSITIONS = frozenset({"position_opened", "position_changed", "position_closed", "protection", "equity"})
+
+
+class ListenQuery(AccountQuery):
+    """One account or all, one symbol or all, and the cursor to go on from."""
+
+    symbol: Symbol | None = None
+    cursor: str | None = None
+
+
+async def trading_events(socket: Socket, query: ListenQuery) -> None:
+    """All that happens: orders, fills, positions, decisions, stages, equity and the rest."""
+    await _tell(socket, query, lists=("accounts", "positions", "orders"), kinds=None)
+
+
+async def positions(socket: Socket, query: ListenQuery) -> None:
+    """What is held, what protects it, and what it is worth."""
+    await _tell(socket, query, lists=("positions", "orders"), kinds=OF_POSITIONS)
+
+
+async def _tell(socket: Socket, query: ListenQuery, *, lists: Collection[str], kinds: Collection[str] | None) -> None:
+    feed: Feed = socket.app.state.feed
+
+    def wanted(told: Told) -> bool:
+        return (kinds is None or told.kind in kinds) and (query.symbol is None or told.symbol in (None, query.symbol))
+
+    place, reason = (Place.read(query.cursor), "") if query.cursor else (None, "began")
+    if place is not None:
+        try:
+            async with feed.follow(place, wanted, query.account) as follower:
+                await follower.begin()
+                await socket.say(messages.resumed(str(place)))
+                await _tell_on(socket, follower)
+        except CursorTooOld:
+            reason = "cursor_too_old"
+    place = await feed.outbox.end()
+    async with feed.follow(place, wanted, query.account) as follower:
+        await socket.say(messages.snapshot(str(place), reason, **await _lists(socket, query, lists)))
+        await _tell_on(socket, follower)
+
+
+async def _tell_on(socket: Socket, follower: Follower) -> None:
+    clock = asyncio.get_running_loop()
+    due = clock.time() + messages.HEARTBEAT_SECONDS
+    while True:
+        for told in await follower.take(due - clock.time()):
+            await socket.say(told.message)
+        if clock.time() >= due:
+            await socket.say(messages.ping(str(follower.place), socket.now()))
+            due = clock.time() + messages.HEARTBEAT_SECONDS
+
+
+async def _lists(socket: Socket, query: ListenQuery, lists: Collection[str]) -> dict[str, Any]:
+    runtime: Runtime = socket.app.state.runtime
+    feed: Feed = socket.app.state.feed
+    reports = Reports(runtime.database)
+    reading = {
+        "accounts": lambda: reports.accounts(account=query.account, limit=MOST_ROWS),
+        "positions": lambda: reports.positions(account=query.account, symbol=query.symbol, limit=MOST_ROWS),
+        "orders": lambda: reports.working_orders(account=query.account, symbol=query.symbol, limit=MOST_ROWS),
+    }
+    async with feed.turns:
+        return {name: (await reading[name]()).rows for name in lists}
