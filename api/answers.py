@@ -71,7 +71,9 @@ class Account(Answer):
     config: Document = Field(description="In force.")
     version: int = Field(description="One more with everything that is said: what a change has to name.")
     said: Document = Field(description="What was said over the API, and goes before the configuration.")
-    authority_until: Time | None = Field(description="When it may open nothing any more; null: never.")
+    authority_until: Time | None = Field(
+        description="When it may open nothing any more; null: never; 1970: it was never allowed to."
+    )
     removed_at: Time | None
     stop: Stop | None
     change: int | None = Field(description="The id of the change that waits: see /changes.")
@@ -188,22 +190,6 @@ class Status(Answer):
 # ---- what is held and was done
 
 
-class Position(Answer):
-    """An open position as the exchange last reported it; account, symbol and direction name it."""
-
-    account: str
-    symbol: str
-    direction: Direction
-    quantity: Number
-    entry_price: Number
-    mark_price: Number
-    unrealized: Number
-    leverage: int
-    liquidation_price: Number | None
-    at: Time
-    adopted: bool = Field(description="No order of ours opened it.")
-
-
 class Order(Answer):
     """An order: ours, or one that was found at the exchange and belongs to no cycle."""
 
@@ -295,20 +281,6 @@ class ModelCall(Answer):
     error: str | None
     repairs: list[str] | None = None
     unread: list[Document] | None = None
-
-
-class Costs(Answer):
-    """What an account's models have cost on a UTC day, in USD."""
-
-    account: str
-    day: Time
-    calls: int
-    estimated: int = Field(description="Questions whose cost the service did not tell.")
-    decisions: int
-    cost: Number
-    entries: int
-    cost_per_decision: Number | None
-    cost_per_entry: Number | None
 
 
 class Candle(Answer):

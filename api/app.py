@@ -27,10 +27,11 @@ from api.live.market import Market
 from api.live.prices import MarketQuery
 from api.live.sockets import Stream
 from api.live.streams import ListenQuery
+from api.meter import Meter, Metered
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
-from api.pulse import Pulse
+from api.pulse import MODELS_FRESH_SECONDS, Pulse, asks_for_models
 from api.routes import (
     accounts,
     audit,
@@ -41,8 +42,10 @@ from api.routes import (
     invocations,
     lists,
     market,
+    monitoring,
     performance,
     records,
+    results,
     sessions,
     status,
     tokens,
@@ -139,7 +142,8 @@ OPERATIONS = (
     Operation("POST", "/changes/{change}/approve", changes.approve_one, ADMIN, problems=(*CHANGE, "same_person")),
     Operation("POST", "/changes/{change}/withdraw", changes.withdraw_one, ADMIN, problems=CHANGE),
     Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
-    Operation("GET", "/positions", lists.positions, READ),
+    Operation("GET", "/positions", results.positions, READ),
+    Operation("GET", "/positions/closed", results.closed_positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
     Operation("GET", "/orders/{order}", details.order, READ, problems=("unknown_order",)),
     Operation("GET", "/trades", lists.trades, READ),
@@ -150,15 +154,24 @@ OPERATIONS = (
     Operation("GET", "/models", records.comparison, READ),
     Operation("GET", "/llm-interactions", lists.llm_interactions, READ),
     Operation("GET", "/llm-interactions/{call}", details.model_call, READ, problems=("unknown_model_call",)),
-    Operation("GET", "/costs", lists.costs, READ),
+    Operation("GET", "/costs", results.costs, READ),
     Operation("GET", "/market-data", market.candles, READ),
     Operation("GET", "/market-data/quotes", market.quotes, READ),
     Operation("GET", "/market-data/indicators", market.indicators, READ, problems=("market_data_unusable",)),
     Operation("GET", "/events", lists.events, READ),
     Operation("GET", "/equity", lists.equity, READ),
+    Operation("GET", "/equity/curve", performance.curve, READ, problems=ACCOUNT),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
+    Operation("GET", "/metrics", monitoring.metrics, READ, whole_house=True, media_types=monitoring.METRICS_TYPES),
+    Operation("GET", "/operations", monitoring.operations, READ, problems=ACCOUNT),
+    Operation("GET", "/alerts", monitoring.alerts, READ),
+    Operation("POST", "/alerts/{alert}/acknowledge", monitoring.acknowledge, OPERATE, problems=("unknown_alert",)),
+    Operation("GET", "/logs", monitoring.logs, READ, problems=("no_log_files",)),
     Operation("GET", "/performance", performance.performance, READ, problems=ACCOUNT),
+    Operation("GET", "/performance/returns", performance.returns, READ),
+    Operation("GET", "/edge", results.edge, READ),
+    Operation("GET", "/limits", results.limits, READ, problems=ACCOUNT),
     Operation(
         "POST",
         "/functions/{stage}/invocations",
@@ -206,6 +219,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     own = settings.api_token.get_secret_value() if settings.api_token else None
     admission = Admission(TokenTable(runtime.database), own)
     trail = AuditTrail(runtime.database)
+    meter = Meter()
     app = Starlette(
         routes=[
             *routes(OPERATIONS),
@@ -214,6 +228,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
             *files.routes(),
         ],
         middleware=[
+            Middleware(Metered, meter),
             *_behind_proxies(settings),
             Middleware(AccessLog),
             Middleware(SecurityHeaders),
@@ -232,7 +247,11 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.feed = Feed(Outbox(runtime.database))
     app.state.market = Market(runtime)
     app.state.sockets = set()
-    app.state.pulse = Pulse(app.state.runtime.market.server_time)
+    app.state.meter = meter
+    app.state.pulse = Pulse(runtime.market.server_time)
+    app.state.models_pulse = Pulse(
+        asks_for_models(settings.model_url), of="the service of the models", fresh_seconds=MODELS_FRESH_SECONDS
+    )
     return app
 
 

@@ -11,7 +11,6 @@ from starlette.requests import Request
 
 from api.answers import (
     Account,
-    Costs,
     Decision,
     DiaryLine,
     Discrepancy,
@@ -22,7 +21,6 @@ from api.answers import (
     Listing,
     ModelCall,
     Order,
-    Position,
 )
 from api.schemas import (
     AccountsQuery,
@@ -43,11 +41,6 @@ async def accounts(request: Request, query: AccountsQuery) -> Listing[Account]:
     return Listing[Account].of(await reports_of(request).accounts(**query.model_dump()))
 
 
-async def positions(request: Request, query: SymbolQuery) -> Listing[Position]:
-    """Open positions by account and symbol, as the exchange last reported them."""
-    return Listing[Position].of(await reports_of(request).positions(**query.model_dump()))
-
-
 async def orders(request: Request, query: OrdersQuery) -> Listing[Order]:
     """Orders, ours and those found at the exchange, newest first."""
     return Listing[Order].of(await reports_of(request).orders(**query.model_dump()))
@@ -66,11 +59,6 @@ async def decisions(request: Request, query: DecisionsQuery) -> Listing[Decision
 async def llm_interactions(request: Request, query: ModelCallsQuery) -> Listing[ModelCall]:
     """Questions to models, newest first: tokens, cost, latency, error; in full also prompt and raw reply."""
     return Listing[ModelCall].of(await reports_of(request).model_calls(**query.model_dump()))
-
-
-async def costs(request: Request, query: ListQuery) -> Listing[Costs]:
-    """What models have cost by UTC day, newest first: in all, for a decision, and for an entry that was made."""
-    return Listing[Costs].of(await reports_of(request).costs(**query.model_dump()))
 
 
 async def equity(request: Request, query: ListQuery) -> Listing[Equity]:

@@ -34,11 +34,11 @@ async def test_a_token_is_asked_for_and_lives_on_as_a_cookie_no_script_reads(
     await expect(page.get_by_role("alert")).to_be_visible()
     await sign_in(page, HOUSE_TOKEN)
 
-    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
     await expect(page.locator(".vital.first")).to_contain_text("Live")
     assert HOUSE_TOKEN not in await page.evaluate("document.cookie + JSON.stringify({...localStorage})")
     await page.reload()
-    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 

@@ -28,7 +28,7 @@ function cell(name, value, { note, tone = '', title } = {}) {
 
 export function strip(house) {
   const live = liveWords(house);
-  return h('dl.vitals', { 'aria-label': 'Health' },
+  return h('div.vitals-box', { tabindex: '0', role: 'region', 'aria-label': 'Health' }, h('dl.vitals', null,
     cell('Stream', badge(live.text, live.tone), { note: live.note, tone: 'first' }),
     tradingState(house),
     cycleCell(house),
@@ -37,7 +37,7 @@ export function strip(house) {
     dataCell(house),
     modelBudget(house),
     rateBudget(house),
-    clockCell(house));
+    clockCell(house)));
 }
 
 /** Whether it trades, over all accounts that are looked at: the gravest word first. */
