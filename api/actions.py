@@ -4,7 +4,8 @@ Whatever changes something is put on record before it is done and, where it carr
 `Idempotency-Key: …` on a POST or a PATCH, as in the IETF's draft: the same request under the same key is answered with
 the stored answer, marked `Idempotency-Replayed: true`; another request under it is a 422, and one whose first is still
 under way a 409. What was refused (4xx) did nothing, and leaves its key free. A request that was cut short, by a crash
-or a restart, may have been done: its key answers 409 from then on, and it is for the caller to look and to ask anew.
+or a restart, may have been done: its key answers 409 from then on, and it is for the caller to look and to ask anew,
+unless the operation is one that finds by itself what was done: that is served again.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ MOST_ON_RECORD = 8 * 1024
 """Of a body, in bytes; of a larger one the trail has the size and the SHA-256."""
 
 
-async def act(request: Request, pattern: str, serve: Serve) -> Response:
+async def act(request: Request, pattern: str, serve: Serve, *, found_again: bool = False) -> Response:
     """Have *serve* answer the request to the path of that *pattern*, on record and once. Raises what *serve* does.
 
     Raises Problem for an account that is not the caller's business.
@@ -77,7 +78,7 @@ async def act(request: Request, pattern: str, serve: Serve) -> Response:
     try:
         if account:
             require_account(caller, account)
-        response = await _once(request, caller, raw, serve)
+        response = await _once(request, caller, raw, serve, found_again=found_again)
     except Exception as exc:
         problem = as_problem(exc) or internal_error()
         await _tell(end(problem.status, problem.code))
@@ -86,7 +87,9 @@ async def act(request: Request, pattern: str, serve: Serve) -> Response:
     return response
 
 
-async def _once(request: Request, caller: Caller | None, raw: bytes | None, serve: Serve) -> Response:
+async def _once(
+    request: Request, caller: Caller | None, raw: bytes | None, serve: Serve, *, found_again: bool
+) -> Response:
     given = request.headers.get("idempotency-key")
     if given is None or caller is None or request.method not in KEYED:
         return await serve(request)
@@ -94,9 +97,10 @@ async def _once(request: Request, caller: Caller | None, raw: bytes | None, serv
     if found is None:
         raise Problem(400, "bad_idempotency_key", "Idempotency-Key: 1 to 255 visible ASCII characters, such as a UUID")
     keys, key = keys_of(request), found[2]
-    claimed = await keys.claim(caller.name, key, _fingerprint(request, raw))
-    if claimed is not None:
-        return _known(claimed, _fingerprint(request, raw))
+    fingerprint = _fingerprint(request, raw)
+    claimed = await keys.claim(caller.name, key, fingerprint)
+    if claimed is not None and not (found_again and claimed.cut_short and claimed.fingerprint == fingerprint):
+        return _known(claimed, fingerprint)
     try:
         response = await serve(request)
     except Exception as exc:

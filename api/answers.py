@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from shared.db.paging import Page
 from shared.domain.access import Scope
 from shared.domain.account import AccountStatus
+from shared.domain.authority import ChangeKind, ChangeState
 from shared.domain.cycle import Stage
 from shared.domain.decision import Action
 from shared.domain.market import Timeframe
@@ -52,13 +53,30 @@ class Listing(Answer, Generic[Item]):
 # ---- accounts
 
 
+class Stop(Answer):
+    """An emergency stop in force. `left` is what stood after the last attempt."""
+
+    asked_at: Time
+    asked_by: str
+    finished_at: Time | None
+    left: list[str]
+
+
 class Account(Answer):
     """An account: its configuration, newest equity and tick, and why nothing opens, by breaker."""
 
     account: str
     status: AccountStatus
     status_reason: str
-    config: Document
+    config: Document = Field(description="In force.")
+    version: int = Field(description="One more with everything that is said: what a change has to name.")
+    said: Document = Field(description="What was said over the API, and goes before the configuration.")
+    authority_until: Time | None = Field(
+        description="When it may open nothing any more; null: never; 1970: it was never allowed to."
+    )
+    removed_at: Time | None
+    stop: Stop | None
+    change: int | None = Field(description="The id of the change that waits: see /changes.")
     created_at: Time
     updated_at: Time
     equity_at: Time | None
@@ -67,6 +85,59 @@ class Account(Answer):
     last_tick: Time | None
     open_positions: int
     breakers: dict[str, str]
+
+
+class Configured(Answer):
+    """An account as it is now, and what is odd about its models: nothing that keeps it from trading."""
+
+    account: Account
+    warnings: list[str]
+
+
+class Change(Answer):
+    """What is to be allowed to an account, and is not before `due_at` or the word of a second person."""
+
+    id: int
+    account: str
+    kind: ChangeKind
+    raises: list[str] = Field(description="What would be more than now.")
+    proposed_by: str
+    proposed_at: Time
+    due_at: Time
+    words: list[str] = Field(description="Who is for it.")
+    state: ChangeState
+    decided_by: str | None
+    decided_at: Time | None
+
+
+class Stopped(Answer):
+    """How an emergency stop stands: what is left is gone on with until nothing is."""
+
+    account: str
+    flat: bool
+    left: list[str]
+    trouble: str | None = Field(description="What the last attempt failed on.")
+
+
+class OrderDone(Answer):
+    """An order that was sent, or cancelled."""
+
+    client_order_id: str
+    symbol: str
+    leg: Leg
+    state: OrderState
+    executed_quantity: Number
+    reason: str | None
+
+
+class Steered(Answer):
+    """What became of it. `repeated`: it was done before, and nothing was sent again."""
+
+    done: bool
+    left: list[str]
+    repeated: bool
+    trouble: str | None
+    orders: list[OrderDone]
 
 
 class Run(Answer):
@@ -117,22 +188,6 @@ class Status(Answer):
 
 
 # ---- what is held and was done
-
-
-class Position(Answer):
-    """An open position as the exchange last reported it; account, symbol and direction name it."""
-
-    account: str
-    symbol: str
-    direction: Direction
-    quantity: Number
-    entry_price: Number
-    mark_price: Number
-    unrealized: Number
-    leverage: int
-    liquidation_price: Number | None
-    at: Time
-    adopted: bool = Field(description="No order of ours opened it.")
 
 
 class Order(Answer):
@@ -226,20 +281,6 @@ class ModelCall(Answer):
     error: str | None
     repairs: list[str] | None = None
     unread: list[Document] | None = None
-
-
-class Costs(Answer):
-    """What an account's models have cost on a UTC day, in USD."""
-
-    account: str
-    day: Time
-    calls: int
-    estimated: int = Field(description="Questions whose cost the service did not tell.")
-    decisions: int
-    cost: Number
-    entries: int
-    cost_per_decision: Number | None
-    cost_per_entry: Number | None
 
 
 class Candle(Answer):

@@ -27,20 +27,25 @@ from api.live.market import Market
 from api.live.prices import MarketQuery
 from api.live.sockets import Stream
 from api.live.streams import ListenQuery
+from api.meter import Meter, Metered
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
-from api.pulse import Pulse
+from api.pulse import MODELS_FRESH_SECONDS, Pulse, asks_for_models
 from api.routes import (
     accounts,
     audit,
+    changes,
+    controls,
     details,
     health,
     invocations,
     lists,
     market,
+    monitoring,
     performance,
     records,
+    results,
     sessions,
     status,
     tokens,
@@ -58,6 +63,7 @@ log = logging.getLogger("perpetua.app")
 VERSION = "0.1.0"
 """Of the API, as its document tells it."""
 RETRY_SECONDS = 5.0
+FOLLOW_SECONDS = 5.0
 FIRST_TRY_SECONDS = 2.0
 """How long serving waits for the first attempt."""
 
@@ -66,6 +72,8 @@ READ, OPERATE, ADMIN = Scope.READ, Scope.OPERATE, Scope.ADMIN
 # What several can come to.
 ACCOUNT = ("unknown_account",)
 MADE = ("bad_request", "unknown_account")
+CONFIGURING = ("bad_account", *(code for code in STAGE if code.startswith("venue_")))
+CHANGE = ("unknown_change", "change_decided")
 RECORD = ("bad_request", "unknown_record", "record_broken")
 
 OPERATIONS = (
@@ -75,11 +83,67 @@ OPERATIONS = (
     Operation("GET", "/status", status.status, READ),
     Operation("GET", "/accounts", lists.accounts, READ),
     Operation("GET", "/accounts/{account}", accounts.show, READ, problems=ACCOUNT),
+    Operation(
+        "POST",
+        "/accounts",
+        accounts.add,
+        ADMIN,
+        status=201,
+        whole_house=True,
+        problems=(*CONFIGURING, "account_exists"),
+    ),
+    Operation(
+        "PATCH", "/accounts/{account}", accounts.change, ADMIN, problems=(*CONFIGURING, *ACCOUNT, "account_changed")
+    ),
+    Operation("DELETE", "/accounts/{account}", accounts.remove, ADMIN, problems=(*STAGE, "account_not_flat")),
     Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),
-    Operation("POST", "/accounts/{account}/resume", accounts.resume, OPERATE, problems=ACCOUNT),
     Operation("GET", "/accounts/{account}/status", details.account_status, READ, problems=ACCOUNT),
+    Operation(
+        "POST",
+        "/accounts/{account}/resume",
+        accounts.resume,
+        OPERATE,
+        problems=(*ACCOUNT, "account_stopped", "no_authority", "bad_request"),
+    ),
+    Operation("POST", "/accounts/{account}/stop", controls.stop, OPERATE, problems=ACCOUNT, found_again=True),
+    Operation(
+        "POST",
+        "/accounts/{account}/rearm",
+        accounts.rearm,
+        OPERATE,
+        problems=(*ACCOUNT, "not_confirmed", "no_authority", "bad_request"),
+    ),
+    Operation("POST", "/stop", controls.stop_everything, OPERATE, whole_house=True, found_again=True),
+    Operation(
+        "POST",
+        "/accounts/{account}/positions/{symbol}/close",
+        controls.close,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation(
+        "POST",
+        "/accounts/{account}/orders/{order}/cancel",
+        controls.cancel_one,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation(
+        "POST",
+        "/accounts/{account}/orders/cancel",
+        controls.cancel_all,
+        OPERATE,
+        problems=STAGE,
+        found_again=True,
+    ),
+    Operation("GET", "/changes", changes.listed, READ),
+    Operation("POST", "/changes/{change}/approve", changes.approve_one, ADMIN, problems=(*CHANGE, "same_person")),
+    Operation("POST", "/changes/{change}/withdraw", changes.withdraw_one, ADMIN, problems=CHANGE),
     Operation("GET", "/accounts/{account}/prompt", records.prompt, READ, problems=STAGE),
-    Operation("GET", "/positions", lists.positions, READ),
+    Operation("GET", "/positions", results.positions, READ),
+    Operation("GET", "/positions/closed", results.closed_positions, READ),
     Operation("GET", "/orders", lists.orders, READ),
     Operation("GET", "/orders/{order}", details.order, READ, problems=("unknown_order",)),
     Operation("GET", "/trades", lists.trades, READ),
@@ -90,15 +154,24 @@ OPERATIONS = (
     Operation("GET", "/models", records.comparison, READ),
     Operation("GET", "/llm-interactions", lists.llm_interactions, READ),
     Operation("GET", "/llm-interactions/{call}", details.model_call, READ, problems=("unknown_model_call",)),
-    Operation("GET", "/costs", lists.costs, READ),
+    Operation("GET", "/costs", results.costs, READ),
     Operation("GET", "/market-data", market.candles, READ),
     Operation("GET", "/market-data/quotes", market.quotes, READ),
     Operation("GET", "/market-data/indicators", market.indicators, READ, problems=("market_data_unusable",)),
     Operation("GET", "/events", lists.events, READ),
     Operation("GET", "/equity", lists.equity, READ),
+    Operation("GET", "/equity/curve", performance.curve, READ, problems=ACCOUNT),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
+    Operation("GET", "/metrics", monitoring.metrics, READ, whole_house=True, media_types=monitoring.METRICS_TYPES),
+    Operation("GET", "/operations", monitoring.operations, READ, problems=ACCOUNT),
+    Operation("GET", "/alerts", monitoring.alerts, READ),
+    Operation("POST", "/alerts/{alert}/acknowledge", monitoring.acknowledge, OPERATE, problems=("unknown_alert",)),
+    Operation("GET", "/logs", monitoring.logs, READ, problems=("no_log_files",)),
     Operation("GET", "/performance", performance.performance, READ, problems=ACCOUNT),
+    Operation("GET", "/performance/returns", performance.returns, READ),
+    Operation("GET", "/edge", results.edge, READ),
+    Operation("GET", "/limits", results.limits, READ, problems=ACCOUNT),
     Operation(
         "POST",
         "/functions/{stage}/invocations",
@@ -146,6 +219,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     own = settings.api_token.get_secret_value() if settings.api_token else None
     admission = Admission(TokenTable(runtime.database), own)
     trail = AuditTrail(runtime.database)
+    meter = Meter()
     app = Starlette(
         routes=[
             *routes(OPERATIONS),
@@ -154,6 +228,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
             *files.routes(),
         ],
         middleware=[
+            Middleware(Metered, meter),
             *_behind_proxies(settings),
             Middleware(AccessLog),
             Middleware(SecurityHeaders),
@@ -172,7 +247,11 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.feed = Feed(Outbox(runtime.database))
     app.state.market = Market(runtime)
     app.state.sockets = set()
-    app.state.pulse = Pulse(app.state.runtime.market.server_time)
+    app.state.meter = meter
+    app.state.pulse = Pulse(runtime.market.server_time)
+    app.state.models_pulse = Pulse(
+        asks_for_models(settings.model_url), of="the service of the models", fresh_seconds=MODELS_FRESH_SECONDS
+    )
     return app
 
 
@@ -202,12 +281,14 @@ def _for_other_sites(settings: Settings) -> list[Middleware]:
 async def _life(app: Starlette) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
     preparing = asyncio.create_task(_prepare(runtime))
+    following = asyncio.create_task(_follow(runtime))
     try:
         await asyncio.wait({preparing}, timeout=FIRST_TRY_SECONDS)
         yield
     finally:
         preparing.cancel()
-        await asyncio.wait({preparing})
+        following.cancel()
+        await asyncio.wait({preparing, following})
         await runtime.close()
 
 
@@ -224,3 +305,15 @@ async def _prepare(runtime: Runtime) -> None:
             log.info("prepared")
             return
         await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _follow(runtime: Runtime) -> None:
+    """Follow what other processes have been told of accounts."""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            await runtime.follow_accounts()
+        except PerpetuaError as exc:
+            log.warning("accounts not followed", extra={"why": str(exc)})
+        except Exception:
+            log.exception("following accounts failed")

@@ -33,7 +33,8 @@ from api.state import downloads_of, reports_of, runtime_of
 log = logging.getLogger("perpetua.app")
 
 CSV, JSONL = "text/csv", "application/jsonl"
-PAGE_ROWS = 1000
+PAGE_ROWS = 250
+"""At a time: a question to a model in full may be a hundred kilobytes."""
 MOST_AT_ONCE = 3
 """Each holds a connection to the database."""
 READER_SECONDS = 60.0

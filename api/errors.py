@@ -18,6 +18,8 @@ from starlette.responses import JSONResponse, Response
 from api.problems import CATALOGUE, type_of
 from functions.events import BadEvent
 from shared.domain.errors import (
+    AccountChanged,
+    AccountExists,
     BadCursor,
     BadRequest,
     ClockSkewed,
@@ -28,6 +30,7 @@ from shared.domain.errors import (
     ModelRefused,
     ModelUnavailable,
     NotAuthorised,
+    NotFlat,
     OutcomeUnknown,
     PerpetuaError,
     PositionUnprotected,
@@ -44,6 +47,7 @@ from shared.domain.errors import (
     VenueUnreachable,
 )
 from shared.secrets import mask_text
+from shared.settings import SettingsError
 
 log = logging.getLogger("perpetua.app")
 
@@ -55,6 +59,10 @@ MEANINGS: dict[type[PerpetuaError], tuple[int, str]] = {
     RecordBroken: (409, "record_broken"),
     StaleRequest: (422, "stale_request"),
     UnknownAccount: (404, "unknown_account"),
+    AccountExists: (409, "account_exists"),
+    AccountChanged: (409, "account_changed"),
+    NotFlat: (409, "account_not_flat"),
+    SettingsError: (422, "bad_account"),
     StageBusy: (409, "stage_busy"),
     LeaseLost: (409, "lease_lost"),
     PositionUnprotected: (502, "position_unprotected"),

@@ -61,6 +61,8 @@ TAGS = {
     "health": "Is it well?",
     "status": "Where everything stands, at a glance.",
     "accounts": "Who trades, and whether.",
+    "stop": "Everything ends, at once.",
+    "changes": "What is to be allowed, and has to wait.",
     "positions": "What is held.",
     "orders": "What was sent.",
     "trades": "What was filled.",
@@ -70,10 +72,16 @@ TAGS = {
     "discrepancies": "Where ours and the exchange's books differed.",
     "equity": "What the accounts were worth.",
     "performance": "How the accounts have done.",
+    "edge": "Where profit came from.",
     "costs": "What it took.",
+    "limits": "How much of what is allowed is used.",
     "models": "How language models compare.",
     "llm-interactions": "Every question to a model.",
     "market-data": "Prices.",
+    "metrics": "How things stand, for Prometheus.",
+    "operations": "How well the work was done.",
+    "alerts": "What a person must know.",
+    "logs": "What our processes have written.",
     "functions": "The stages, invoked.",
     "session": "Logging in and out of the dashboard.",
     "tokens": "Who may ask for what.",
@@ -252,6 +260,8 @@ def _responses(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
 
 
 def _content(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
+    if operation.media_types:
+        return {kind: {"schema": {"type": "string"}} for kind in operation.media_types}
     content: Json = {JSON: {"schema": schemas.get((name_of(operation), "answer"), {})}}
     if operation.item:
         content |= {kind: {"schema": {"type": "string"}} for kind in (CSV, JSONL)}

@@ -39,7 +39,7 @@ ACCOUNT = "account"
 @dataclass(frozen=True)
 class Operation:
     """See the module. Without a *scope* it is open to everybody; what concerns the *whole_house* is not for a caller
-    who is confined to one account.
+    who is confined to one account. Of one that was cut short, what is *found_again* finds by itself what was done.
 
     *problems* are the codes it can answer beside those that its scope, its parameters and its body bring along.
     """
@@ -51,6 +51,9 @@ class Operation:
     status: int = 200
     problems: tuple[str, ...] = ()
     whole_house: bool = False
+    found_again: bool = False
+    media_types: tuple[str, ...] = ()
+    """Of what the handler writes itself, where that is no JSON."""
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def routes(operations: Iterable[Operation]) -> list[Route]:
 async def _dispatch(methods: dict[str, Operation], request: Request) -> Response:
     method = "GET" if request.method == "HEAD" else request.method
     operation = methods[method]
-    return await act(request, operation.path, operation.serve)
+    return await act(request, operation.path, operation.serve, found_again=operation.found_again)
 
 
 def confined(query: Q, caller: Caller | None) -> Q:

@@ -14,12 +14,16 @@ from starlette.requests import HTTPConnection
 
 from api.errors import Problem
 from shared.domain.account import AccountStatus
+from shared.domain.authority import ChangeState
+from shared.domain.curve import Period
 from shared.domain.decision import Action
 from shared.domain.market import Timeframe
 from shared.domain.model import Purpose
 from shared.domain.order import OrderState
+from shared.domain.position import Direction
 from shared.domain.reconciliation import Difference
 from shared.domain.risk import Verdict
+from shared.domain.round_trip import ExitReason
 
 AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="An account.", examples=["main"])]
 Symbol = Annotated[
@@ -54,6 +58,13 @@ def _utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
+
+
+ClientOrderId = Annotated[
+    str,
+    Field(pattern=r"^[\x21-\x7e]{1,36}$", description="As /orders names it.", examples=["pp-entry-0123456789abcdef"]),
+]
+ChangeId = Annotated[int, Field(ge=1, le=2**63 - 1, description="As /changes names it.")]
 
 
 class Query(BaseModel):
@@ -182,6 +193,37 @@ class EventsQuery(AccountQuery):
     limit: Limit = 100
 
 
+class ClosedPositionsQuery(SymbolQuery):
+    """Positions by when they ended, and by what they were: `model` opened them, `exit` ended them."""
+
+    direction: Direction | None = None
+    model: str | None = None
+    exit: ExitReason | None = None
+
+
+class EdgeQuery(AccountQuery):
+    """Positions that ended within [since, until)."""
+
+    symbol: Symbol | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class ReturnsQuery(ListQuery):
+    """Periods by when they begin."""
+
+    period: Period = Period.DAY
+
+
+class CurveQuery(Query):
+    """A stretch of one account's curve, [since, until), in so many points at most."""
+
+    account: AccountId
+    since: Moment | None = None
+    until: Moment | None = None
+    points: int = Field(default=500, ge=5, le=2000)
+
+
 class PerformanceQuery(AccountQuery):
     """How many days make a year for the ratios: markets that never close have 365, exchanges 252."""
 
@@ -199,6 +241,18 @@ class ComparisonQuery(AccountQuery):
 
     since: Moment | None = None
     until: Moment | None = None
+
+
+class ChangesQuery(ListQuery):
+    """Changes by what became of them."""
+
+    state: ChangeState | None = None
+
+
+class RemovalQuery(Query):
+    """How to remove an account."""
+
+    flatten: bool = Field(default=False, description="Close what it holds and cancel what rests, by an emergency stop.")
 
 
 Q = TypeVar("Q", bound=Query)

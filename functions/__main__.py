@@ -5,6 +5,7 @@ What is done by hand.
     python -m functions replay-decision main@2025-05-06T16:05:00Z
     python -m functions preview-prompt --account main
     python -m functions compare-models --account main
+    python -m functions prune-records
 
 Exit code 1 when a stage failed or a decision came out otherwise, 2 for what cannot work.
 """

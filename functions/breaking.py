@@ -5,12 +5,13 @@ Reconcile asks this each time it has looked at an account, in the transaction th
 nothing opens, whatever was approved before. Told as events, in the diary, and with the account's state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from functions.reviewing import STILL_TRADED, marked_since
 from functions.run import Run
-from shared.domain.account import Breaker
+from shared.domain.account import Account, Breaker
 from shared.domain.breakers import Figures, Trip, trips
 from shared.domain.performance import EquityMarks, EquityPoint
 from shared.domain.position import Position
@@ -20,10 +21,11 @@ from shared.domain.work import Work
 async def mind_breakers(work: Work, run: Run, point: EquityPoint, positions: Sequence[Position]) -> list[Trip]:
     """Trip and lift the account's breakers by what was just seen of it; return those that stand."""
     account, now = run.account, run.clock.now()
-    for breaker in await work.breakers.expire(account.id, now):
+    state = await work.breakers.state(account.id, now)
+    for breaker in await work.breakers.expire(account.id, now) if state.expired else ():
         await tell_lifted(work, run, breaker)
-    standing = await work.breakers.standing(account.id, now)
-    figures = await _figures(work, run, point, positions)
+    standing = state.standing
+    figures = await figures_of(work, account, now, point=point, positions=positions, lifted=state.lifted)
     new = trips(figures, account.limits, now, standing={trip.breaker for trip in standing})
     await work.breakers.trip(account.id, new)
     for trip in new:
@@ -39,25 +41,28 @@ async def tell_lifted(work: Work, run: Run, breaker: Breaker) -> None:
     await work.journal.diary(account_id, run.request.tick, now, f"{breaker.value}: lifted by time", {})
 
 
-async def _figures(work: Work, run: Run, point: EquityPoint, positions: Sequence[Position]) -> Figures:
-    account, limits, now = run.account, run.account.limits, run.clock.now()
+async def figures_of(
+    work: Work,
+    account: Account,
+    now: datetime,
+    *,
+    point: EquityPoint,
+    positions: Sequence[Position],
+    lifted: Mapping[Breaker, datetime],
+) -> Figures:
+    """Return how *account*, worth what *point* says, stands *now*; *lifted* says when each breaker last was."""
+    limits = account.limits
     # What nothing explains yet is as likely a transfer as a loss: once it counts, it counts for good.
     equity = point.equity - point.unexplained
-    day, since = await marked_since(work, account.id, now)
+    day, since = marked_since(lifted, now)
     first, peak = await work.holds.marks(account.id, day, since)
-    lifted = await work.breakers.lifted(account.id)
+    losses, model_failures, order_refusals = await work.breakers.in_a_row(account.id, limits, lifted)
     return Figures(
         equity=equity,
         marks=EquityMarks.of(equity, point, first, peak),
         exposure=sum((held.notional for held in positions), Decimal(0)),
         others=await work.holds.others(account.id, day, since, alive_since=now - STILL_TRADED),
-        losses=await work.breakers.losses_in_a_row(
-            account.id, lifted.get(Breaker.LOSING_STREAK), limits.max_losses_in_a_row
-        ),
-        model_failures=await work.breakers.model_failures_in_a_row(
-            account.id, lifted.get(Breaker.MODEL_FAILURES), limits.max_model_failures
-        ),
-        order_refusals=await work.breakers.order_refusals_in_a_row(
-            account.id, lifted.get(Breaker.ORDER_REFUSALS), limits.max_order_refusals
-        ),
+        losses=losses,
+        model_failures=model_failures,
+        order_refusals=order_refusals,
     )

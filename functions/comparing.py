@@ -2,7 +2,8 @@
 Shadow models: others answer what the cycle was decided by, move nothing, and are scored with it.
 
 Reads    the cycle's record, entries whose time has passed, the candles that came after them
-Asks     each shadow of the account, all at once, each with a deadline of its own and within its share of the budget
+Asks     each shadow of the account, all at once, each with a deadline of its own and within its share of the budget;
+         they may look up what the account's own model could
 Writes   their calls, what risk makes of their answers under the very same context, and how entries would have ended
 Repeats  safely: a shadow is claimed before it is asked, so it is asked at most once a cycle, also by one that died.
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from functions.asking import CycleBook
 from functions.judging import judge
+from functions.looking_up import CycleLookup
 from functions.replaying import case_of, load, question
 from shared.domain.account import Account
 from shared.domain.cycle import StageRequest
@@ -27,7 +29,7 @@ from shared.domain.market import Series, Timeframe
 from shared.domain.model import ModelCall, Purpose, Reservation
 from shared.domain.opinion import Answerer, Unscored, opinion
 from shared.domain.outcome import LONGEST, Ending, proposals, score
-from shared.domain.ports import Clock, Engine
+from shared.domain.ports import Analyst, Clock, Engine, Lookup, MarketData
 from shared.domain.record import DecisionRecord, RecordId
 from shared.domain.work import OpenWork, Work
 
@@ -87,6 +89,8 @@ async def compare(
     shadows: Sequence[Shadow],
     budget_fraction: Decimal,
     open_work: OpenWork,
+    market: MarketData,
+    analyst: Analyst,
     clock: Clock,
     timeframe: Timeframe,
 ) -> dict[str, Any]:
@@ -98,8 +102,13 @@ async def compare(
     if shadows:
         record = await load(open_work, RecordId(account_id=request.account_id, tick=request.tick))
         book = ShadowBook(record.context.account, request, clock, open_work, budget_fraction)
+        lookup = CycleLookup(record.snapshot, open_work=open_work, market=market, analyst=analyst, clock=clock)
         asked = await asyncio.gather(
-            *(_ask(shadow, record, book, open_work, clock) for shadow in shadows if record.calls)
+            *(
+                _ask(shadow, record, book=book, lookup=lookup, open_work=open_work, clock=clock)
+                for shadow in shadows
+                if record.calls
+            )
         )
     scored = await score_due(request.account_id, open_work=open_work, clock=clock, timeframe=timeframe)
     return {
@@ -132,7 +141,7 @@ async def score_due(account_id: str, *, open_work: OpenWork, clock: Clock, timef
 
 
 async def _ask(
-    shadow: Shadow, record: DecisionRecord, book: ShadowBook, open_work: OpenWork, clock: Clock
+    shadow: Shadow, record: DecisionRecord, *, book: ShadowBook, lookup: Lookup, open_work: OpenWork, clock: Clock
 ) -> dict[str, Any] | None:
     """Ask one shadow; None when it was asked already. What fails is logged and told, and sinks nobody else."""
     prompt = question(record, shadow.engine)
@@ -144,7 +153,7 @@ async def _ask(
             if not await work.opinions.claim(cycle, answerer, Purpose.SHADOW, clock.now()):
                 return None
             await work.records.keep_prompt(shadow.engine.template)
-        calls = await shadow.engine.ask(prompt, [shadow.model], book=book, purpose=Purpose.SHADOW)
+        calls = await shadow.engine.ask(prompt, [shadow.model], book=book, lookup=lookup, purpose=Purpose.SHADOW)
         unanswered = "" if calls else "the shadows' part of the day's budget is too little"
         judgement = judge(case_of(record), calls, unanswered, shadow.engine.read)
         async with open_work() as work:

@@ -2,15 +2,17 @@
 The four stages in order for one account: what the state machine does in the cloud.
 
 A stage that fails ends the trading of this cycle, never the reconciliation: positions are protected whatever happens to
-prices, models or orders. An account that is not active is only reconciled.
+prices, models or orders. An account that is not active is only reconciled. Where fetch finds that an exit plan has come
+true, the account is reconciled before a model is asked as well: what is promised does not wait for one.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from shared.domain.account import AccountStatus
-from shared.domain.cycle import Stage, StageRequest, StageResult
+from shared.domain.cycle import Stage, StageRequest, StageResult, between_ticks
 from shared.domain.errors import PerpetuaError, StageBusy, UnknownAccount
 from shared.domain.work import OpenWork
 from shared.logs import log_ids
@@ -18,6 +20,18 @@ from shared.logs import log_ids
 log = logging.getLogger("perpetua.trading")
 
 Invoke = Callable[[Stage, StageRequest], Awaitable[StageResult]]
+
+
+async def _keep_promises(request: StageRequest, invoke: Invoke) -> dict[str, Any]:
+    """Reconcile at once. Where that fails, decide and execute end what is due, and the reconciliation to come."""
+    # The same moment whenever the cycle is repeated, so that no exit is promised twice.
+    moment = between_ticks(request.account_id, request.tick + timedelta(milliseconds=1))
+    try:
+        return (await invoke(Stage.RECONCILE, moment)).as_json()
+    except Exception as exc:
+        stack = None if isinstance(exc, PerpetuaError) else exc
+        log.warning("a promise is kept later", exc_info=stack, extra={"why": str(exc)})
+        return {"later": str(exc)}
 
 
 async def run_cycle(request: StageRequest, *, invoke: Invoke, open_work: OpenWork) -> dict[str, Any]:
@@ -35,7 +49,10 @@ async def run_cycle(request: StageRequest, *, invoke: Invoke, open_work: OpenWor
             if failed and stage is not Stage.RECONCILE:
                 continue
             try:
-                outcome[stage.value] = (await invoke(stage, request)).as_json()
+                result = await invoke(stage, request)
+                outcome[stage.value] = result.as_json()
+                if stage is Stage.FETCH and result.details.get("plans_due"):
+                    outcome["promises"] = await _keep_promises(request, invoke)
             except (StageBusy, UnknownAccount):
                 raise
             except Exception as exc:

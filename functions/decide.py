@@ -1,8 +1,8 @@
 """
 Decide: a model proposes, hard rules dispose.
 
-Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, unsettled orders,
-         the breakers that stand
+Reads    the cycle's snapshot, the account's plans, recent decisions and trades, its equity marks, what it has paid,
+         unsettled orders, the breakers that stand
 Asks     the model, once per cycle, letting it look things up; then, where it wants to open something, the exchange for
          the prices of now
 Writes   each model call as it is answered, then the decisions with their reviews, the record of all that they came
@@ -21,14 +21,16 @@ from functions.asking import Asked, ask, health_after, note_health, spent_on
 from functions.code import code_versions
 from functions.judging import Case, judge, plans_kept, read_answer
 from functions.looking_up import CycleLookup
+from functions.promises import plans_of
 from functions.reviewing import at_present, review_context
 from functions.run import Run, begin
 from shared.domain.account import Account
+from shared.domain.breakers import midnight
 from shared.domain.briefing import Plans, briefing
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import MarketDataUnusable
 from shared.domain.exit_plan import rules
-from shared.domain.model import ModelCall, Purpose
+from shared.domain.model import ModelCall, PromptVersion, Purpose
 from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, opinion
 from shared.domain.outcome import proposals
@@ -65,7 +67,7 @@ async def decide(
         async with open_work(run.lease) as work:
             known = await load(work, run.account, request, clock.now())
             await work.records.keep_prompt(engine.template)
-        lookup = CycleLookup(run, known.snapshot, open_work=open_work, market=market, analyst=analyst)
+        lookup = CycleLookup(known.snapshot, open_work=open_work, market=market, analyst=analyst, clock=clock)
         asked = await ask(
             run, known.briefing, known.calls, known.health, open_work=open_work, engine=engine, lookup=lookup
         )
@@ -78,7 +80,7 @@ async def decide(
         async with open_work(run.lease) as work:
             await work.decisions.save(request, judgement.reviewed, judgement.answer)
             await note_health(work, run, known.health, health)
-            name = await _record(work, case, asked, judgement)
+            name = await _record(work, case, asked, judgement, engine.template)
             details = _details(asked.calls, judgement) | {"record": name, "manage_only": health.reason or None}
             for each in judgement.reviewed:
                 await _write_diary(work, run, each)
@@ -91,18 +93,16 @@ async def load(work: Work, account: Account, request: StageRequest, now: datetim
     snapshot = await work.snapshots.get(request)
     if snapshot is None:
         raise MarketDataUnusable(f"account {account.id} has no snapshot at {tick.isoformat()}: run fetch first")
-    held = [position.symbol for position in snapshot.holdings.positions]
-    plans: Plans = await work.decisions.plans(account.id, held) if held else {}
-    adopted = await work.holds.adopted(account.id)
-    plans = {key: plan for key, plan in plans.items() if key not in adopted}
+    plans = await plans_of(work, account.id, snapshot.holdings.positions)
     context = await review_context(work, account, request, snapshot, now)
     document = briefing(
         account,
         snapshot,
         plans=plans,
-        recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS),
-        recent_fills=await work.fills.recent(account.id, RECENT_FILLS),
+        recent_decisions=await work.decisions.recent(account.id, RECENT_DECISIONS, before=tick),
+        recent_fills=await work.fills.recent(account.id, RECENT_FILLS, before=snapshot.taken_at),
         marks=context.marks,
+        expenses=await work.expenses.paid(account.id, midnight(tick)),
     )
     return Known(
         snapshot=snapshot,
@@ -114,9 +114,12 @@ async def load(work: Work, account: Account, request: StageRequest, now: datetim
     )
 
 
-async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement) -> str:
+async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement, template: PromptVersion) -> str:
     """Store all that the decision came from, and whose opinion it was; return the record's name."""
-    calls = asked.calls
+    calls, prompt = asked.calls, None
+    if calls:  # a run that died may have asked in the words of another template
+        known = calls[-1].prompt.version == template.version
+        prompt = template if known else await work.records.prompt(calls[-1].prompt.version)
     cycle = StageRequest(case.snapshot.account_id, case.snapshot.tick)
     record = DecisionRecord(
         account_id=cycle.account_id,
@@ -124,7 +127,7 @@ async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement) ->
         snapshot=case.snapshot,
         context=case.context,
         plans=plans_kept(case.plans),
-        prompt=await work.records.prompt(calls[-1].prompt.version) if calls else None,
+        prompt=prompt,
         calls=calls,
         unanswered=asked.unanswered,
         code=code_versions(),

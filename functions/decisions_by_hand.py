@@ -1,4 +1,4 @@
-"""Decisions at the command line: made again, asked anew, reviewed under other limits, previewed, compared."""
+"""Decisions at the command line: made again, asked anew, reviewed under other limits, previewed, compared, pruned."""
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from functions.forgetting import forget
 from functions.previewing import preview
 from functions.replaying import Comparison, Rerun, Side, load, reask, rereview, rerun
 from shared.accounts import changed_limits
@@ -43,6 +44,11 @@ def add_commands(commands: Any) -> None:
     show.add_argument("--account", required=True, help="the account's id")
     show.add_argument("--tick", help="of which snapshot, such as 2025-05-06T16:05Z (default: the newest)")
     show.add_argument("--prompt", type=Path, metavar="FILE", help="in the words of this template")
+    commands.add_parser(
+        "prune-records",
+        help="take away old decisions",
+        description="Take away decisions, their records and model calls that are older than RECORD_RETENTION.",
+    )
     compare = commands.add_parser(
         "compare-models",
         help="how each model and prompt has done",
@@ -59,11 +65,24 @@ async def run(settings: Settings, chosen: argparse.Namespace) -> int:
             async with runtime.open_work() as work:
                 _say(_table(await work.opinions.compare(account_id=chosen.account, since=None, until=None)))
             return 0
+        if chosen.command == "prune-records":
+            return await _prune(runtime)
         if chosen.command == "preview-prompt":
             return await _preview(runtime, chosen)
         return await _replay(runtime, chosen)
     finally:
         await runtime.close()
+
+
+async def _prune(runtime: Runtime) -> int:
+    retention = runtime.settings.record_retention
+    if retention is None:
+        _say(["RECORD_RETENTION is not set: every decision is kept"])
+        return 0
+    await runtime.require_time()
+    gone = await forget(runtime.database, runtime.clock, retention)
+    _say([f"{gone.decisions:,} decisions, {gone.model_calls:,} model calls, {gone.documents:,} documents taken away"])
+    return 0
 
 
 async def _preview(runtime: Runtime, chosen: argparse.Namespace) -> int:
@@ -113,6 +132,8 @@ async def _reasked(runtime: Runtime, record: DecisionRecord, chosen: argparse.Na
         engine=runtime.engine(record.account_id, template),
         account=runtime.accounts[record.account_id].account,
         open_work=runtime.open_work,
+        market=runtime.market,
+        analyst=runtime.analyst,
         clock=runtime.clock,
         own_prompt=template is not None,
     )

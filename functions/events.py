@@ -25,9 +25,9 @@ def read_event(event: Any, *, intervals: Mapping[str, timedelta], now: datetime)
     account_id = event.get("account")
     if not isinstance(account_id, str) or account_id not in intervals:
         raise BadEvent(f"no account {account_id!r} is configured: there is {', '.join(sorted(intervals))}")
+    moment = _moment(event["time"], "time") if "time" in event else now
     if "tick" in event:
         return StageRequest(account_id, _moment(event["tick"], "tick"))
-    moment = _moment(event["time"], "time") if "time" in event else now
     return StageRequest(account_id, tick_at(moment, intervals[account_id]))
 
 

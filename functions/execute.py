@@ -2,17 +2,19 @@
 Execute: send what the review approved, each order once, each entry with its stop and its target.
 
 Reads    the cycle's reviewed decisions, our resting orders, the breakers that stand
-Writes   intents, committed before anything is sent; then what the exchange answered
+Writes   intents, committed before anything is sent; then what the exchange answered, and how long entries stood without
+         a stop
 Repeats  safely. Client order ids follow from the cycle. A run that finds intents of an earlier one sends nothing: what
          was promised and has no answer becomes UNRESOLVED, and reconcile finds out.
 
 Exits go first, those of positions that are turned around among them: they make the room that entries were approved for.
+What reconcile has ended since the tick, because its exit plan had come true, is not ended again.
 While one fails, nothing opens; nor does anything in an account that is no longer active or that a breaker stops. An
 account whose key or whose position mode the exchange no longer takes is halted.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -66,21 +68,24 @@ async def execute(
         if run.result:
             return run.result
         async with open_work(run.lease) as work:
-            earlier = await work.orders.of_cycle(request)
+            around = await work.orders.around(request)
             reviewed = await work.decisions.of_cycle(request)
-            alive = await work.orders.alive(run.account.id)
             standing = await work.breakers.standing(run.account.id, clock.now())
         desk = Desk(run, open_work=open_work, exchange=exchange, market=market, patience=patience)
+        earlier, alive = around.of_cycle, around.alive
         orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
         if not earlier:
             # A model may think for long: what was approved before is not opened after.
             opens = run.account.status is AccountStatus.ACTIVE and not standing
-            plans = _plans(desk, reviewed, alive, opens=opens)
+            left = {(order.intent.symbol, order.intent.direction) for order in around.exits}
+            waits = any(order.state is not OrderState.FILLED for order in around.exits)
+            plans = _plans(desk, reviewed, alive, left, opens=opens)
             promises = await desk.promise([intent for plan in plans for intent in plan.intents])
-            await _carry_out(desk, plans, {order.intent: order for order in promises}, alive)
+            await _carry_out(desk, plans, {order.intent: order for order in promises}, alive, waits=waits)
             orders = desk.orders
         async with open_work(run.lease) as work:
             await work.orders.save(orders)
+            await work.naked.add(run.account.id, desk.naked)
             details = {
                 "orders": [_line(order) for order in orders],
                 "repeated_after_crash": bool(earlier),
@@ -91,7 +96,15 @@ async def execute(
             return await run.finish(work, details)
 
 
-def _plans(desk: Desk, reviewed: Sequence[ReviewedDecision], alive: Sequence[Order], *, opens: bool) -> list[_Plan]:
+def _plans(
+    desk: Desk,
+    reviewed: Sequence[ReviewedDecision],
+    alive: Sequence[Order],
+    left: Collection[tuple[str, Direction]],
+    *,
+    opens: bool,
+) -> list[_Plan]:
+    """Return what is to be done. What was *left* since the tick, because its exit plan said so, is not ended again."""
     plans = []
     for each in reviewed:
         symbol, review = each.decision.asset, each.review
@@ -101,6 +114,8 @@ def _plans(desk: Desk, reviewed: Sequence[ReviewedDecision], alive: Sequence[Ord
             continue
         exits, after = [], 0
         for reduction in review.reductions:
+            if (symbol, reduction.direction) in left:
+                continue
             parts = exit_intents(desk, symbol, reduction.direction, reduction.quantities, after=after)
             exits.append((reduction, tuple(parts)))
             after += len(parts)
@@ -154,8 +169,10 @@ def _standing(alive: Sequence[Order], symbol: str, direction: Direction) -> tupl
     )
 
 
-async def _carry_out(desk: Desk, plans: Sequence[_Plan], orders: dict[Intent, Order], alive: Sequence[Order]) -> None:
-    """Carry out the exits side by side; then the entries, if all the exits filled."""
+async def _carry_out(
+    desk: Desk, plans: Sequence[_Plan], orders: dict[Intent, Order], alive: Sequence[Order], *, waits: bool
+) -> None:
+    """Carry out the exits side by side; then the entries, if all the exits filled and no earlier one *waits*."""
     ended = await asyncio.gather(
         *(
             _end(desk, plan.symbol, reduction, [orders[intent] for intent in parts], alive)
@@ -176,7 +193,7 @@ async def _carry_out(desk: Desk, plans: Sequence[_Plan], orders: dict[Intent, Or
         for plan in plans
         if plan.entry
     ]
-    if not all(ended):
+    if waits or not all(ended):
         promised = [order for entry in entries for order in entry.promised]
         desk.give_up(promised, "an exit that was to make room did not fill")
         return

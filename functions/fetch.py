@@ -4,7 +4,8 @@ Fetch: bring the market up to the tick and take the snapshot that the cycle deci
 Reads    the account, the candles stored so far
 Asks     the exchange for the candles that are missing, quotes, filters, holdings, and orders where some may rest: all
          at once
-Writes   candles and what is wrong with them (shared by all accounts), the account's snapshot, its first equity point
+Writes   candles and what is wrong with them (shared by all accounts), the account's snapshot, its first equity point;
+         as its result also whose exit plans have come true
 Repeats  safely: candles are keyed by series and time, the snapshot by cycle.
 """
 
@@ -15,6 +16,7 @@ from itertools import pairwise
 
 from functions.gathering import Gathered, gather, keep, missing, settle
 from functions.observing import booked_before, holdings_and_orders
+from functions.promises import due, plans_of
 from functions.run import Run, begin
 from shared.domain.account import Account
 from shared.domain.cycle import Stage, StageRequest, StageResult
@@ -96,11 +98,15 @@ async def fetch(
             await work.snapshots.save(snapshot)
             if first_sight:
                 await _open_books(work, account, holdings, booked)
-            asked = sum(map(len, holes.values()))
-            found = sum(_new(series, spans, gathered) for series, spans in holes.items())
-            return await run.finish(
-                work, {"asked": asked, "candles": found, "symbols": len(account.symbols), "defects": defects}
-            )
+            plans = await plans_of(work, account.id, holdings.positions)
+            details = {
+                "asked": sum(map(len, holes.values())),
+                "candles": sum(_new(series, spans, gathered) for series, spans in holes.items()),
+                "symbols": len(account.symbols),
+                "defects": defects,
+                "plans_due": due(holdings.positions, plans, snapshot, clock.now()),
+            }
+            return await run.finish(work, details)
 
 
 def _window_before(tick: datetime, timeframe: Timeframe) -> Span:

@@ -12,6 +12,7 @@ from functions.fetch import fetch
 from functions.reconcile import reconcile
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.market import EPOCH, Timeframe
+from shared.domain.tally import Counted, outcome_of
 from shared.logs import log_ids
 from shared.runtime import Runtime
 
@@ -22,7 +23,20 @@ DOORS = (*(stage.value for stage in Stage), CYCLE, COMPARE)
 
 
 async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
-    """Run one stage with the runtime's adapters. Raises PerpetuaError."""
+    """Run one stage with the runtime's adapters, and count what came of it. Raises PerpetuaError."""
+    try:
+        return await _run(runtime, stage, request)
+    except Exception as exc:
+        if request.account_id in runtime.accounts:
+            what = Counted("stage_failures", request.account_id, stage.value, outcome_of(exc))
+            runtime.tally.count(what)
+        raise
+    finally:
+        # Now, for a container may be put to sleep as soon as it has answered.
+        await runtime.write_down()
+
+
+async def _run(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
     account_id = request.account_id
     with log_ids(account=account_id, cycle=request.tick.isoformat(), stage=stage.value):
         match stage:
@@ -87,6 +101,8 @@ async def invoke_compare(runtime: Runtime, request: StageRequest) -> dict[str, A
             shadows=[Shadow(model, engine) for model, engine in runtime.shadows(account_id)],
             budget_fraction=runtime.settings.shadow_budget_fraction,
             open_work=runtime.open_work,
+            market=runtime.market,
+            analyst=runtime.analyst,
             clock=runtime.clock,
             timeframe=min(runtime.accounts[account_id].account.timeframes, key=_width),
         )
@@ -99,6 +115,7 @@ def _width(timeframe: Timeframe) -> timedelta:
 async def invoke(runtime: Runtime, door: str, event: Any) -> dict[str, Any]:
     """Answer *event* at one of DOORS with the JSON-ready result. Raises PerpetuaError."""
     await runtime.require_time()
+    await runtime.follow_accounts()
     request = read_event(event, intervals=runtime.intervals, now=runtime.clock.now())
     if door == CYCLE:
         return await invoke_cycle(runtime, request)

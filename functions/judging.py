@@ -14,7 +14,7 @@ from shared.domain.briefing import Plans
 from shared.domain.decision import Action, Answer, Decision, ExitPlan
 from shared.domain.errors import UnusableReply
 from shared.domain.exit_plan import Sight, close_by_plan, come_true, enforceable, lies_ahead, sound_views
-from shared.domain.grounding import ground, shown
+from shared.domain.grounding import ground, levels, shown
 from shared.domain.model import ModelCall
 from shared.domain.position import Direction
 from shared.domain.record import HeldPlan, Judgement
@@ -61,7 +61,9 @@ def judge(case: Case, calls: Sequence[ModelCall], unanswered: str, read: Read) -
     answer, why = read_answer(case, calls, unanswered, read)
     decisions = _enforceable(answer.decisions, case) if answer else ()
     due = _due_closes(decisions, case)
-    reviewed = review((*due, *decisions), case.context, prior=_prior(decisions, case, calls))
+    reviewed = review(
+        (*due, *decisions), case.context, prior=_prior(decisions, answer.reasoning if answer else "", case, calls)
+    )
     return Judgement(answer=answer, why=why, reviewed=tuple(reviewed))
 
 
@@ -121,7 +123,9 @@ def _due_closes(decisions: Sequence[Decision], case: Case) -> tuple[Decision, ..
     )
 
 
-def _prior(decisions: Sequence[Decision], case: Case, calls: Sequence[ModelCall]) -> Mapping[str, tuple[Finding, ...]]:
+def _prior(
+    decisions: Sequence[Decision], reasoning: str, case: Case, calls: Sequence[ModelCall]
+) -> Mapping[str, tuple[Finding, ...]]:
     """Return, per asset, what was found about the model's decision before the review."""
     if not decisions:
         return {}
@@ -129,9 +133,10 @@ def _prior(decisions: Sequence[Decision], case: Case, calls: Sequence[ModelCall]
     told = [str(turn.get("content")) for turn in turns if turn.get("role") == "tool"]
     seen = shown(briefed(calls[-1].prompt), told)
     policy = case.context.account.limits.grounding
+    proposed = [level for decision in decisions for level in levels(decision)]
     return {
         decision.asset: (
-            ground(decision, seen, policy),
+            ground(decision, seen, policy, reasoning=reasoning, proposed=proposed),
             *([lies_ahead(decision.exit_plan, case.sight(decision.asset))] if decision.opens else []),
         )
         for decision in decisions

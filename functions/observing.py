@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from shared.domain.account import Account
 from shared.domain.errors import VenueError
-from shared.domain.order import Fill, Income, IncomeKind, Order, OrderState, VenueOrder
+from shared.domain.order import Fill, Income, IncomeKind, Order, OrdersAround, OrderState, VenueOrder
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange
 from shared.domain.position import Direction, Holdings, Position
@@ -65,14 +65,16 @@ class Seen:
     unexplained: Decimal
 
 
-async def load_known(work: Work, account: Account, tick_orders: Sequence[Order]) -> Known:
+async def load_known(work: Work, account: Account, around: OrdersAround) -> Known:
     """Read what we believe."""
     point = await work.holds.last_equity(account.id)
-    sound = await work.holds.last_sound(account.id) or point
+    sound = point
+    if point and point.unexplained:
+        sound = await work.holds.last_sound(account.id) or point
     return Known(
         account=account,
-        alive=tuple(await work.orders.alive(account.id)),
-        of_cycle=tuple(tick_orders),
+        alive=around.alive,
+        of_cycle=around.of_cycle,
         positions=tuple(await work.holds.positions(account.id)),
         adopted=await work.holds.adopted(account.id),
         point=point,

@@ -4,8 +4,9 @@ Reconcile: the exchange is the truth; make ours equal theirs, and no position st
 Reads    our living orders, last positions, last equity, known trades and ledger rows, the plans, the tick's snapshot,
          what counts towards a breaker
 Asks     the exchange for holdings, resting orders, and whatever trades and ledger rows the books still lack
-Writes   orders, trades, ledger rows, positions, an equity point, each discrepancy with what was done about it, and the
-         breakers that trip or are lifted; where one says so, it closes what is open
+Writes   orders, trades, ledger rows, positions, when any stood without a stop, an equity point, each discrepancy with
+         what was done about it, and the breakers that trip or are lifted; where one says so, it closes what is open.
+         An emergency stop goes first
 Repeats  safely: trades are counted once by the exchange's id, repairs are intents like any other order.
 
 Positions whose exit plan has come true are closed. It has no age limit and needs no model: protection never waits. A
@@ -14,25 +15,27 @@ run that leaves a position without a stop has failed.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from datetime import timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from functions.breaking import mind_breakers
+from functions.flattening import flatten
 from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
+from functions.promises import plans_of, sight
 from functions.repairing import Repairs
 from functions.run import Run, begin
 from functions.sending import Desk
 from shared.domain.breakers import Trip
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
-from shared.domain.exit_plan import Sight, sound_views
+from shared.domain.exit_plan import Sight
 from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import WALLET_ASSET, Direction, Position
-from shared.domain.protection import stops_of
+from shared.domain.protection import naked_since, stops_of
 from shared.domain.reconciliation import (
     Difference,
     Discrepancy,
@@ -73,8 +76,8 @@ async def reconcile(
     async with begin(Stage.RECONCILE, request, open_work=open_work, clock=clock, ages=False) as run:
         if run.result:
             return run.result
-        async with open_work(run.lease) as work:
-            known = await load_known(work, run.account, await work.orders.of_cycle(request))
+        tools = _Tools(open_work, exchange, market, patience)
+        known, stopping = await _known(run, tools)
         seen = await observe(known, exchange, clock)
         ids: frozenset[int] = frozenset()
         if seen.fills:
@@ -95,28 +98,30 @@ async def reconcile(
             await work.holds.add_equity(run.account.id, point)
             tripped = await mind_breakers(work, run, point, positions)
             await _tell(work, run, discrepancies)
-            plans = await work.decisions.plans(run.account.id, [position.symbol for position in positions])
+            plans = await plans_of(work, run.account.id, positions)
             sights = await _sights(work, run, positions) if positions else {}
-            bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
-            fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
+            bare = _bare(known, seen, clock)
+            await work.naked.stand(run.account.id, bare, seen.holdings.at)
+            fired = await work.orders.fired(run.account.id, {symbol for symbol, _ in bare}) if bare else frozenset()
 
-        desk = Desk(
-            run, open_work=open_work, exchange=exchange, market=market, patience=patience, earlier=known.of_cycle
-        )
+        desk = tools.desk(run, known)
         repairs = Repairs(
             desk,
-            {key: plan for key, plan in plans.items() if key not in adopted},
+            plans,
             fired=fired & {position.key for position in known.positions},
         )
-        standing = await repairs.keep_promises(positions, sights, ours)
+        standing = await repairs.give_stops(positions, seen.open_orders)
+        standing = await repairs.keep_promises(standing, sights, ours)
         if any(trip.flatten for trip in tripped):
             standing = await repairs.flatten(standing, ours)
-        await repairs.protect(standing, seen.open_orders)
+        await repairs.give_targets(standing, seen.open_orders)
         await repairs.tidy(ours, standing, seen.open_orders)
         async with open_work(run.lease) as work:
             await work.orders.save(desk.orders)
+            if bare:
+                await work.naked.stand(run.account.id, _of_symbols(bare, repairs.naked), clock.now())
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
-            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders, tripped)
+            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders, tripped) | stopping
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
             if repairs.naked:
                 await work.journal.event(run.account.id, "unprotected", clock.now(), {"symbols": repairs.naked})
@@ -126,6 +131,68 @@ async def reconcile(
                 return await run.finish(work, details)
         # Not finished: whoever asked has to ask again, and soon.
         raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
+
+
+def _bare(known: Known, seen: Seen, clock: Clock) -> dict[tuple[str, Direction], datetime]:
+    """Return the positions that stand without a stop, and since when they may have."""
+    looked_at = known.point.at if known.point else None
+    return {
+        position.key: naked_since(
+            position, before=known.positions, looked_at=looked_at, fills=seen.fills, now=clock.now()
+        )
+        for position in seen.holdings.positions
+        if not stops_of(position, seen.open_orders)
+    }
+
+
+def _of_symbols(
+    bare: dict[tuple[str, Direction], datetime], symbols: Sequence[str]
+) -> dict[tuple[str, Direction], datetime]:
+    return {key: since for key, since in bare.items() if key[0] in symbols}
+
+
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What orders are sent with."""
+
+    open_work: OpenWork
+    exchange: Exchange
+    market: MarketData
+    patience: timedelta
+
+    def desk(self, run: Run, known: Known) -> Desk:
+        """Return a desk that goes on where the cycle's orders end."""
+        return Desk(
+            run,
+            open_work=self.open_work,
+            exchange=self.exchange,
+            market=self.market,
+            patience=self.patience,
+            earlier=known.of_cycle,
+        )
+
+
+async def _known(run: Run, tools: _Tools) -> tuple[Known, dict[str, Any]]:
+    """Return what we believe, and what is told with the result of an emergency stop that had to be gone on with.
+
+    That goes before anything else: the books may wait, and what they need may be out of reach.
+    """
+    async with tools.open_work(run.lease) as work:
+        stop = await work.stops.get(run.account.id)
+        known = await load_known(work, run.account, await work.orders.around(run.request))
+    if stop is None or stop.finished_at:
+        return known, {}
+    left = await flatten(tools.desk(run, known), open_work=tools.open_work, counted=True)
+    now = run.clock.now()
+    async with tools.open_work(run.lease) as work:
+        await work.stops.note(run.account.id, left, now)
+        if not left:
+            await work.journal.event(run.account.id, "stopped", now, {"by": stop.asked_by})
+            await work.journal.diary(run.account.id, run.request.tick, now, "emergency stop: nothing is left", {})
+        elif list(stop.left) != left:
+            await work.journal.event(run.account.id, "stopping", now, {"by": stop.asked_by, "left": left})
+        known = await load_known(work, run.account, await work.orders.around(run.request))
+    return known, {"stopping": left}
 
 
 async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> None:
@@ -139,18 +206,10 @@ async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> N
 
 
 async def _sights(work: Work, run: Run, positions: Sequence[Position]) -> dict[str, Sight]:
-    """Return what exit plans are held against, by symbol: the time, and the indicators of this tick if it has any."""
+    """Return what exit plans are held against, by symbol."""
     tick = tick_at(run.request.tick, run.account.interval)
     snapshot = await work.snapshots.get(StageRequest(run.account.id, tick))
-    return {
-        position.symbol: Sight(
-            now=run.clock.now(),
-            mark_price=position.mark_price,
-            tick=tick,
-            views=sound_views(snapshot, position.symbol) if snapshot else {},
-        )
-        for position in positions
-    }
+    return {position.symbol: sight(position, snapshot, tick, run.clock.now()) for position in positions}
 
 
 async def _judge(

@@ -1,9 +1,11 @@
 """
 Repairing: no position stands without its stop, and no stop without its position.
 
-Needs no model and no market opinion. A stop goes where the plan put it, else at the widest distance that the limits
-allow; where it is refused, lost twice, or was triggered in vain, the position is closed. A target goes where the plan
-put it; where the price has passed it, the position is closed. So is one whose exit plan has come true.
+Needs no model and no market opinion. What lacks a stop gets one first, all side by side: no exit that has to insist
+keeps a naked position waiting, whatever is to become of it. A stop goes where the plan put it, else at the widest
+distance that the limits allow; where it is refused, lost twice, or was triggered in vain, the position is closed. A
+target goes where the plan put it; where the price has passed it, the position is closed. So is one whose exit plan has
+come true.
 """
 
 import asyncio
@@ -38,15 +40,21 @@ class Repairs:
         self.naked: list[str] = []
         """Symbols whose position could be neither protected nor closed."""
 
+    async def give_stops(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder]) -> list[Position]:
+        """Give every position the stop that it lacks, close those that cannot have one, and return those that stand."""
+        naked = [position for position in positions if not stops_of(position, open_orders)]
+        closed = await asyncio.gather(*(self._give_stop(position) for position in naked))
+        gone = {position.key for position, done in zip(naked, closed, strict=True) if done}
+        return [position for position in positions if position.key not in gone]
+
     async def keep_promises(
         self, positions: Sequence[Position], sights: Mapping[str, Sight], ours: Sequence[Order]
     ) -> list[Position]:
         """Close the positions whose exit plans have come true by what is seen of their symbols; return the others."""
-        leaving = {(order.intent.symbol, order.intent.direction) for order in ours if order.intent.leg is Leg.EXIT}
+        leaving = self._leaving(ours)
         standing = []
         for position in positions:
             true = self._come_true(position, sights[position.symbol])
-            # An exit whose fate is unknown, or that still works, may have ended it: its outcome is awaited.
             if true is None or position.key in leaving:
                 standing.append(position)
                 continue
@@ -57,6 +65,11 @@ class Repairs:
             self._note(Difference.EXIT_PLAN, position.symbol, true, "still open", action)
         return standing
 
+    def _leaving(self, ours: Sequence[Order]) -> set[tuple[str, Direction]]:
+        """Return the positions that were tried to end here, or may be ended by an exit whose outcome is awaited."""
+        mine = (*ours, *self._desk.orders)
+        return {(order.intent.symbol, order.intent.direction) for order in mine if order.intent.leg is Leg.EXIT}
+
     def _come_true(self, position: Position, sight: Sight) -> str | None:
         if position.key not in self._plans:
             return None
@@ -65,27 +78,24 @@ class Repairs:
 
     async def flatten(self, positions: Sequence[Position], ours: Sequence[Order]) -> list[Position]:
         """Close everything, side by side, and return what could not be closed: it keeps its protection."""
-        # An exit whose fate is unknown, or that still works, may have ended it: its outcome is awaited.
-        leaving = {(order.intent.symbol, order.intent.direction) for order in ours if order.intent.leg is Leg.EXIT}
+        leaving = self._leaving(ours)
         ending = [position for position in positions if position.key not in leaving]
         closed = await asyncio.gather(*(self._close(position) for position in ending))
         gone = {position.key for position, done in zip(ending, closed, strict=True) if done}
         return [position for position in positions if position.key not in gone]
 
-    async def protect(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder]) -> None:
-        """Give every position the stop and the target that it lacks; close those that cannot have a stop."""
+    async def give_targets(self, positions: Sequence[Position], open_orders: Sequence[VenueOrder]) -> None:
+        """Give every position the target that it lacks; a naked one needs nothing less than a stop."""
         for position in positions:
-            closed = False
-            if not stops_of(position, open_orders):
-                closed = await self._give_stop(position)
-            if not closed and not targets_of(position, open_orders):
+            if position.symbol not in self.naked and not targets_of(position, open_orders):
                 await self._give_target(position)
 
     async def tidy(self, ours: Sequence[Order], positions: Sequence[Position], resting: Sequence[VenueOrder]) -> None:
         """Cancel protection without a position, and all but one stop and one target of each position."""
-        mine = {order.client_order_id: order for order in ours if order.intent.leg is not Leg.EXTERNAL}
+        known = {order.client_order_id: order for order in (*ours, *self._desk.orders)}
+        mine = {name: order for name, order in known.items() if order.intent.leg is not Leg.EXTERNAL}
         surplus: dict[Difference, list[Order]] = defaultdict(list)
-        surplus[Difference.ORPHAN_PROTECTION] = orphans(ours, positions)
+        surplus[Difference.ORPHAN_PROTECTION] = orphans(known.values(), positions)
         for position in positions:
             for leg, found, kind in (
                 (Leg.STOP, stops_of(position, resting), Difference.DUPLICATE_STOP),
@@ -101,7 +111,7 @@ class Repairs:
                 self._note(kind, order.intent.symbol, "nothing to protect", where, f"now {order.state.value}")
 
     async def _give_stop(self, position: Position) -> bool:
-        """Place a stop, or close the position and say so."""
+        """Place a stop, or close the position; say whether it is gone."""
         price, refusal = None, "its stop was triggered and did not end it"
         if position.key not in self._fired:
             price = self._planned(position, Leg.STOP) or await self._fallback(position)
@@ -117,7 +127,7 @@ class Repairs:
             self.naked.append(position.symbol)
         action = f"{refusal}; closed at the market: {'done' if closed else 'not done'}"
         self._note(Difference.MISSING_STOP, position.symbol, "a stop", "none", action)
-        return True
+        return closed
 
     async def _give_target(self, position: Position) -> None:
         price = self._planned(position, Leg.TARGET)

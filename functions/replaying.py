@@ -1,8 +1,9 @@
 """
 A recorded decision made again: as it was, by another model or prompt, or under other limits.
 
-Nothing here looks at the present: what the decision saw comes from its record, whose every part is proved first. So
-making it again needs no exchange and no model, and making it otherwise changes one thing and nothing else.
+What the decision saw comes from its record, whose every part is proved first. So making it again needs no exchange and
+no model, and making it otherwise changes one thing and nothing else. Only what a model that is asked again looks up
+beyond that comes out of the books, as of the tick.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,13 @@ from typing import Any
 from functions.asking import CycleBook
 from functions.code import code_versions
 from functions.judging import Case, Read, judge, plans_of
+from functions.looking_up import CycleLookup
 from shared.domain.account import Account, RiskLimits
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import BadRequest
 from shared.domain.market import Series
 from shared.domain.model import ModelCall, Prompt, Purpose
-from shared.domain.ports import Clock, Engine
+from shared.domain.ports import Analyst, Clock, Engine, MarketData
 from shared.domain.record import DecisionRecord, Judgement, RecordId, canonical, differences, plain, take_apart
 from shared.domain.risk import Review, ReviewedDecision
 from shared.domain.rules import RiskContext
@@ -177,20 +179,24 @@ async def reask(
     account: Account,
     engine: Engine,
     open_work: OpenWork,
+    market: MarketData,
+    analyst: Analyst,
     clock: Clock,
     own_prompt: bool,
 ) -> Comparison:
     """Ask *model* what the decision was made from, with *own_prompt* in the words of the engine's prompt.
 
-    Held beside what came of it then, under the same review. The calls are stored, and paid for by what *account*, as it
-    is configured now, may spend today. Raises BadRequest when that allows none.
+    It may look up what there was at the tick. What it says is held beside what came of it then, under the same review.
+    The calls are stored, and paid for by what *account*, as it is configured now, may spend today. Raises BadRequest
+    when that allows none.
     """
     prompt = question(record, engine if own_prompt else None)
     if own_prompt:
         async with open_work() as work:
             await work.records.keep_prompt(engine.template)
     book = CycleBook(account, StageRequest(record.account_id, record.tick), clock, open_work)
-    calls = await engine.ask(prompt, [model], book=book, purpose=Purpose.REPLAY)
+    lookup = CycleLookup(record.snapshot, open_work=open_work, market=market, analyst=analyst, clock=clock)
+    calls = await engine.ask(prompt, [model], book=book, lookup=lookup, purpose=Purpose.REPLAY)
     if not calls:
         raise BadRequest(
             f"what is left of the day's budget of account {record.account_id} is too little to ask {model}"

@@ -1,5 +1,5 @@
 """
-Resuming: a person lets an account trade again, over the API or by hand.
+Resuming: a person lets an account trade again, over the API or by hand, and arms it again after an emergency stop.
 
     python -m functions.resuming --account main
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.complaints import one_clear_line
 from shared.domain.account import AccountStatus
+from shared.domain.errors import BadRequest
 from shared.domain.work import Work
 from shared.runtime import Runtime
 from shared.server import database_server
@@ -20,7 +21,20 @@ from shared.settings import Settings, read_settings
 
 
 async def resume_account(work: Work, account_id: str, now: datetime, reason: str) -> dict[str, Any]:
-    """Make the account active and lift every breaker; their counts begin anew. Raises UnknownAccount."""
+    """Make the account active and lift every breaker; their counts begin anew. An emergency stop is over with it.
+
+    Raises UnknownAccount, and BadRequest while a stop has left something, or without authority to trade.
+    """
+    if not (await work.accounts.get(account_id)).may_trade(now):
+        raise BadRequest(f"account {account_id} has no authority to trade now: see the changes that wait")
+    stop = await work.stops.get(account_id)
+    if stop and not stop.finished_at:
+        left = "; ".join(stop.left) or "nothing has been closed yet"
+        raise BadRequest(f"account {account_id} is still being stopped: {left}")
+    if stop:
+        await work.stops.rearm(account_id, now)
+        await work.journal.event(account_id, "rearmed", now, {"by": reason})
+        await work.journal.diary(account_id, now, now, f"armed again, {reason}", {})
     was = await change_status(work, account_id, AccountStatus.ACTIVE, reason)
     lifted = [breaker.value for breaker in await work.breakers.lift(account_id, now)]
     for breaker in lifted:

@@ -4,7 +4,7 @@ Reviewing: what the rules of the review look at, out of the books, and then at t
 A model may think for a minute and more. What it decided is judged by the prices there are once it has spoken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -23,9 +23,8 @@ STILL_TRADED = timedelta(days=1)
 """An account that was not reconciled for so long is none of those that losses are shared with."""
 
 
-async def marked_since(work: Work, account_id: str, now: datetime) -> tuple[datetime, datetime | None]:
+def marked_since(lifted: Mapping[Breaker, datetime], now: datetime) -> tuple[datetime, datetime | None]:
     """Return since when losses of the day count, and falls from the peak: from when their breaker was lifted on."""
-    lifted = await work.breakers.lifted(account_id)
     days = [lifted[each] for each in (Breaker.DAILY_LOSS, Breaker.GLOBAL_DAILY_LOSS) if each in lifted]
     peaks = [lifted[each] for each in (Breaker.DRAWDOWN, Breaker.GLOBAL_DRAWDOWN) if each in lifted]
     return max([midnight(now), *days]), max(peaks, default=None)
@@ -36,7 +35,8 @@ async def review_context(
 ) -> RiskContext:
     """Return what the rules look at *now*, at the snapshot's prices."""
     tick = request.tick
-    day, since = await marked_since(work, account.id, tick)
+    breakers = await work.breakers.state(account.id, now)
+    day, since = marked_since(breakers.lifted, tick)
     first, peak = await work.holds.marks(account.id, day, since)
     longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
     entries, flips = await work.decisions.entries_since(account.id, midnight(tick))
@@ -57,7 +57,7 @@ async def review_context(
         marks=EquityMarks.of(snapshot.holdings.balance.equity, await work.holds.last_equity(account.id), first, peak),
         entries_today=entries,
         flips_today=flips,
-        tripped={trip.breaker: trip.reason for trip in await work.breakers.standing(account.id, now)},
+        tripped={trip.breaker: trip.reason for trip in breakers.standing},
         others=await work.holds.others(account.id, day, since, alive_since=now - STILL_TRADED),
     )
 

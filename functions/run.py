@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from functions.authority import mind_authority
 from shared.domain.account import Account, AccountStatus
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import DatabaseUnavailable, NotAuthorised, StaleRequest
@@ -84,7 +85,7 @@ async def begin(
     now = clock.now()
     duty = Duty.THINK if stage is Stage.DECIDE else Duty.ACT
     async with open_work() as work:
-        account = await work.accounts.get(request.account_id)
+        account = await mind_authority(work, await work.accounts.get(request.account_id), now)
         if request.tick > now:
             raise StaleRequest(f"tick {request.tick.isoformat()} has not come yet: it is {now.isoformat()}")
         if not request.between and tick_at(request.tick, account.interval) != request.tick:

@@ -15,9 +15,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 from functions.run import Run
+from shared.domain.account import AccountStatus
 from shared.domain.errors import (
     ClockSkewed,
     InstrumentChanged,
+    LeaseLost,
     NotAuthorised,
     OrderNotFound,
     OutcomeUnknown,
@@ -31,7 +33,7 @@ from shared.domain.instrument import Instrument
 from shared.domain.order import Intent, Leg, Order, OrderState
 from shared.domain.ports import Exchange, MarketData
 from shared.domain.position import Direction
-from shared.domain.protection import fit
+from shared.domain.protection import NakedSpell, fit
 from shared.domain.reconciliation import order_after
 from shared.domain.work import OpenWork
 
@@ -74,6 +76,8 @@ class Desk:
         self._last_attempt: dict[tuple[str, Leg], int] = {}
         for order in earlier:
             self._note_attempt(order.intent)
+        self.naked: list[NakedSpell] = []
+        """When positions stood without a stop while it was being placed."""
         self.alarm: Refused | None = None
         """A refusal after which the account may open nothing until a person has looked at it."""
 
@@ -88,15 +92,23 @@ class Desk:
 
     async def promise(self, intents: Sequence[Intent]) -> list[Order]:
         """Commit the intents, so that a crash from here on leaves rows to find, never orders we have forgotten."""
+        for intent in intents:  # before anything is awaited: who promises side by side must not take the same number
+            self._note_attempt(intent)
         if intents:
             async with self._open_work(self.run.lease) as work:
                 await work.orders.promise(intents, self.run.clock.now())
-        for intent in intents:
-            self._note_attempt(intent)
         return [
             Order(intent=intent, client_order_id=intent.client_order_id, state=OrderState.INTENDED)
             for intent in intents
         ]
+
+    async def may_open(self) -> bool:
+        """Say whether the account still trades: somebody may have stopped it, or taken it over, a moment ago."""
+        try:
+            async with self._open_work(self.run.lease) as work:
+                return (await work.accounts.get(self.run.account.id)).status is AccountStatus.ACTIVE
+        except LeaseLost:
+            return False
 
     async def send(self, order: Order) -> Sent:
         """Send a promised order. One that the symbol's filters refuse follows once as they are now, never larger."""

@@ -17,13 +17,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.plan import next_due
-from shared.accounts import configured_accounts
 from shared.clock import VenueClock
 from shared.complaints import one_clear_line
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account
 from shared.domain.errors import PerpetuaError
 from shared.logs import set_up_logging
+from shared.roster import Roster
 from shared.settings import Settings, SettingsError, read_settings
 
 PREFIX = "perpetua-"
@@ -173,17 +173,30 @@ def _in_the_cloud(accounts: Sequence[Account], where: dict[str, Any]) -> Changes
 
 
 async def _accounts(settings: Settings) -> list[Account]:
-    """Return the configured accounts as the table has them, their status included."""
+    """Return the accounts that there are, those of the API among them, as the table has them."""
     if settings.database_url is None:
         raise SettingsError("DATABASE_URL is not set: name the database that the functions use")
-    configured = configured_accounts(settings)
+    roster = Roster(settings)
     database = Database(settings.database_url.get_secret_value(), long_lived=False)
     try:
         async with database.open_work() as work:
-            await work.accounts.configure([each.account for each in configured.values()])
-            return [account for account in await work.accounts.all() if account.id in configured]
+            await roster.record(work, VenueClock().now())
+            return [account for account in await work.accounts.all() if account.id in roster.accounts]
     finally:
         await database.close()
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
+    """Follow the accounts in the cloud: AWS Lambda's door, to be called every few minutes by a schedule of its own.
+
+    *event* names what the command line does: `group`, `target_arn`, `role_arn` and, if wished, `dead_letter_arn`.
+    """
+    known = ("group", "target_arn", "role_arn", "dead_letter_arn")
+    where = {name: event[name] for name in known if event.get(name)}
+    if missing := [name for name in known[:3] if name not in where]:
+        raise CannotSchedule(f"the event lacks {', '.join(missing)}")
+    changes = _in_the_cloud(asyncio.run(_accounts(read_settings())), where)
+    return {name: list(schedules) for name, schedules in vars(changes).items()}
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ APScheduler runs every account at its interval, aligned to candle close plus a s
 One job an account and never two of the same at once, so a slow cycle delays its account's next one and nobody else's.
 A cycle and a reconciliation between two ticks take turns, so that neither finds the other in its way; while a model
 thinks, it is the other's turn.
+What is said of accounts over the API is followed within seconds, and an emergency stop left unfinished goes on.
 A second scheduler does no harm: the lease lets one of the two act, and a cycle that is done answers with its result.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,10 +21,12 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from functions.cycle import run_cycle
+from functions.forgetting import forget
 from functions.history import prune
 from functions.invoke import invoke_compare, invoke_stage
 from functions.pruning import prune_events
 from functions.run import LEASE_SECONDS
+from functions.stopping import as_json, carry_on
 from scheduler.plan import due, next_due
 from shared.domain.account import Account
 from shared.domain.cycle import Stage, StageRequest, StageResult
@@ -74,11 +79,16 @@ class LocalScheduler:
         await self._roll_call()
         self._jobs.add_job(self._look_around, "interval", seconds=ROLL_CALL_SECONDS, max_instances=1, coalesce=True)
         self._jobs.add_job(self._synchronise, "interval", minutes=SYNCHRONISE_MINUTES, max_instances=1, coalesce=True)
-        if self._runtime.settings.candle_retention is not None:
-            self._jobs.add_job(self._prune)  # at once: a process that never lives for a day would never get to it
-            self._jobs.add_job(self._prune, "interval", days=1, max_instances=1, coalesce=True)
-        self._jobs.add_job(self._prune_events)
-        self._jobs.add_job(self._prune_events, "interval", days=1, max_instances=1, coalesce=True)
+        settings = self._runtime.settings
+        duties = (
+            (self._prune, settings.candle_retention),
+            (self._forget, settings.record_retention),
+            (self._prune_events, settings.event_retention),
+        )
+        for duty, retention in duties:
+            if retention is not None:
+                self._jobs.add_job(duty)  # at once: a process that never lives for a day would never get to it
+                self._jobs.add_job(duty, "interval", days=1, max_instances=1, coalesce=True)
         self._jobs.start()
 
     async def stop(self) -> None:
@@ -109,6 +119,16 @@ class LocalScheduler:
         else:
             log.info("old candles taken away", extra={"months": pruned.months, "candles": pruned.rows})
 
+    async def _forget(self) -> None:
+        retention = self._runtime.settings.record_retention
+        assert retention is not None  # noqa: S101 - there is no such job without
+        try:
+            gone = await forget(self._runtime.database, self._runtime.clock, retention)
+        except DatabaseUnavailable as exc:
+            log.warning("old decisions could not be taken away", extra={"why": str(exc)})
+        else:
+            log.info("old decisions taken away", extra=asdict(gone))
+
     async def _prune_events(self) -> None:
         try:
             pruned = await prune_events(self._runtime.database, self._runtime.settings)
@@ -124,9 +144,8 @@ class LocalScheduler:
             log.warning("the accounts could not be looked up", extra={"why": str(exc)})
 
     async def _roll_call(self) -> None:
-        async with self._runtime.open_work() as work:
-            accounts = await work.accounts.all()
-        wanted = {account.id: account for account in accounts if account.id in self._runtime.intervals}
+        await self._runtime.follow_accounts()
+        wanted = {account_id: found.account for account_id, found in self._runtime.accounts.items()}
         present = {job.id: job for job in self._jobs.get_jobs() if job.id.startswith("cycle:")}
         for gone in present.keys() - {f"cycle:{account_id}" for account_id in wanted}:
             present[gone].remove()
@@ -134,6 +153,11 @@ class LocalScheduler:
             job = present.get(f"cycle:{account.id}")
             if job is None or job.trigger.interval != account.interval:
                 self._add(account)
+        async with self._runtime.open_work() as work:
+            unfinished = await work.stops.unfinished()
+        for stop in unfinished:
+            if stop.account_id in wanted:
+                self._aside(f"stop:{stop.account_id}", self._stop(stop.account_id))
 
     def _add(self, account: Account) -> None:
         delay = timedelta(seconds=self._runtime.settings.tick_delay_seconds)
@@ -180,8 +204,9 @@ class LocalScheduler:
         runtime = self._runtime
         async with runtime.open_work() as work:
             served = await work.stages.latest_tick(account_id)
-        found = due(runtime.clock.now(), runtime.intervals[account_id], served)
-        if found is None:
+        interval = runtime.intervals.get(account_id)
+        found = due(runtime.clock.now(), interval, served) if interval else None
+        if found is None:  # or the account was removed a moment ago
             return 0
         if found.missed:
             log.warning("ticks missed", extra={"account": account_id, "missed": found.missed})
@@ -205,12 +230,28 @@ class LocalScheduler:
             self._compare(request)
         return runtime.settings.protection_deadline_seconds / 3 if "error" in outcome["reconcile"] else 0
 
+    async def _stop(self, account_id: str) -> None:
+        """Go on with an emergency stop that whoever asked for it could not see to the end."""
+        try:
+            async with self.turn(account_id):
+                stopped = await carry_on(self._runtime, account_id)
+        except PerpetuaError as exc:
+            log.warning("not stopped yet", extra={"account": account_id, "why": str(exc)})
+        except Exception:
+            log.exception("stopping failed", extra={"account": account_id})
+        else:
+            log.info("stopped" if stopped.flat else "not stopped yet", extra={"outcome": as_json(stopped)})
+
     def _compare(self, request: StageRequest) -> None:
         """Have shadow models asked and entries scored, in nobody's way; one that is slow forgoes its next cycle."""
-        name = f"compare:{request.account_id}"
+        self._aside(f"compare:{request.account_id}", self._compared(request))
+
+    def _aside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Have *work* done beside the cycles, unless it is under way already."""
         if any(task.get_name() == name for task in self._under_way):
+            work.close()
             return
-        task = asyncio.create_task(self._compared(request), name=name)
+        task = asyncio.create_task(work, name=name)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 

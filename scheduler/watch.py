@@ -11,8 +11,9 @@ request limit to the others. Without streams everything is as it would be withou
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from functions.invoke import invoke_stage
@@ -31,6 +32,7 @@ from shared.domain.news import (
 )
 from shared.domain.order import OUR_PREFIX, Fill, Leg, Order, OrderState
 from shared.domain.position import Position
+from shared.exchange.account import AsterExchange
 from shared.exchange.market_stream import MarketStream
 from shared.exchange.user_stream import UserStream
 from shared.runtime import Runtime
@@ -43,6 +45,8 @@ BUSY_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
 """For an exchange without its time, and for a defect."""
 GRACE_SECONDS = 10.0
+ATTENTION_SECONDS = 1.0
+"""How often accounts that came or went are noticed."""
 FUNDING = "FUNDING_FEE"
 """Comes at its hours and changes the wallet alone: the next tick is soon enough."""
 
@@ -50,39 +54,71 @@ Turn = Callable[[str], asyncio.Lock]
 
 
 class Watcher:
-    """Watches every configured account, each in tasks of its own: no account's trouble reaches another."""
+    """Watches every account, each in tasks of its own: no account's trouble reaches another.
+
+    Accounts that come, go or get another key are noticed as soon as the runtime has followed them.
+    """
 
     def __init__(self, runtime: Runtime, turn: Turn) -> None:
         """*turn* gives what to hold while at work on an account, for all who work on it in this process."""
         self._runtime = runtime
+        self._turn = turn
         self._marks: dict[str, Decimal] = {}
-        self._watches = {
-            account_id: AccountWatch(account_id, runtime, turn(account_id), self._marks)
-            for account_id in runtime.accounts
-        }
-        self._tasks: list[asyncio.Task[None]] = []
+        self._watched: dict[str, tuple[AsterExchange, AccountWatch, list[asyncio.Task[None]]]] = {}
+        self._market: tuple[set[str], asyncio.Task[None]] | None = None
+        self._attending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to listen."""
-        self._tasks = [asyncio.create_task(_for_ever("market", self._listen_to_market))]
-        for account_id, watch in self._watches.items():
-            for part in (watch.listen, watch.look_when_needed, watch.check_stops):
-                self._tasks.append(asyncio.create_task(_for_ever(account_id, part)))
+        self._attending = asyncio.create_task(_for_ever("accounts", self._attend))
 
     async def stop(self) -> None:
         """Listen no more; give looks under way a few seconds. One cut short is mended by the next start."""
-        await _cancelled(self._tasks)
-        looks = {watch.look for watch in self._watches.values() if watch.look is not None}
-        if looks:
-            done, late = await asyncio.wait(looks, timeout=GRACE_SECONDS)
+        if self._attending:
+            await _cancelled([self._attending])
+        await asyncio.gather(*map(self._unwatch, list(self._watched)))
+        if self._market:
+            await _cancelled([self._market[1]])
+
+    async def _attend(self) -> None:
+        while True:
+            for account_id in list(self._watched):
+                if account_id not in self._runtime.accounts or self._is_other(account_id):
+                    await self._unwatch(account_id)
+            for account_id in self._runtime.accounts.keys() - self._watched.keys():
+                self._watch(account_id)
+            symbols = {symbol for found in self._runtime.accounts.values() for symbol in found.account.symbols}
+            if self._market is None or self._market[0] != symbols:
+                if self._market:
+                    await _cancelled([self._market[1]])
+                part = partial(self._listen_to_market, symbols)
+                self._market = symbols, asyncio.create_task(_for_ever("market", part))
+            await asyncio.sleep(ATTENTION_SECONDS)
+
+    def _is_other(self, account_id: str) -> bool:
+        """Whether the account is reached with another key than the one that it is watched with."""
+        return self._watched[account_id][0] is not self._runtime.exchange(account_id)
+
+    def _watch(self, account_id: str) -> None:
+        exchange = self._runtime.exchange(account_id)
+        watch = AccountWatch(account_id, self._runtime, self._turn(account_id), self._marks)
+        parts = (watch.listen, watch.look_when_needed, watch.check_stops)
+        tasks = [asyncio.create_task(_for_ever(account_id, part)) for part in parts]
+        self._watched[account_id] = exchange, watch, tasks
+
+    async def _unwatch(self, account_id: str) -> None:
+        _, watch, tasks = self._watched.pop(account_id)
+        await _cancelled(tasks)
+        if watch.look is not None:
+            done, late = await asyncio.wait({watch.look}, timeout=GRACE_SECONDS)
             await _cancelled(late)
             await asyncio.gather(*done, return_exceptions=True)
 
-    async def _listen_to_market(self) -> None:
+    async def _listen_to_market(self, symbols: Collection[str]) -> None:
         runtime = self._runtime
-        symbols = sorted({symbol for found in runtime.accounts.values() for symbol in found.account.symbols})
         await runtime.require_time()
-        await MarketStream(runtime.settings.stream_url, runtime.market, runtime.clock, quotes=symbols).run(self._mark)
+        stream = MarketStream(runtime.settings.stream_url, runtime.market, runtime.clock, quotes=sorted(symbols))
+        await stream.run(self._mark)
 
     def _mark(self, news: MarketNews) -> None:
         match news:

@@ -40,6 +40,7 @@ TESTS = {
     "sizing": ("test_sizing.py", "test_risk.py"),
     "breakers": ("test_breakers.py",),
     "order": ("test_order.py", "test_reconciliation.py", "test_protection.py"),
+    "reconciliation": ("test_reconciliation.py",),
 }
 
 SIGN = "dividing by 1 or -1 is multiplying by it"
@@ -54,6 +55,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ): SIGN,
     ("rules", "due = max(Decimal(0), self.quote.funding_rate / self.direction.sign)"): SIGN,
     ("rules", "ours_to_pay = entry.quote.funding_rate / entry.direction.sign"): SIGN,
+    (
+        "reconciliation",
+        "sizes[held.symbol] = sizes.get(held.symbol, Decimal(0)) + held.quantity / held.direction.sign",
+    ): SIGN,
     ("risk", "if instrument is None or unsound(quote):"): "unsound() says the same of None; the type checker asks",
 }
 """(module, the changed line as it reads after the change): why nobody can tell the difference."""

@@ -5,6 +5,9 @@ In the file `${VAR}` stands for a variable of the environment or of `.env`, so t
 What an entry leaves out, it takes from the plain variables, its exchange key excepted: two accounts with one wallet
 would undo each other's work. In paper trading an account without a key gets a throw-away wallet of its own, always the
 same one: the emulator opens a paper account for whoever signs correctly.
+
+What was said of an account over the API goes before what the configuration says of it, field by field; an account that
+was made over the API has nothing else. It is written as in the file, its secrets as `${VAR}` and in no other way.
 """
 
 import difflib
@@ -12,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -19,6 +23,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -52,6 +57,8 @@ from shared.settings import (
 )
 
 A_MILLION = 1_000_000
+MOST_PROMPT = 50_000
+"""Characters of a template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +88,8 @@ class ConfiguredAccount:
     model_key: SecretStr
     model_url: str
     prompt_file: Path | None = None
+    prompt: str | None = None
+    """The text of its template, where it was given as such."""
     shadows: tuple[ShadowModel, ...] = ()
 
 
@@ -176,7 +185,13 @@ def _symbols(value: Any) -> Any:
     return tuple(str(symbol).upper() for symbol in value) if isinstance(value, list) else value
 
 
-class _Entry(BaseModel):
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+class Entry(BaseModel):
+    """What is said of an account in accounts.yaml, and over the API."""
+
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
@@ -186,7 +201,9 @@ class _Entry(BaseModel):
     model: str | None = None
     fallback_models: tuple[str, ...] | None = None
     prompt_file: Path | None = None
+    prompt: str | None = Field(default=None, min_length=1, max_length=MOST_PROMPT)
     shadows: tuple[_Shadow, ...] | None = None
+    authority_until: Annotated[AwareDatetime, AfterValidator(_utc)] | None = None
     leverage: int | None = Field(default=None, ge=1, le=125)
     risk: _Limits = _Limits()
     exchange: _Exchange = _Exchange()
@@ -196,7 +213,7 @@ class _Entry(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    accounts: list[_Entry] = Field(min_length=1)
+    accounts: list[Entry] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -209,29 +226,117 @@ class _File(BaseModel):
 def configured_accounts(settings: Settings) -> dict[str, ConfiguredAccount]:
     """Return the accounts by id, and have their secrets masked from now on. Raises SettingsError."""
     path = settings.accounts_file
-    entries = _plain(settings) if path is None else _from_file(path)
-    accounts = {entry.id: _account(entry, settings, where="" if path is None else f"{path}: ") for entry in entries}
-    _require_one_account_a_key(accounts.values(), path)
-    secrets = [settings.api_token, settings.database_url]
-    for found in accounts.values():
-        keys = found.exchange_keys
-        secrets += [keys.private_key, keys.api_key, keys.api_secret, found.model_key]
-    remember(secret.get_secret_value() for secret in secrets if secret)
+    where = "" if path is None else f"{path}: "
+    accounts = {
+        account_id: made_account(entry, settings, where=where)
+        for account_id, entry in configured_entries(settings).items()
+    }
+    require_one_account_a_key(accounts.values(), where)
+    secrets = (settings.api_token, settings.database_url, settings.alert_webhook_url, settings.alert_webhook_secret)
+    remember(secret.get_secret_value() for secret in (*secrets, *settings.alert_urls) if secret)
     return accounts
 
 
-def _require_one_account_a_key(accounts: Iterable[ConfiguredAccount], path: Path | None) -> None:
-    """Refuse two accounts with one key: at the exchange they are one, and each would undo the other's trades."""
+def configured_entries(settings: Settings) -> dict[str, Entry]:
+    """Return what the configuration says of each account, by id. Raises SettingsError."""
+    path = settings.accounts_file
+    entries = _plain(settings) if path is None else _from_file(path)
+    return {entry.id: entry for entry in entries}
+
+
+def amended_entry(account_id: str, configured: Entry | None, said: Mapping[str, Any]) -> Entry:
+    """Return *configured* with what was *said* of the account over the API before it. Raises SettingsError."""
+    where = f"account {account_id}"
+    base = configured.model_dump(exclude_unset=True) if configured else {}
+    try:
+        return Entry.model_validate(merged(base, _filled_in(said, where, environment())) | {"id": account_id})
+    except ValidationError as exc:
+        raise SettingsError(
+            "\n".join(_problem(where, problem) for problem in exc.errors(include_input=False))
+        ) from None
+
+
+def merged(before: Any, patch: Any) -> Any:
+    """Return *before* changed by *patch*: what it names is replaced, and null takes it away (RFC 7396)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    after = dict(before) if isinstance(before, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            after.pop(name, None)
+        else:
+            after[name] = merged(after.get(name), value)
+    return after
+
+
+def require_sayable(said: Mapping[str, Any]) -> None:
+    """Refuse what is for the configuration alone: a secret itself, a file of the machine, where a key is sent to.
+
+    Raises SettingsError with a line for each; none of them repeats a secret.
+    """
+    problems = [
+        f"{group}.{name}: over the API a secret is named, never told: write ${{MAIN_KEY}} and set that variable"
+        for group, names in SECRETS.items()
+        for name in names
+        if (value := _within(said, group, name)) is not None and not _names_a_variable(value)
+    ]
+    if "prompt_file" in said or any(
+        "prompt_file" in each for each in said.get("shadows") or () if isinstance(each, dict)
+    ):
+        problems.append("prompt_file: names a file of the machine: over the API give the template itself as `prompt`")
+    if _within(said, "llm", "base_url") is not None:
+        problems.append("llm.base_url: where keys are sent to is said in the configuration alone")
+    if stray := _references(said) - {
+        f"{group}.{name}" for group, names in SECRETS.items() for name in (*names, "user")
+    }:
+        problems.append(f"{min(stray)}: a variable may be named for a key only")
+    if problems:
+        raise SettingsError("\n".join(problems))
+
+
+SECRETS = {"exchange": ("private_key", "api_key", "api_secret"), "llm": ("api_key",)}
+
+
+def _within(said: Mapping[str, Any], group: str, name: str) -> Any:
+    inner = said.get(group)
+    return inner.get(name) if isinstance(inner, Mapping) else None
+
+
+def _names_a_variable(value: Any) -> bool:
+    """One variable and nothing else; none of our own settings, such as the database's address."""
+    found = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
+    return found is not None and found[1].lower() not in Settings.model_fields.keys() - MAY_BE_NAMED
+
+
+MAY_BE_NAMED = {"asterdex_private_key", "asterdex_api_key", "asterdex_api_secret", "openrouter_api_key"}
+
+
+def _references(value: Any, path: str = "") -> set[str]:
+    """Return where in *value* a variable is named."""
+    if isinstance(value, str):
+        return {path} if "${" in value else set()
+    if isinstance(value, Mapping):
+        parts = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
+    else:
+        parts = [(path, item) for item in value] if isinstance(value, list) else []
+    return {found for name, item in parts for found in _references(item, name)}
+
+
+def require_one_account_a_key(accounts: Iterable[ConfiguredAccount], where: str = "") -> None:
+    """Refuse two accounts with one key: at the exchange they are one, and each would undo the other's trades.
+
+    Raises SettingsError.
+    """
     owners: dict[str, str] = {}
     for found in accounts:
         secret = found.exchange_keys.private_key or found.exchange_keys.api_key
         key = secret.get_secret_value().removeprefix("0x").lower() if secret else ""
         other = owners.setdefault(key, found.account.id)
         if other != found.account.id:
-            raise SettingsError(f"{path}: accounts {other} and {found.account.id} have the same exchange key")
+            raise SettingsError(f"{where}accounts {other} and {found.account.id} have the same exchange key")
 
 
-def _plain(settings: Settings) -> list[_Entry]:
+def _plain(settings: Settings) -> list[Entry]:
     try:
         exchange = _Exchange(
             private_key=settings.asterdex_private_key,
@@ -242,10 +347,10 @@ def _plain(settings: Settings) -> list[_Entry]:
     except ValidationError as exc:
         message = exc.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
         raise SettingsError(f"ASTERDEX_PRIVATE_KEY, ASTERDEX_API_KEY: {message}") from None
-    return [_Entry(id=settings.account_id, exchange=exchange)]
+    return [Entry(id=settings.account_id, exchange=exchange)]
 
 
-def _from_file(path: Path) -> list[_Entry]:
+def _from_file(path: Path) -> list[Entry]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:
@@ -263,7 +368,7 @@ def _from_file(path: Path) -> list[_Entry]:
         raise SettingsError("\n".join(_problem(path, problem) for problem in exc.errors(include_input=False))) from None
 
 
-def _problem(path: Path, problem: Mapping[str, Any]) -> str:
+def _problem(path: Path | str, problem: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -273,7 +378,7 @@ def _problem(path: Path, problem: Mapping[str, Any]) -> str:
     return f"{path}: {where}: {message}" if where else f"{path}: {message}"
 
 
-def _filled_in(value: Any, path: Path, variables: Mapping[str, str]) -> Any:
+def _filled_in(value: Any, path: Path | str, variables: Mapping[str, str]) -> Any:
     """Replace `${VAR}` in the values that were read, not in the text: a comment or a quote in a secret stays inert."""
     if isinstance(value, str):
 
@@ -290,7 +395,11 @@ def _filled_in(value: Any, path: Path, variables: Mapping[str, str]) -> Any:
     return value
 
 
-def _account(entry: _Entry, settings: Settings, *, where: str) -> ConfiguredAccount:
+def made_account(entry: Entry, settings: Settings, *, where: str = "") -> ConfiguredAccount:
+    """Return the account that *entry* and, for what it leaves out, *settings* describe; its secrets are masked now.
+
+    Raises SettingsError.
+    """
     paper = settings.trading_mode is Mode.PAPER
     model = entry.model or settings.llm_model or (PAPER_MODEL if paper else None)
     model_key = entry.llm.api_key or settings.openrouter_api_key or (SecretStr("paper") if paper else None)
@@ -325,6 +434,10 @@ def _account(entry: _Entry, settings: Settings, *, where: str) -> ConfiguredAcco
         model_options=_options(entry.llm, settings),
         leverage=entry.leverage or settings.leverage,
         limits=limits,
+        authority_until=entry.authority_until,
+    )
+    remember(
+        secret.get_secret_value() for secret in (keys.private_key, keys.api_key, keys.api_secret, model_key) if secret
     )
     return ConfiguredAccount(
         account=account,
@@ -332,6 +445,7 @@ def _account(entry: _Entry, settings: Settings, *, where: str) -> ConfiguredAcco
         model_key=model_key,
         model_url=entry.llm.base_url or settings.model_url,
         prompt_file=entry.prompt_file or settings.prompt_file,
+        prompt=entry.prompt,
         shadows=_shadows(entry, settings),
     )
 
@@ -360,7 +474,7 @@ def _options(own: _Llm, settings: Settings) -> ModelOptions:
     )
 
 
-def _shadows(entry: _Entry, settings: Settings) -> tuple[ShadowModel, ...]:
+def _shadows(entry: Entry, settings: Settings) -> tuple[ShadowModel, ...]:
     if entry.shadows is None:
         return tuple(ShadowModel(model) for model in settings.shadow_models)
     return tuple(ShadowModel(shadow.model, shadow.prompt_file) for shadow in entry.shadows)

@@ -14,14 +14,23 @@ from typing import Self
 
 import httpx
 
-from shared.accounts import ConfiguredAccount, ExchangeKeys, configured_accounts
+from shared.accounts import ConfiguredAccount, ExchangeKeys
 from shared.clock import VenueClock
 from shared.db.allowances import AllowanceTable
 from shared.db.lanes import LaneTable
+from shared.db.tallies import write_down
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account
-from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError, VenueUnreachable
+from shared.domain.errors import (
+    DatabaseUnavailable,
+    NotAuthorised,
+    PerpetuaError,
+    UnknownAccount,
+    VenueError,
+    VenueUnreachable,
+)
 from shared.domain.ports import Analyst, Clock
+from shared.domain.tally import Tally
 from shared.domain.work import OpenWork
 from shared.exchange.account import AsterExchange, open_exchange
 from shared.exchange.auth import NONCES, ApiKey, Credentials, SignerWallet
@@ -32,6 +41,7 @@ from shared.llm.catalogue import Catalogue
 from shared.llm.client import OpenRouterClient
 from shared.llm.engine import LlmEngine
 from shared.llm.prompt import PromptTemplate
+from shared.roster import Roster
 from shared.settings import Mode, Settings, SettingsError
 
 log = logging.getLogger("perpetua.app")
@@ -57,15 +67,18 @@ class Runtime:
             raise SettingsError("DATABASE_URL is not set, and no server of our own was started")
         self.settings = settings
         self._long_lived = long_lived
-        self.accounts: Mapping[str, ConfiguredAccount] = configured_accounts(settings)
-        _require_computable(self.accounts)
+        self.roster = Roster(settings)
+        _require_computable(self.accounts.values())
         self.database = Database(settings.database_url.get_secret_value(), long_lived=long_lived)
         self.open_work: OpenWork = self.database.open_work
         venue_clock = VenueClock(source=self.synchronise)
         self._venue_clock = None if clock else venue_clock
         self.clock: Clock = clock or venue_clock
         self._synchronised = self._venue_clock is None
-        self.market: AsterMarketData = open_market(settings.exchange_url, self.clock, exchange_transport)
+        self.tally = Tally()
+        self.market: AsterMarketData = open_market(
+            settings.exchange_url, self.clock, exchange_transport, tally=self.tally
+        )
         self.analyst: Analyst = TalibAnalyst(_indicators(settings))
         self._exchange_transport = exchange_transport
         # What all processes behind one address share, and who of them gives out which nonces.
@@ -75,7 +88,8 @@ class Runtime:
         NONCES.share(self._lanes)
         self._http = httpx.AsyncClient(transport=model_transport, follow_redirects=False)
         self._templates = _templates(self.accounts.values())
-        self._exchanges: dict[str, AsterExchange] = {}
+        self._exchanges: dict[str, tuple[ExchangeKeys, AsterExchange]] = {}
+        self._retired: list[AsterExchange] = []
         self._engines: dict[tuple[str, str], LlmEngine] = {}
         self._catalogues: dict[str, Catalogue] = {}
 
@@ -98,16 +112,41 @@ class Runtime:
 
     async def record_accounts(self, *, patience: int = 0) -> None:
         """Bring the accounts table up to the configuration. Raises DatabaseUnavailable after *patience* seconds."""
+        if self.settings.terms.delay:
+            with suppress(VenueError):  # what has to wait is waited for by the exchange's clock, if that can be had
+                await self.synchronise()
         for waited in range(patience + 1):
             try:
                 async with self.open_work() as work:
-                    return await work.accounts.configure(self._configured())
+                    await self.roster.record(work, self.clock.now())
+                    return self._follow()
             except DatabaseUnavailable as exc:
                 if waited == patience:
                     raise
                 log.warning("waiting for the database", extra={"why": str(exc)})
                 await asyncio.sleep(1)
         return None
+
+    async def follow_accounts(self) -> bool:
+        """Take over what was said of accounts since; return whether anything is different. Raises DatabaseUnavailable.
+
+        What is at work on an account goes on with what it began with.
+        """
+        async with self.open_work() as work:
+            changed = await self.roster.follow(work, self.clock.now())
+        if changed:
+            self._follow()
+        return changed
+
+    def _follow(self) -> None:
+        self._templates |= _templates(self.accounts.values())
+        self._engines.clear()
+        for account_id, (keys, exchange) in list(self._exchanges.items()):
+            found = self.accounts.get(account_id)
+            if found is None or found.exchange_keys != keys:
+                # Somebody may be at work with it: it is closed with everything else.
+                self._retired.append(exchange)
+                del self._exchanges[account_id]
 
     async def synchronise(self) -> None:
         """Set the clock by the exchange's. A clock that was handed in is left alone. Raises VenueError."""
@@ -136,13 +175,7 @@ class Runtime:
 
         Raises SettingsError with a line for each problem.
         """
-        listed = await self.market.instruments()
-        problems = [
-            f"account {account.id}: the exchange at {self.settings.exchange_url} does not list {symbol}"
-            for account in self._configured()
-            for symbol in account.symbols
-            if symbol not in listed
-        ]
+        problems = [problem for account in self._configured() for problem in await self.unlisted(account)]
         for account in self._configured():
             try:
                 await self.exchange(account.id).verify_identity()
@@ -152,6 +185,53 @@ class Runtime:
             raise SettingsError("\n".join(problems))
         for account in self._configured():  # no more than a warning: it may be right again when it is needed
             await self.engine(account.id).check((account.model, *account.fallback_models))
+
+    async def write_down(self) -> None:
+        """Have the database know what this process has counted. While it cannot, the counts are kept."""
+        try:
+            await write_down(self.database, self.tally)
+        except PerpetuaError as exc:  # nothing that is done waits for its being counted
+            log.warning("counts are kept for later", extra={"why": str(exc)})
+
+    @property
+    def weight_limit(self) -> int:
+        """The request weight that the exchange allows a minute, as far as this process was told."""
+        return self._budget.limit
+
+    async def unlisted(self, account: Account) -> list[str]:
+        """Return a line for each symbol of the account that the exchange does not list. Raises VenueError."""
+        listed = await self.market.instruments()
+        return [
+            f"account {account.id}: the exchange at {self.settings.exchange_url} does not list {symbol}"
+            for symbol in account.symbols
+            if symbol not in listed
+        ]
+
+    async def verify_account(self, found: ConfiguredAccount) -> list[str]:
+        """Refuse an account that cannot trade, and return warnings about its models.
+
+        Raises SettingsError with a line for each problem, VenueError when the exchange cannot be asked.
+        """
+        account = found.account
+        _require_computable([found])
+        _templates([found])
+        problems = await self.unlisted(account)
+        exchange = self._opened(found.exchange_keys)
+        try:
+            await exchange.verify_identity()
+        except NotAuthorised as exc:
+            problems.append(f"account {account.id}: {exc}")
+        finally:
+            await exchange.aclose()
+        if problems:
+            raise SettingsError("\n".join(problems))
+        engine = self._engine(found, self._templates.get(found.prompt_file) or PromptTemplate())
+        return await engine.warnings((account.model, *account.fallback_models))
+
+    @property
+    def accounts(self) -> Mapping[str, ConfiguredAccount]:
+        """The accounts that there are here, as they are in force, by id."""
+        return self.roster.accounts
 
     @property
     def speed(self) -> float:
@@ -163,18 +243,27 @@ class Runtime:
         """The configured accounts by id, with how often each runs."""
         return {account.id: account.interval for account in self._configured()}
 
+    @property
+    def request_limit(self) -> tuple[str, int]:
+        """The name of the limit that all accounts behind this address share, and what it allows in a minute."""
+        return self.settings.egress_name, self._budget.limit
+
     def exchange(self, account_id: str) -> AsterExchange:
         """Return the account at the exchange. Raises UnknownAccount."""
         if account_id not in self._exchanges:
-            credentials = self._credentials(self._account(account_id).exchange_keys)
-            self._exchanges[account_id] = open_exchange(
-                self.settings.exchange_url,
-                credentials,
-                self.clock,
-                self._exchange_transport,
-                instruments_changed=self.market.forget_instruments,
-            )
-        return self._exchanges[account_id]
+            keys = self._account(account_id).exchange_keys
+            self._exchanges[account_id] = keys, self._opened(keys)
+        return self._exchanges[account_id][1]
+
+    def _opened(self, keys: ExchangeKeys) -> AsterExchange:
+        return open_exchange(
+            self.settings.exchange_url,
+            self._credentials(keys),
+            self.clock,
+            self._exchange_transport,
+            instruments_changed=self.market.forget_instruments,
+            tally=self.tally,
+        )
 
     def engine(self, account_id: str, template: PromptTemplate | None = None) -> LlmEngine:
         """Return the model as the account reaches it, with the account's own key and prompt, or with *template*.
@@ -182,23 +271,26 @@ class Runtime:
         Raises UnknownAccount.
         """
         found = self._account(account_id)
-        template = template or self._templates[found.prompt_file]
+        template = template or self._templates[found.prompt or found.prompt_file]
         if (account_id, template.version) not in self._engines:
-            try:
-                client = OpenRouterClient(found.model_url, found.model_key.get_secret_value(), self._http)
-            except ValueError as exc:
-                raise SettingsError(f"account {account_id}: {exc}") from None
-            # What a service lists is the same for whoever asks.
-            catalogue = self._catalogues.setdefault(found.model_url, Catalogue(client, self.clock))
-            self._engines[account_id, template.version] = LlmEngine(
-                client,
-                template,
-                self.clock,
-                catalogue,
-                found.account.model_options,
-                deadline=timedelta(seconds=self.settings.llm_timeout_seconds),
-            )
+            self._engines[account_id, template.version] = self._engine(found, template)
         return self._engines[account_id, template.version]
+
+    def _engine(self, found: ConfiguredAccount, template: PromptTemplate) -> LlmEngine:
+        try:
+            client = OpenRouterClient(found.model_url, found.model_key.get_secret_value(), self._http)
+        except ValueError as exc:
+            raise SettingsError(f"account {found.account.id}: {exc}") from None
+        # What a service lists is the same for whoever asks.
+        catalogue = self._catalogues.setdefault(found.model_url, Catalogue(client, self.clock))
+        return LlmEngine(
+            client,
+            template,
+            self.clock,
+            catalogue,
+            found.account.model_options,
+            deadline=timedelta(seconds=self.settings.llm_timeout_seconds),
+        )
 
     def shadows(self, account_id: str) -> list[tuple[str, LlmEngine]]:
         """Return the models that the account is compared with, each with its engine. Raises UnknownAccount."""
@@ -215,7 +307,7 @@ class Runtime:
             stack.push_async_callback(NONCES.leave, self._lanes)
             stack.push_async_callback(self._http.aclose)
             stack.push_async_callback(self.market.aclose)
-            for exchange in self._exchanges.values():
+            for exchange in (*self._retired, *(opened for _, opened in self._exchanges.values())):
                 stack.push_async_callback(exchange.aclose)
 
     def _configured(self) -> list[Account]:
@@ -253,18 +345,23 @@ def _indicators(settings: Settings) -> IndicatorSettings:
         raise SettingsError(f"INDICATOR_*: {exc}") from None
 
 
-def _require_computable(accounts: Mapping[str, ConfiguredAccount]) -> None:
-    for account_id, found in accounts.items():
+def _require_computable(accounts: Iterable[ConfiguredAccount]) -> None:
+    for found in accounts:
         if unknown := sorted(set(found.account.model_options.indicators) - computable()):
             raise SettingsError(
-                f"account {account_id}: LLM_TOOL_INDICATORS names {unknown[0]}, which is no TA-Lib function of candles"
+                f"account {found.account.id}: LLM_TOOL_INDICATORS names {unknown[0]}, "
+                "which is no TA-Lib function of candles"
             )
 
 
-def _templates(accounts: Iterable[ConfiguredAccount]) -> dict[Path | None, PromptTemplate]:
-    """Read every template that is named, and the one of the house. Raises SettingsError."""
+def _templates(accounts: Iterable[ConfiguredAccount]) -> dict[Path | str | None, PromptTemplate]:
+    """Read every template that is named or given, and the one of the house. Raises SettingsError."""
+    accounts = list(accounts)
     paths = {path for found in accounts for path in (found.prompt_file, *(each.prompt_file for each in found.shadows))}
     try:
-        return {None: PromptTemplate()} | {path: PromptTemplate(path) for path in paths if path}
+        templates: dict[Path | str | None, PromptTemplate] = {None: PromptTemplate()}
+        templates |= {path: PromptTemplate(path) for path in paths if path}
+        given = {found.prompt: found.account.id for found in accounts if found.prompt}
+        return templates | {text: PromptTemplate(Path(f"of-{name}"), text) for text, name in given.items()}
     except ValueError as exc:
         raise SettingsError(f"PROMPT_FILE: {exc}") from None

@@ -5,10 +5,12 @@ Every knob the operator has, read once from the environment and `.env`; nothing 
 are hidden, and a set-up that cannot work is refused at the door, in one line that names the variable.
 """
 
+import base64
 import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
@@ -34,6 +36,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.account import Breaker, Cap, Grounding
+from shared.domain.authority import Terms
 from shared.domain.errors import PerpetuaError
 from shared.domain.market import Timeframe
 from shared.durations import Duration
@@ -41,7 +44,7 @@ from shared.durations import Duration
 DOTENV = ".env"
 ALL_BUT = 0.85
 """How alike a name must be to one of ours to be taken for it misspelled."""
-OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_", "INDICATOR_")
+OUR_PREFIXES = ("ALERT_", "ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_", "INDICATOR_")
 LIVE_CONFIRMATION = "yes, with real money"
 CURRENT_DATA = Path(".perpetua/current")
 """By default every market has a folder of its own under `.perpetua`, and this one leads to the one last traded on."""
@@ -49,10 +52,18 @@ CURRENT_DATA = Path(".perpetua/current")
 LEAST_RETENTION = timedelta(days=7)
 """A window of 300 candles of half an hour is hardly shorter."""
 
+RAISE_DELAY = timedelta(hours=24)
+LEAST_RAISE_DELAY = timedelta(hours=1)
+"""With real money: a setting that took the delay away would be a way around it."""
+
 HOTTEST = 2
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - how such secrets begin
+LEAST_WEBHOOK_SECRET = 24
+SERVICE_URL = re.compile(r"[a-z][a-z0-9]{1,31}://\S+")
 
 
 class SettingsError(PerpetuaError):
@@ -149,6 +160,32 @@ def _postgres_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook_url(value: SecretStr) -> SecretStr:
+    # Secret as a whole: the path of such an address is often what lets a message in.
+    parts = urlsplit(value.get_secret_value())
+    inside = parts.hostname in LOOPBACK or "." not in (parts.hostname or ".")
+    if not parts.hostname or parts.scheme not in ({"https", "http"} if inside else {"https"}):
+        raise ValueError("must be an address such as https://example.com/alerts; http:// stays on this machine")
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    try:
+        key = base64.b64decode(value.get_secret_value().removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
+    except ValueError:
+        key = b""
+    if not value.get_secret_value().startswith(WEBHOOK_SECRET_PREFIX) or len(key) < LEAST_WEBHOOK_SECRET:
+        raise ValueError(f"must be {WEBHOOK_SECRET_PREFIX} and at least {LEAST_WEBHOOK_SECRET} random bytes in base64")
+    return value
+
+
+def _service_urls(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for number, url in enumerate(value, 1):
+        if not SERVICE_URL.match(url.get_secret_value()):
+            raise ValueError(f"address {number} is no address of apprise, such as slack://… or mailto://…")
+    return value
+
+
 def _long_enough(value: timedelta | None) -> timedelta | None:
     if value is not None and value < LEAST_RETENTION:
         raise ValueError(f"must be at least {LEAST_RETENTION.days}d: indicators look back so far")
@@ -169,6 +206,12 @@ def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
             ip_network(network)
         except ValueError:
             raise ValueError(f"{network!r} is no address or network: write it like 10.0.0.5 or 10.0.0.0/24") from None
+    return value
+
+
+def _recent_enough(value: timedelta | None) -> timedelta | None:
+    if value is not None and value < LEAST_RETENTION:
+        raise ValueError(f"must be at least {LEAST_RETENTION.days}d: the review and the model look back so far")
     return value
 
 
@@ -331,6 +374,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None
+    record_retention: Annotated[Duration | None, AfterValidator(_recent_enough)] = None
     event_retention: Annotated[Duration, AfterValidator(_an_hour_at_least)] = Field(default="7d", validate_default=True)
     data_folder: Path = CURRENT_DATA
     postgres_bin: Path | None = None
@@ -346,6 +390,13 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_folder: Path | None = Path("logs")
     logging_config: Path | None = None
+
+    alert_webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = None
+    alert_webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = None
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words), AfterValidator(_service_urls)] = ()
+    alert_check_seconds: FiniteFloat = Field(default=15, ge=1)
+    raise_delay: Duration | None = None
+    authority_lasts: Duration = Field(default="30d", validate_default=True)
 
     protection_deadline_seconds: FiniteFloat = Field(default=30, ge=3)
     tick_delay_seconds: FiniteFloat = Field(default=2, ge=0)
@@ -377,6 +428,12 @@ class Settings(BaseSettings):
         return self.openrouter_base_url or MODEL_URL[self.trading_mode]
 
     @property
+    def terms(self) -> Terms:
+        """On what terms accounts are allowed more: at once but for real money, unless a delay is set."""
+        delay = self.raise_delay or (RAISE_DELAY if self.trading_mode is Mode.LIVE else timedelta(0))
+        return Terms(mode=self.trading_mode, delay=delay, lasts=self.authority_lasts if delay else None)
+
+    @property
     def chain_id(self) -> int:
         """The chain that signatures name: 1666 for the main network (and the emulator), 714 for the test network."""
         return 714 if self.trading_mode is Mode.TESTNET else 1666
@@ -399,6 +456,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} is the real exchange, but TRADING_MODE is {self.trading_mode.value}")
             if self.trading_mode is not Mode.PAPER and urlsplit(url).scheme != secure:
                 raise ValueError(f"{name} must begin with {secure}:// outside paper trading")
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_are_signed(self) -> Self:
+        if self.alert_webhook_url is not None and self.alert_webhook_secret is None:
+            raise ValueError("ALERT_WEBHOOK_URL needs ALERT_WEBHOOK_SECRET: messages are signed with it")
+        return self
+
+    @model_validator(mode="after")
+    def _haste(self) -> Self:
+        if self.trading_mode is Mode.LIVE and self.raise_delay and self.raise_delay < LEAST_RAISE_DELAY:
+            raise ValueError("RAISE_DELAY must be at least 1h when TRADING_MODE=live")
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.domain.account import Account, RiskLimits
 from shared.domain.decision import Action, Decision, ExitPlan
+from shared.domain.expenses import Expenses, Paid
 from shared.domain.instrument import Instrument
 from shared.domain.market import CandleWindow, Quote, Series, Timeframe
 from shared.domain.order import Fill, Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder
@@ -131,6 +132,12 @@ def some_holdings(*positions: Position, equity: str = "1000", available: str | N
 
 def some_marks(day: str = "1000", peak: str = "1000", deposited: str = "1000") -> EquityMarks:
     return EquityMarks(day=Decimal(day), peak=Decimal(peak), deposited=Decimal(deposited))
+
+
+def some_expenses() -> Expenses:
+    """Of an account that has paid nothing yet."""
+    nothing = Paid(fees=Decimal(0), funding=Decimal(0), models=Decimal(0))
+    return Expenses(today=nothing, in_all=nothing)
 
 
 def a_context(*, limits: dict[str, Any] | None = None, account: Account | None = None, **changes: Any) -> RiskContext:

@@ -25,7 +25,9 @@ class _Server(uvicorn.Server):
 async def served(app: Starlette, *, websockets: bool = False) -> AsyncIterator[str]:
     """Serve *app* and yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="warning", ws="auto" if websockets else "none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, log_level="warning", ws="auto" if websockets else "none", timeout_graceful_shutdown=1
+        )
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.listens.wait()

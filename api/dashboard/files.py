@@ -53,13 +53,7 @@ def _policy() -> str:
     )
 
 
-HEADERS = {
-    "Content-Security-Policy": _policy(),
-    "Cache-Control": "no-cache",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+HEADERS = {"Content-Security-Policy": _policy(), "Cache-Control": "no-cache"}
 
 
 class Shelf:
@@ -89,9 +83,13 @@ def routes() -> list[BaseRoute]:
 
 
 class _Page:
+    """The one page there is."""
+
+    def __init__(self) -> None:
+        self._files = StaticFiles(directory=STATIC)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        files = StaticFiles(directory=STATIC)
-        response: Response = await files.get_response("index.html", scope)
+        response: Response = await self._files.get_response("index.html", scope)
         await response(scope, receive, send)
 
 

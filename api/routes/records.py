@@ -85,6 +85,8 @@ async def replay(request: Request, decision: CycleId, body: Replay) -> Replayed 
         engine=runtime.engine(found.account_id, template),
         account=runtime.accounts[found.account_id].account,
         open_work=runtime.open_work,
+        market=runtime.market,
+        analyst=runtime.analyst,
         clock=runtime.clock,
         own_prompt=template is not None,
     )

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
+from sqlalchemy import Engine, event
 
 from functions.invoke import invoke_cycle
 from scripts.benchmarks.bare import Bare, Recorder
@@ -64,7 +65,8 @@ class Trading:
     def __init__(self, world: World, accounts: Path, now: datetime) -> None:
         self.recorder = Recorder()
         self.clock = SteppedClock(now)
-        self.transactions = 0
+        self.transactions = self.statements = 0
+        event.listen(Engine, "before_cursor_execute", self._statement)
         settings = TestingSettings(
             accounts_file=accounts,
             assets=SYMBOLS,
@@ -83,6 +85,9 @@ class Trading:
         )
         self._open_work = self.runtime.open_work
         self.runtime.open_work = self._counted
+
+    def _statement(self, *_: object) -> None:
+        self.statements += 1
 
     def _counted(self, lease: Lease | None = None) -> AbstractAsyncContextManager[Work]:
         self.transactions += 1
@@ -139,11 +144,13 @@ async def beside_bare(world: World, folder: Path, ticks: int) -> None:
     parts: list[dict[str, float]] = []
     requests: list[int] = []
     transactions: list[int] = []
+    statements: list[int] = []
     async with trading(world, ["main"], folder) as house, Bare.opened(world.database, house.clock) as bare:
         for number in range(WARM_UP + ticks):
             house.recorder.clear()
-            house.transactions = 0
+            house.transactions = house.statements = 0
             taken = await house.cycle("main")
+            asked = house.statements
             calls = house.recorder.waves
             spent = await bare.cycle(calls, windows=len(SYMBOLS) * len(TIMEFRAMES), transactions=house.transactions)
             if number >= WARM_UP:
@@ -152,6 +159,7 @@ async def beside_bare(world: World, folder: Path, ticks: int) -> None:
                 parts.append(spent)
                 requests.append(house.recorder.count)
                 transactions.append(house.transactions)
+                statements.append(asked)
             await _to_next_tick(house)
     ratio = statistics.median(cycle / bare for cycle, bare in zip(cycles, bares, strict=True))
     print(f"one account, {len(SYMBOLS)} symbols × {len(TIMEFRAMES)} timeframes, median of {ticks} ticks:")
@@ -159,7 +167,7 @@ async def beside_bare(world: World, folder: Path, ticks: int) -> None:
     shares = ", ".join(f"{name} {_ms([part[name] for part in parts])}" for name in ("http", "talib", "commits"))
     print(f"  of the bare: {shares}")
     print(f"  {statistics.median(requests):.0f} requests (at most {max(requests)}), ", end="")
-    print(f"{statistics.median(transactions):.0f} transactions")
+    print(f"{statistics.median(transactions):.0f} transactions of {statistics.median(statements):.0f} statements")
 
 
 async def by_accounts(world: World, folder: Path, count: int, ticks: int) -> None:

@@ -5,15 +5,18 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, RowMapping, Select, and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
 from shared.db.tables import breakers, fills, orders, stage_runs
-from shared.domain.account import Breaker
-from shared.domain.breakers import Trip
+from shared.domain.account import Breaker, RiskLimits
+from shared.domain.breakers import BreakerState, Trip
 from shared.domain.cycle import Stage
 from shared.domain.order import Leg, OrderState
+
+_TRIP = [column for column in breakers.columns if column.name not in {"account_id", "lifted_at"}]
 
 
 class BreakerTable:
@@ -24,11 +27,10 @@ class BreakerTable:
 
     async def standing(self, account_id: str, now: datetime) -> Sequence[Trip]:
         """Return the breakers that stand, the first tripped first."""
-        columns = [column for column in breakers.columns if column.name not in {"account_id", "lifted_at"}]
         found = await self._connection.execute(
-            select(*columns).where(_stands(account_id, now)).order_by(breakers.c.at, breakers.c.breaker)
+            select(*_TRIP).where(_stands(account_id, now)).order_by(breakers.c.at, breakers.c.breaker)
         )
-        return [Trip(**{**row, "breaker": Breaker(row["breaker"])}) for row in found.mappings()]
+        return [_trip(row) for row in found.mappings()]
 
     async def trip(self, account_id: str, trips: Sequence[Trip]) -> None:
         """Record that they were tripped."""
@@ -70,32 +72,45 @@ class BreakerTable:
         )
         return sorted(map(Breaker, found))
 
-    async def lifted(self, account_id: str) -> Mapping[Breaker, datetime]:
-        """Return when each breaker was lifted last: what it counts, counts since then."""
+    async def state(self, account_id: str, now: datetime) -> BreakerState:
+        """Return which breakers stand *now*, and when the others were lifted."""
         found = await self._connection.execute(
-            select(breakers.c.breaker, breakers.c.lifted_at).where(
-                breakers.c.account_id == account_id, breakers.c.lifted_at.is_not(None)
-            )
+            select(breakers).where(breakers.c.account_id == account_id).order_by(breakers.c.at, breakers.c.breaker)
         )
-        return {Breaker(row.breaker): row.lifted_at for row in found}
+        standing, expired, lifted = [], [], {}
+        for row in found:
+            breaker = Breaker(row.breaker)
+            if row.lifted_at is not None:
+                lifted[breaker] = row.lifted_at
+            elif row.lifts_at is not None and row.lifts_at <= now:
+                lifted[breaker] = row.lifts_at
+                expired.append(breaker)
+            else:
+                standing.append(_trip(row._mapping))
+        return BreakerState(standing=tuple(standing), expired=tuple(sorted(expired)), lifted=lifted)
 
-    async def losses_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last exits lost, one after the other, fees included; *most* at most."""
+    async def in_a_row(
+        self, account_id: str, limits: RiskLimits, lifted: Mapping[Breaker, datetime]
+    ) -> tuple[int, int, int]:
+        """Return how many, one after the other and since its breaker was *lifted*, up to its limit.
+
+        Of the last exits those that lost, fees included; of the last cycles those in which a model was asked and gave
+        no usable answer; of the last entries those that the exchange refused. In one round trip.
+        """
         # One exit may trade in many pieces. Something realised is what tells an exit from an entry.
         result = func.sum(fills.c.realized_pnl - fills.c.commission)
-        return await self._row_of(
+        losses = (
             _since(
-                select(result < 0).where(fills.c.account_id == account_id, fills.c.realized_pnl != 0), fills.c.at, since
+                select(result < 0).where(fills.c.account_id == account_id, fills.c.realized_pnl != 0),
+                fills.c.at,
+                lifted.get(Breaker.LOSING_STREAK),
             )
             .group_by(fills.c.symbol, fills.c.venue_order_id)
-            .order_by(func.max(fills.c.at).desc(), func.max(fills.c.trade_id).desc()),
-            most,
+            .order_by(func.max(fills.c.at).desc(), func.max(fills.c.trade_id).desc())
+            .limit(limits.max_losses_in_a_row)
         )
-
-    async def model_failures_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return in how many of the last cycles the model was asked and gave no usable answer; *most* at most."""
         told = stage_runs.c.result
-        return await self._row_of(
+        failures = (
             _since(
                 select(told["no_answer"].astext.is_not(None)).where(
                     stage_runs.c.account_id == account_id,
@@ -103,28 +118,35 @@ class BreakerTable:
                     told["model"].astext.is_not(None),
                 ),
                 stage_runs.c.tick,
-                since,
-            ).order_by(stage_runs.c.tick.desc()),
-            most,
+                lifted.get(Breaker.MODEL_FAILURES),
+            )
+            .order_by(stage_runs.c.tick.desc())
+            .limit(limits.max_model_failures)
         )
-
-    async def order_refusals_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last entries the exchange refused, one after the other; *most* at most."""
-        return await self._row_of(
+        refusals = (
             _since(
                 select(orders.c.state == OrderState.REJECTED).where(
                     orders.c.account_id == account_id, orders.c.leg == Leg.ENTRY, orders.c.sent_at.is_not(None)
                 ),
                 orders.c.sent_at,
-                since,
-            ).order_by(orders.c.id.desc()),
-            most,
+                lifted.get(Breaker.ORDER_REFUSALS),
+            )
+            .order_by(orders.c.id.desc())
+            .limit(limits.max_order_refusals)
         )
+        rows = [func.array(each.scalar_subquery(), type_=ARRAY(Boolean)) for each in (losses, failures, refusals)]
+        lost, failed, refused = map(_first, (await self._connection.execute(select(*rows))).one())
+        return lost, failed, refused
 
-    async def _row_of(self, statement: Select[Any], most: int) -> int:
-        """Return how many of the first rows say yes, one after the other."""
-        found = await self._connection.scalars(statement.limit(most))
-        return sum(1 for _ in takewhile(bool, found))
+
+def _first(rows: Sequence[bool]) -> int:
+    """Return how many of the first rows say yes, one after the other."""
+    return sum(1 for _ in takewhile(bool, rows))
+
+
+def _trip(row: RowMapping) -> Trip:
+    values = {column.name: row[column.name] for column in _TRIP}
+    return Trip(**{**values, "breaker": Breaker(values["breaker"])})
 
 
 def _stands(account_id: str, now: datetime) -> ColumnElement[bool]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select, type_coerce
+from sqlalchemy import Select, case, func, literal, not_, or_, select, type_coerce, union_all
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
-from shared.db.tables import answers, decisions, model_calls, orders
+from shared.db.tables import answers, decisions, model_calls, orders, positions
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan, Move
 from shared.domain.model import OF_THE_CYCLE
@@ -50,11 +50,13 @@ class DecisionTable:
         )
         return [ReviewedDecision(decision=row.decision, review=row.review) for row in found]
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[tuple[datetime, ReviewedDecision]]:
-        """Return the latest decisions that were not plain holds, with their ticks, newest first."""
+    async def recent(
+        self, account_id: str, limit: int, *, before: datetime
+    ) -> Sequence[tuple[datetime, ReviewedDecision]]:
+        """Return the latest decisions *before* that tick that were no plain holds, with their ticks, newest first."""
         found = await self._connection.execute(
             _reviewed()
-            .where(decisions.c.account_id == account_id, decisions.c.action != Action.HOLD)
+            .where(decisions.c.account_id == account_id, decisions.c.tick < before, decisions.c.action != Action.HOLD)
             .order_by(decisions.c.tick.desc(), decisions.c.position)
             .limit(limit)
         )
@@ -83,8 +85,20 @@ class DecisionTable:
         """Return, per symbol and direction, the exit plan of the position, since when it has it, and the latest review.
 
         The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
-        review is that of the latest approved entry: its stop and target rest whether it filled or not.
+        review is that of the latest approved entry: its stop and target rest whether it filled or not. A position that
+        no order of ours opened has none.
         """
+        adopted = (
+            select(positions.c.symbol)
+            .where(
+                positions.c.account_id == decisions.c.account_id,
+                positions.c.symbol == decisions.c.asset,
+                positions.c.direction
+                == case((decisions.c.action == Action.BUY, Direction.LONG), else_=Direction.SHORT),
+                positions.c.adopted,
+            )
+            .exists()
+        )
         approved = (
             _reviewed()
             .add_columns(decisions.c.asset, decisions.c.action)
@@ -94,6 +108,7 @@ class DecisionTable:
                 decisions.c.asset.in_(symbols),
                 decisions.c.action.in_([Action.BUY, Action.SELL]),
                 decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
+                not_(adopted),
             )
             .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
         )
@@ -116,8 +131,12 @@ class DecisionTable:
             func.jsonb_array_length(plan["unenforced"]) > 0,
             *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
         )
-        latest = await self._connection.execute(approved)
-        planned = await self._connection.execute(approved.where(filled, says_something))
+        both = (approved.subquery(), approved.where(filled, says_something).subquery())
+        rows = await self._connection.execute(
+            union_all(*(select(each, literal(number).label("planned")) for number, each in enumerate(both)))
+        )
+        found = rows.all()
+        latest, planned = ([row for row in found if row.planned == number] for number in range(len(both)))
         plans = {(row.asset, row.action): (row.tick, row.decision.exit_plan) for row in planned}
         return {
             (row.asset, _DIRECTIONS[row.action]): (

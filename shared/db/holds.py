@@ -6,11 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, true, tuple_
+from sqlalchemy import Select, delete, func, select, true, tuple_, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
+from shared.db.books import Books
 from shared.db.tables import accounts, equity, positions
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Position
@@ -80,6 +81,7 @@ class HoldTable:
             .values(account_id=account_id, **values)
             .on_conflict_do_update(index_elements=[equity.c.account_id, equity.c.at], set_=values)
         )
+        await Books(self._connection, account_id).add_point(point)
 
     async def last_equity(self, account_id: str) -> EquityPoint | None:
         """Return the newest point."""
@@ -93,12 +95,18 @@ class HoldTable:
         self, account_id: str, day: datetime, since: datetime | None = None
     ) -> tuple[EquityPoint | None, Decimal | None]:
         """Return (the last point before *day* or else the first since, the highest equity less deposits *since*)."""
-        before = _curve(account_id).where(equity.c.at < day).order_by(equity.c.at.desc())
-        after = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at)
-        point = await self._point(before) or await self._point(after)
+        before = _curve(account_id).where(equity.c.at < day).order_by(equity.c.at.desc()).limit(1).subquery()
+        after = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at).limit(1).subquery()
+        either = union_all(select(before), select(after)).subquery()
         highest = select(func.max(_PROFIT)).where(equity.c.account_id == account_id)
-        peak = await self._connection.scalar(highest if since is None else highest.where(equity.c.at >= since))
-        return point, peak
+        peak = highest if since is None else highest.where(equity.c.at >= since)
+        found = await self._connection.execute(
+            select(either, peak.scalar_subquery().label("peak")).order_by(either.c.at).limit(1)
+        )
+        row = found.mappings().one_or_none()
+        if row is None:
+            return None, None
+        return EquityPoint(**{column.name: row[column.name] for column in _POINT}), row["peak"]
 
     async def others(
         self, account_id: str, day: datetime, since: datetime | None, *, alive_since: datetime
@@ -135,25 +143,6 @@ class HoldTable:
             )
         ).one()
         return Combined(**row._mapping) if row.accounts else None
-
-    async def curve(self, account_id: str, most: int) -> Sequence[EquityPoint]:
-        """Return the equity curve, oldest first: at most *most* points evenly spaced, the newest among them."""
-        numbered = (
-            select(
-                *_POINT,
-                func.row_number().over(order_by=equity.c.at.desc()).label("back"),
-                func.count().over().label("count"),
-            )
-            .where(equity.c.account_id == account_id)
-            .subquery()
-        )
-        step = (numbered.c.count - 1) // most + 1
-        found = await self._connection.execute(
-            select(numbered.c.at, numbered.c.wallet, numbered.c.unrealized, numbered.c.deposited)
-            .where((numbered.c.back - 1) % step == 0)
-            .order_by(numbered.c.at)
-        )
-        return [EquityPoint(**row) for row in found.mappings()]
 
     async def _point(self, statement: Select[Any]) -> EquityPoint | None:
         row = (await self._connection.execute(statement.limit(1))).mappings().one_or_none()

@@ -4,18 +4,19 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select, update
+from sqlalchemy import Row, Select, and_, case, func, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import given, insert_all
 from shared.db.tables import orders
 from shared.domain.cycle import StageRequest
-from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side, VenueOrder, leg_named
+from shared.domain.order import Intent, Leg, Order, OrdersAround, OrderState, OrderType, Side, VenueOrder, leg_named
 from shared.domain.position import Direction
 
 _NEVER_TAKEN = {OrderState.REJECTED, OrderState.ABSENT}
 _ALIVE = [state for state in OrderState if state.unsettled or state.working]
+_ENDED = [state for state in OrderState if state.ended]
 _TERMS = (
     "account_id",
     "tick",
@@ -85,7 +86,7 @@ class OrderTable:
     async def adopt(self, account_id: str, found: Sequence[VenueOrder], at: datetime) -> None:
         """Record orders that the exchange has and we had not, with the leg that their names tell.
 
-        Those known already get the state that the exchange tells.
+        Those known already get the state that the exchange tells, unless we know better, as `order_after` says.
         """
         if not found:
             return
@@ -95,13 +96,48 @@ class OrderTable:
         # Others may use a client order id again for another order; ours is what we promised.
         terms = ("symbol", "side", "direction", "type", "quantity", "stop_price", "reduce_only")
         external = orders.c.leg == Leg.EXTERNAL
+        back = and_(orders.c.state.in_(_ENDED), told.state.not_in(_ENDED))
+        stale = and_(
+            orders.c.venue_order_id.is_not_distinct_from(told.venue_order_id),
+            or_(back, told.executed_quantity < orders.c.executed_quantity),
+        )
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[orders.c.account_id, orders.c.client_order_id],
                 set_={name: case((external, told[name]), else_=orders.c[name]) for name in terms}
                 | {name: told[name] for name in ("state", "venue_order_id", "executed_quantity", "average_price")}
                 | {"updated_at": told.updated_at},
+                where=not_(stale),
             )
+        )
+
+    async def named(self, account_id: str, client_order_id: str) -> Order | None:
+        """Return the order of that name."""
+        found = await self._read(
+            select(orders).where(orders.c.account_id == account_id, orders.c.client_order_id == client_order_id)
+        )
+        return next(iter(found), None)
+
+    async def around(self, request: StageRequest) -> OrdersAround:
+        """Return the orders that concern a cycle. In one round trip."""
+        found = await self._read(
+            select(orders).where(
+                orders.c.account_id == request.account_id,
+                or_(orders.c.tick >= request.tick, orders.c.state.in_(_ALIVE)),
+            )
+        )
+        # Those found at the exchange are of no cycle, whenever that was.
+        promised = [order for order in found if order.client_order_id == order.intent.client_order_id]
+        return OrdersAround(
+            alive=tuple(order for order in found if order.state in _ALIVE),
+            of_cycle=tuple(order for order in promised if order.intent.tick == request.tick),
+            exits=tuple(
+                order
+                for order in promised
+                if order.intent.leg is Leg.EXIT
+                and order.intent.tick >= request.tick
+                and order.state not in _NEVER_TAKEN
+            ),
         )
 
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:

@@ -83,6 +83,14 @@ class StageTable:
             .values(expires_at=func.clock_timestamp())
         )
 
+    async def revoke_lease(self, account_id: str, duty: Duty = Duty.ACT) -> None:
+        """Take the lease from whoever holds it: that copy writes no more, and anybody may take it at once."""
+        await self._connection.execute(
+            update(leases)
+            .where(_is(account_id, duty))
+            .values(fence=leases.c.fence + 1, expires_at=func.clock_timestamp())
+        )
+
     async def hold(self, lease: Lease) -> None:
         """Let nobody take *lease* over before this transaction ends. Raises LeaseLost when somebody has already."""
         fence = await self._connection.scalar(

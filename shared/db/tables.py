@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -60,6 +61,10 @@ accounts = Table(
     Column("status_reason", CleanText, nullable=False, server_default=""),
     Column("config", JSONB, nullable=False),
     Column("modes", Document[Modes](Modes)),  # null until they are first seen, and again after a person resumes it
+    Column("entry", JSONB, nullable=False, server_default=text("'{}'")),  # what was said of it over the API
+    Column("version", Integer, nullable=False, server_default="1"),  # of the entry
+    Column("mode", CleanText),  # whose exchange it was last configured for
+    Column("removed_at", Moment),  # its history stays
     Column("created_at", Moment, nullable=False, server_default=func.now()),
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
 )
@@ -388,6 +393,60 @@ incomes = Table(
     Column("at", Moment, nullable=False),
     PrimaryKeyConstraint("account_id", "kind", "transaction_id"),
     Index("incomes_by_account_and_time", "account_id", "at"),
+    Index("incomes_of_funding", "account_id", "symbol", "at", postgresql_where=text("kind = 'FUNDING_FEE'")),
+)
+
+# Positions from flat to flat, the open ones among them, put together from fills as these come in.
+round_trips = Table(
+    "round_trips",
+    metadata,
+    _account(),
+    Column("symbol", CleanText, nullable=False),
+    Column("position_side", CleanText, nullable=False),  # BOTH in one-way mode
+    Column("first_trade_id", BigInteger, nullable=False),
+    Column("last_trade_id", BigInteger, nullable=False),
+    Column("direction", CleanText, nullable=False),
+    Column("entry_order", BigInteger, nullable=False),  # the exchange's id
+    Column("exit_order", BigInteger),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment),  # null while it is open
+    Column("held", Money, nullable=False),
+    Column("entered", Money, nullable=False),
+    Column("entry_value", Money, nullable=False),
+    Column("exited", Money, nullable=False),
+    Column("exit_value", Money, nullable=False),
+    Column("realized", Money, nullable=False),
+    Column("fees", Money, nullable=False),
+    Column("trades", Integer, nullable=False),
+    Column("funding", Money, nullable=False, server_default="0"),  # what it paid the account while the trip lasted
+    Column("tick", Moment),  # of the entry, and what follows from it; null where no order of ours opened it
+    Column("model", CleanText),
+    Column("stop_price", Money),  # the first
+    Column("exit", CleanText),
+    PrimaryKeyConstraint("account_id", "symbol", "position_side", "first_trade_id"),
+    Index("round_trips_by_account_and_end", "account_id", "closed_at"),
+    Index("round_trips_by_end", "closed_at"),
+    Index("round_trips_by_symbol_and_end", "account_id", "symbol", "closed_at"),
+)
+
+# What trading came to, by UTC day: of trades and funding when they were, of round trips when they ended.
+trading_days = Table(
+    "trading_days",
+    metadata,
+    _account(),
+    Column("day", Date, nullable=False),
+    Column("trades", Integer, nullable=False),
+    Column("turnover", Money, nullable=False),
+    Column("fees", Money, nullable=False),
+    Column("funding", Money, nullable=False),
+    Column("trips", Integer, nullable=False),
+    Column("wins", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("gained", Money, nullable=False),
+    Column("lost", Money, nullable=False),
+    Column("returns", Double, nullable=False),
+    Column("squares", Double, nullable=False),
+    PrimaryKeyConstraint("account_id", "day"),
 )
 
 positions = Table(
@@ -421,6 +480,26 @@ equity = Table(
     Index("equity_by_profit", "account_id", text("(wallet + unrealized - deposited - unexplained)")),
 )
 
+# The curve by UTC day, deposits taken out: what is kept of it however long it gets.
+equity_days = Table(
+    "equity_days",
+    metadata,
+    _account(),
+    Column("day", Date, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("equity", Money, nullable=False),
+    Column("deposited", Money, nullable=False),
+    Column("growth", Money, nullable=False),
+    Column("peak", Money, nullable=False),
+    Column("high", Money, nullable=False),
+    Column("high_at", Moment, nullable=False),
+    Column("deepest", Money, nullable=False),
+    Column("deepest_at", Moment, nullable=False),
+    Column("drawdown", Money, nullable=False),
+    PrimaryKeyConstraint("account_id", "day"),
+)
+
 # Each breaker of an account as it was tripped last.
 breakers = Table(
     "breakers",
@@ -434,6 +513,50 @@ breakers = Table(
     Column("reason", CleanText, nullable=False),
     Column("saw", JSONB, nullable=False),
     PrimaryKeyConstraint("account_id", "breaker"),
+)
+
+# The emergency stop of an account, as it was asked for last.
+stops = Table(
+    "stops",
+    metadata,
+    _account(),
+    Column("asked_at", Moment, nullable=False),
+    Column("asked_by", CleanText, nullable=False),
+    Column("left", JSONB, nullable=False),  # in words, after the last attempt
+    Column("finished_at", Moment),  # when nothing was left
+    Column("rearmed_at", Moment),  # null while it is in force
+    PrimaryKeyConstraint("account_id"),
+)
+
+# What people had done by hand: the key they named it by, and the moment that its orders are named by.
+errands = Table(
+    "errands",
+    metadata,
+    _account(),
+    Column("key", CleanText, nullable=False),
+    Column("tick", Moment, nullable=False),
+    PrimaryKeyConstraint("account_id", "key"),
+    UniqueConstraint("account_id", "tick"),
+)
+
+# What is to be allowed to accounts and is not yet: at `due_at`, or by the word of a second person.
+changes = Table(
+    "changes",
+    metadata,
+    _identity(),
+    _account(),
+    Column("kind", CleanText, nullable=False),
+    Column("wanted", JSONB, nullable=False),  # the account as it would be
+    Column("raises", JSONB, nullable=False),  # what of it is more than now, in words
+    Column("proposed_by", CleanText, nullable=False),
+    Column("proposed_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("words", JSONB, nullable=False),  # who is for it
+    Column("state", CleanText, nullable=False),
+    Column("decided_by", CleanText),
+    Column("decided_at", Moment),
+    Index("changes_pending", "account_id", unique=True, postgresql_where=text("state = 'pending'")),
+    Index("changes_by_account", "account_id", "id"),
 )
 
 discrepancies = Table(
@@ -558,6 +681,84 @@ idempotency_keys = Table(
     Column("body", CleanText),
     PrimaryKeyConstraint("caller", "key"),
     Index("idempotency_keys_by_age", "claimed_at"),
+)
+
+# What happened, as totals that only grow: triggers add to them in the transaction that writes what they count, and
+# processes add what they alone saw. What is read every few seconds is never counted anew.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("name", CleanText, nullable=False),
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # null: of the house
+    Column("subject", CleanText, nullable=False, server_default=""),
+    Column("outcome", CleanText, nullable=False, server_default=""),
+    Column("value", Money, nullable=False),
+    UniqueConstraint("name", "account_id", "subject", "outcome", postgresql_nulls_not_distinct=True),
+)
+
+# When a position stood without a stop of its full size. `until` is null while it does.
+naked_spells = Table(
+    "naked_spells",
+    metadata,
+    _identity(),
+    _account(),
+    Column("symbol", CleanText, nullable=False),
+    Column("direction", CleanText, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment),
+    Index("naked_spells_by_account_and_time", "account_id", "since"),
+    Index("naked_now", "account_id", "symbol", "direction", unique=True, postgresql_where=text("until IS NULL")),
+)
+
+# What a person must know. While it stands there is one row of it, however often it is seen.
+alerts = Table(
+    "alerts",
+    metadata,
+    _identity(),
+    Column("kind", CleanText, nullable=False),
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # null: of the house
+    Column("subject", CleanText, nullable=False),
+    Column("severity", CleanText, nullable=False),
+    Column("text", CleanText, nullable=False),
+    Column("raised_at", Moment, nullable=False),
+    Column("resolved_at", Moment),
+    Column("acknowledged_at", Moment),
+    Column("acknowledged_by", CleanText),
+    Index(
+        "alerts_standing",
+        "kind",
+        "account_id",
+        "subject",
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+        postgresql_where=text("resolved_at IS NULL"),
+    ),
+    Index("alerts_by_account", "account_id", "id"),
+)
+
+# Each piece of news on its way to each channel. Times are the database's: no market's clock keeps a message waiting.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _identity(),
+    Column("alert_id", BigInteger, ForeignKey("alerts.id"), nullable=False),
+    Column("news", CleanText, nullable=False),
+    Column("channel", CleanText, nullable=False),
+    Column("queued_at", Moment, nullable=False, server_default=func.now()),
+    Column("due_at", Moment, nullable=False, server_default=func.now()),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("delivered_at", Moment),
+    Column("failure", CleanText),
+    UniqueConstraint("alert_id", "news", "channel"),
+    Index("deliveries_waiting", "channel", "due_at", postgresql_where=text("delivered_at IS NULL")),
+)
+
+# When each of our processes last said that it is there, by the database's clock.
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("at", Moment, nullable=False),
 )
 
 # One row at most: the last event that was taken away for its age.

@@ -17,8 +17,11 @@ from shared.db.accounts import AccountTable
 from shared.db.breakers import BreakerTable
 from shared.db.candle_defects import CandleDefectTable
 from shared.db.candles import CandleTable
+from shared.db.changes import ChangeTable
 from shared.db.decisions import DecisionTable
 from shared.db.engine import create_engine, database_failures
+from shared.db.errands import ErrandTable
+from shared.db.expenses import ExpenseTable
 from shared.db.fills import FillTable
 from shared.db.holds import HoldTable
 from shared.db.incomes import IncomeTable
@@ -26,11 +29,13 @@ from shared.db.journal import JournalTables
 from shared.db.model_calls import ModelCallTable
 from shared.db.model_health import ModelHealthTable
 from shared.db.model_spending import ModelSpendingTable
+from shared.db.naked_spells import NakedSpellTable
 from shared.db.opinions import OpinionTable
 from shared.db.orders import OrderTable
 from shared.db.records import RecordTable
 from shared.db.snapshots import SnapshotTable
 from shared.db.stages import StageTable
+from shared.db.stops import StopTable
 from shared.domain import work as promised
 
 
@@ -52,8 +57,13 @@ class UnitOfWork:
         self.orders: promised.Orders = OrderTable(connection)
         self.fills: promised.Fills = FillTable(connection)
         self.incomes: promised.Incomes = IncomeTable(connection)
+        self.expenses: promised.ExpenseBooks = ExpenseTable(connection)
         self.holds: promised.Holds = HoldTable(connection)
+        self.naked: promised.NakedSpells = NakedSpellTable(connection)
         self.breakers: promised.Breakers = BreakerTable(connection)
+        self.changes: promised.Changes = ChangeTable(connection)
+        self.stops: promised.Stops = StopTable(connection)
+        self.errands: promised.Errands = ErrandTable(connection)
         self.journal: promised.Journal = JournalTables(connection)
 
 

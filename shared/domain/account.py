@@ -1,9 +1,10 @@
 """An account: what it may trade, how often, with which model, within which limits."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from shared.domain.market import Timeframe
 from shared.domain.model import ModelOptions
@@ -151,8 +152,25 @@ class Account:
     leverage: int = 3
     limits: RiskLimits = field(default_factory=RiskLimits)
     status: AccountStatus = AccountStatus.ACTIVE
+    authority_until: datetime | None = None
+    """When its authority to open anything ends; None for never. What is open is managed all the same."""
+
+    def may_trade(self, now: datetime) -> bool:
+        """Return whether it has the authority to open anything."""
+        return self.authority_until is None or now < self.authority_until
 
     @property
     def patience(self) -> timedelta:
         """How old a tick may be and still be traded on."""
         return self.interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEntry:
+    """What was said of an account over the API: as in an entry of accounts.yaml, and before what stands there."""
+
+    account_id: str
+    said: dict[str, Any]
+    version: int
+    """One more with everything that is said."""
+    removed: bool

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from shared.domain.account import Account
 from shared.domain.decision import ExitPlan
+from shared.domain.expenses import Expenses, Paid
 from shared.domain.market import Quote, Timeframe
 from shared.domain.order import Fill, VenueOrder
 from shared.domain.performance import EquityMarks
@@ -26,6 +27,7 @@ def briefing(
     recent_decisions: Iterable[tuple[datetime, ReviewedDecision]],
     recent_fills: Iterable[Fill],
     marks: EquityMarks,
+    expenses: Expenses,
 ) -> dict[str, Any]:
     """Return the document. Money, prices and quantities are strings; symbols whose data has a defect are left out."""
     balance = snapshot.holdings.balance
@@ -40,6 +42,7 @@ def briefing(
         },
         "limits": _limits(account, snapshot),
         "performance": _performance(balance.equity, marks),
+        "paid": {"today": _paid(expenses.today), "in_all": _paid(expenses.in_all)},
         "positions": [_position(held, snapshot, plans) for held in snapshot.holdings.positions],
         "open_orders": [_order(order) for order in snapshot.open_orders],
         "recent_fills": [fill_line(fill) for fill in recent_fills],
@@ -78,6 +81,10 @@ def _performance(equity: Decimal, marks: EquityMarks) -> dict[str, Any]:
         "today": _share(equity - marks.day, marks.day),
         "drawdown": _share(marks.peak - equity, marks.peak),
     }
+
+
+def _paid(paid: Paid) -> dict[str, str]:
+    return {"fees_usd": _dear(paid.fees), "funding_usd": _dear(paid.funding), "models_usd": _dear(paid.models)}
 
 
 def _share(part: Decimal, whole: Decimal) -> str | None:
@@ -186,6 +193,11 @@ def _view(view: Indicators) -> dict[str, Any]:
 def _cents(amount: Decimal) -> str:
     """Round down: a balance shown larger than it is invites an order that it cannot carry."""
     return str(amount.quantize(Decimal("0.01"), ROUND_FLOOR))
+
+
+def _dear(cost: Decimal) -> str:
+    """Round up: a cost shown smaller than it is invites more of it."""
+    return str(cost.quantize(Decimal("0.0001"), ROUND_CEILING))
 
 
 def _plain(number: Decimal) -> str:

@@ -22,11 +22,15 @@ PerpetuaError
 │   ├── ModelRefused            trying again will not help: ask the next model
 │   │   └── ModelClosed         the service lets this key in no longer, or not now: ask nobody for now
 │   ├── UnusableReply           the model answered something we will not trade on
+│   ├── NoRoomToAnswer          its thoughts took all the tokens: ask it once with more of them
 │   └── BadQuestion             a model asked for something that cannot be looked up: tell it so
 ├── StageBusy                   another copy is at work on this account: stand by
 ├── StaleRequest                the tick is too old to act on
 ├── LeaseLost                   another copy took over: stop writing
 ├── UnknownAccount              no such account
+├── AccountExists               one of that name is there already
+├── AccountChanged              somebody else was faster: look at it again
+├── NotFlat                     something is held, rests or is in doubt: close it first
 ├── PositionUnprotected         a position stands without a stop and could not be closed: reconcile again at once
 ├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
 ├── BadCursor                   no page begins there: begin with the first
@@ -153,6 +157,10 @@ class UnusableReply(ModelError):
         self.code = code
 
 
+class NoRoomToAnswer(ModelError):
+    """The model's thoughts took all the tokens that its answer could have: ask it once with more of them."""
+
+
 class BadQuestion(ModelError):
     """A model asked for something that cannot be looked up. The message is for the model."""
 
@@ -171,6 +179,18 @@ class LeaseLost(PerpetuaError):
 
 class UnknownAccount(PerpetuaError):
     """No account has this name."""
+
+
+class AccountExists(PerpetuaError):
+    """An account of that name is there already."""
+
+
+class AccountChanged(PerpetuaError):
+    """Somebody has changed the account since it was looked at: look again."""
+
+
+class NotFlat(PerpetuaError):
+    """The account holds something, or something of it rests or is in doubt; the message says what."""
 
 
 class PositionUnprotected(PerpetuaError):

@@ -1,16 +1,18 @@
 """
 Grounding: what a decision cites is held against what the model was shown.
 
-Pure. The rationale and the exit plan's text are searched for what they state as facts: prices, values of indicators,
-the price of now, and a position that is held. A number is grounded when the model was shown it, rounded as it may be,
-or when it lies within the range that was shown; levels that the decision proposes by itself are no citations. What is
-found to be made up is flagged with the number and where it was looked for, and refuses an entry as the account's policy
-says. False alarms cost trades, so a number counts as cited only where its words leave little doubt: a threshold ("RSI
-above 70"), a percentage, a multiple, a period or a time is none.
+Pure. The rationale, the exit plan's text and the reasoning of the whole answer are searched for what they state as
+facts: prices and ranges of them, values of indicators, funding rates, the price of now, and a position that is held.
+The reasoning may speak of any asset, so it is held against all of them, and it belongs to every decision. A number is
+grounded when the model was shown it, rounded as it may be, or when it lies within the range that was shown; levels that
+the answer proposes by itself are no citations. What is found to be made up is flagged with the number and where it was
+looked for, and refuses an entry as the account's policy says. False alarms cost trades, so a number counts as cited
+only where its words leave little doubt: a threshold ("RSI above 70"), a percentage, a multiple, a period or a time is
+none.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -32,7 +34,8 @@ OSCILLATORS = ("rsi", "adx", "stoch")
 CLEAR_DIGITS = 4
 """A number of so many digits that lies near the price is meant as a price, whatever words stand before it."""
 
-_AMOUNT = r"\$?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?P<thousands>k\b)?"
+_FIGURE = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+_AMOUNT = rf"\$?(?P<number>{_FIGURE})(?P<thousands>k\b)?"
 _NO_UNIT = (
     r"(?![A-Za-z\d]|[.,:]\d|-|\s?%|\s(?:percent|bps|basis|times|candles?|bars?|periods?|minutes?|hours?|days?|atr)\b)"
 )
@@ -54,6 +57,21 @@ QUOTE = re.compile(
     rf"\s?[:=~]?\s?{_START}{_AMOUNT}{_NO_UNIT}",
     re.IGNORECASE,
 )
+RANGE = re.compile(
+    r"(?P<now>\b(?:trad(?:ing|es)|(?:now|currently|price\sis)(?:\strading)?)\s)?"
+    r"(?P<word>\b(?:between|from|range(?:\sof)?|in\sthe|zone(?:\sof)?)\s)?"
+    rf"{_START}\$?(?P<low>{_FIGURE})(?P<low_k>k\b)?(?:\s?[-–—]\s?|\s(?:and|to)\s)"
+    rf"\$?(?P<high>{_FIGURE})(?P<high_k>k\b)?{_NO_UNIT}",
+    re.IGNORECASE,
+)
+FUNDING = re.compile(
+    rf"\bfunding(?:\s+rates?)?(?:{_IS})*\s+(?P<sign>[+-]?)(?<![\w.,])(?P<number>{_FIGURE})(?![\d.,:]\d|[A-Za-z\d])"
+    r"\s?(?P<part>%|percent\b|bps\b|basis\spoints\b)?(?!\s?(?:annual|a\syear|per\syear|apr\b|apy\b|daily|a\sday|per\sday))",
+    re.IGNORECASE,
+)
+PARTS = {"%": Decimal(100), "percent": Decimal(100), "bps": Decimal(10_000), "basis points": Decimal(10_000)}
+LARGEST_FUNDING = Decimal("0.05")
+"""A bare number that is larger is no funding rate but an hour, say, or an amount."""
 HELD = re.compile(
     r"(?P<not>\b(?:no|not|without|any|new|another)\s(?:\w+\s){0,2})?"
     r"\b(?:(?:our|my|existing|current|the\sopen)\s(?:\w+\s)?(?P<side>long|short)\s(?:position|exposure|trade)\b"
@@ -71,6 +89,7 @@ class Shown:
     """Those of them that tools told."""
     prices: dict[str, list[Decimal]] = field(default_factory=dict)
     indicators: dict[str, dict[str, list[Decimal]]] = field(default_factory=dict)
+    funding: dict[str, list[Decimal]] = field(default_factory=dict)
     held: set[tuple[str, Direction]] = field(default_factory=set)
 
     def marks(self, asset: str) -> Decimal | None:
@@ -82,6 +101,7 @@ def shown(briefing: Mapping[str, Any], tool_answers: Sequence[str] = ()) -> Show
     """Return what *briefing* and the answers of tools put before the model."""
     seen = Shown()
     for asset, market in briefing.get("market", {}).items():
+        seen.funding[asset] = _each(market.get("funding_rate"))
         seen.prices[asset] = [*_each(market.get("mark_price")), *_each(market.get("index_price"))]
         for view in market.get("timeframes", {}).values():
             for name, values in view.get("series", {}).items():
@@ -110,9 +130,14 @@ class _Made:
     claim: bool = False
 
 
-def ground(decision: Decision, seen: Shown, policy: Grounding) -> Finding:
-    """Find what *decision* cites and the model was not shown."""
-    made_up = [] if policy is Grounding.OFF else list(_made_up(decision, seen))
+def ground(
+    decision: Decision, seen: Shown, policy: Grounding, *, reasoning: str = "", proposed: Iterable[Decimal] = ()
+) -> Finding:
+    """Find what *decision*, or the *reasoning* of the answer it stands in, cites and the model was not shown.
+
+    Levels that the answer has *proposed* by itself are no citations.
+    """
+    made_up = [] if policy is Grounding.OFF else list(_made_up(decision, seen, reasoning, set(proposed)))
     grave = [each for each in made_up if policy is Grounding.REFUSE or (policy is not Grounding.FLAG and each.claim)]
     prices = seen.prices.get(decision.asset)
     return Finding(
@@ -127,19 +152,30 @@ def ground(decision: Decision, seen: Shown, policy: Grounding) -> Finding:
     )
 
 
-def _made_up(decision: Decision, seen: Shown) -> Iterator[_Made]:
+def levels(decision: Decision) -> Iterator[Decimal]:
+    """Yield the prices that *decision* proposes by itself."""
+    yield from (level for _, level in _own_levels(decision))
+
+
+def _made_up(decision: Decision, seen: Shown, reasoning: str, proposed: set[Decimal]) -> Iterator[_Made]:
     yield from _levels(decision, seen)
     text = f"{decision.rationale} \n {decision.exit_plan.text}"
-    own = {number for _, number in _own_levels(decision)}
+    yield from _cited(text, (decision.asset,), seen, set(levels(decision)))
+    yield from _cited(reasoning, tuple(seen.prices), seen, proposed | set(levels(decision)))
+
+
+def _cited(text: str, assets: Sequence[str], seen: Shown, own: set[Decimal]) -> Iterator[_Made]:
+    """Yield what *text*, which speaks of *assets*, cites and was not shown."""
     quotes = list(QUOTE.finditer(text))
-    values = [match for match in INDICATOR.finditer(text) if not any(_overlap(match, other) for other in quotes)]
+    taken = [(match.start(), match.end()) for match in quotes]
     for match in quotes:
         yield from _quote(match, seen, own)
-    for match in values:
-        yield from _value(match, decision.asset, seen)
-    for match in PRICE.finditer(text):
-        if not any(_overlap(match, other) for other in (*quotes, *values)):
-            yield from _price(match, decision.asset, seen, own)
+    for pattern, check in ((FUNDING, _funding), (INDICATOR, _value), (RANGE, _range), (PRICE, _price)):
+        for match in pattern.finditer(text):
+            begins = match.start("low" if pattern is RANGE else "number")  # the words before it may be another's
+            if not any(begins < end and start < match.end() for start, end in taken):
+                taken.append((match.start(), match.end()))
+                yield from check(match, assets, seen, own)
     for match in HELD.finditer(text):
         side = Direction((match["side"] or match["being"]).upper())
         # The words may speak of another asset's position, so one of that side anywhere will do.
@@ -172,41 +208,92 @@ def _quote(match: re.Match[str], seen: Shown, own: set[Decimal]) -> Iterator[_Ma
         yield _Made(match[0].strip(), f"prices shown: {ranges or 'none'}", claim=True)
 
 
-def _value(match: re.Match[str], asset: str, seen: Shown) -> Iterator[_Made]:
+def _funding(match: re.Match[str], assets: Sequence[str], seen: Shown, _own: set[Decimal]) -> Iterator[_Made]:
+    number = Decimal(match["number"].replace(",", ""))
+    part = PARTS[" ".join(match["part"].lower().split())] if match["part"] else Decimal(1)
+    rate, unit = number / part, Decimal(1).scaleb(_last_place(number)) / part
+    if not match["part"] and (rate > LARGEST_FUNDING or _known(number, unit, seen.told)):
+        return
+    rates = [rate for asset in assets for rate in seen.funding.get(asset, ())]
+    like = [each for each in rates if match["sign"] != "-" or each <= 0]
+    if not _known(rate, unit, {abs(each) for each in like}):
+        shown_rates = ", ".join(f"{each:f}" for each in rates)
+        yield _Made(match[0].strip(), f"funding rates shown: {shown_rates or 'none'}")
+
+
+def _value(match: re.Match[str], assets: Sequence[str], seen: Shown, _own: set[Decimal]) -> Iterator[_Made]:
     number, unit = _number(match)
     number = -number if match["sign"] else number
     kind, period = match["name"].lower()[:5], match["period"]
     if not match["is"] and number == int(number) and (kind not in OSCILLATORS or number in PERIODS):
         return  # EMA 20: a period
     shown_values = [
-        value
-        for name, values in seen.indicators.get(asset, {}).items()
-        if name.startswith(kind) and (period is None or not name[-1].isdigit() or name == f"{kind}_{period}")
-        for value in values
+        [
+            value
+            for name, values in seen.indicators.get(asset, {}).items()
+            if name.startswith(kind) and (period is None or not name[-1].isdigit() or name == f"{kind}_{period}")
+            for value in values
+        ]
+        for asset in assets
     ]
-    if _known(number, unit, {*shown_values, *seen.told}) or _within(number, shown_values):
+    known = {*(value for values in shown_values for value in values), *seen.told}
+    if _known(number, unit, known) or any(_within(number, values) for values in shown_values):
         return
-    where = f"shown: {min(shown_values):f} to {max(shown_values):f}" if shown_values else "it was not shown"
-    yield _Made(match[0].strip(), where)
+    yield _Made(match[0].strip(), f"shown: {_spans(shown_values)}" if any(shown_values) else "it was not shown")
 
 
-def _price(match: re.Match[str], asset: str, seen: Shown, own: set[Decimal]) -> Iterator[_Made]:
+def _range(match: re.Match[str], assets: Sequence[str], seen: Shown, own: set[Decimal]) -> Iterator[_Made]:
+    """Check both ends of a range; one in which the price is said to be now must meet prices that were shown."""
+    low, high = (Decimal(match[name].replace(",", "")) for name in ("low", "high"))
+    thousand = bool(match["high_k"])
+    high, low = high * (1000 if thousand else 1), low * (1000 if match["low_k"] or thousand else 1)
+    near = [asset for asset in assets if _near(low, asset, seen) or _near(high, asset, seen)]
+    if low >= high or not near:
+        return
+    ranges = [seen.prices[asset] for asset in near]
+    if match["now"] and not any(min(each) <= high and low <= max(each) for each in ranges):
+        yield _Made(match[0].strip(), f"prices shown: {_spans(ranges)}", claim=True)
+        return
+    clear = match["word"] or match["now"] or thousand or "$" in match[0] or len(match["high"]) >= CLEAR_DIGITS
+    ends = (
+        (low, _unit(match["low"], thousand=low >= 1000 and thousand)),
+        (high, _unit(match["high"], thousand=thousand)),
+    )
+    for number, unit in ends:
+        if clear and not _known(number, unit, seen.numbers | own) and not any(_within(number, each) for each in ranges):
+            yield _Made(match[0].strip(), f"prices shown: {_spans(ranges)}")
+            return
+
+
+def _price(match: re.Match[str], assets: Sequence[str], seen: Shown, own: set[Decimal]) -> Iterator[_Made]:
     number, unit = _number(match)
-    mark = seen.marks(asset)
-    if not mark or abs(number - mark) > mark * NEAR:
+    ranges = [seen.prices[asset] for asset in assets if _near(number, asset, seen)]
+    if not ranges:
         return
     digits = len(match["number"].replace(",", "").replace(".", "").lstrip("0"))
     clear = match["word"] or "$" in match[0] or "," in match["number"] or digits >= CLEAR_DIGITS
-    if clear and not _known(number, unit, seen.numbers | own) and not _within(number, seen.prices[asset]):
-        prices = seen.prices[asset]
-        yield _Made(match[0].strip(), f"prices shown: {min(prices):f} to {max(prices):f}")
+    if clear and not _known(number, unit, seen.numbers | own) and not any(_within(number, each) for each in ranges):
+        yield _Made(match[0].strip(), f"prices shown: {_spans(ranges)}")
+
+
+def _near(number: Decimal, asset: str, seen: Shown) -> bool:
+    mark = seen.marks(asset)
+    return mark is not None and mark > 0 and abs(number - mark) <= mark * NEAR
+
+
+def _spans(ranges: Iterable[Sequence[Decimal]]) -> str:
+    return "; ".join(f"{min(each):f} to {max(each):f}" for each in ranges if each)
 
 
 def _number(match: re.Match[str]) -> tuple[Decimal, Decimal]:
     """Return the number a text cites and the unit of its last digit that is not a rounded zero."""
     number = Decimal(match["number"].replace(",", ""))
-    unit = Decimal(1).scaleb(_last_place(number))
-    return (number * 1000, unit * 1000) if match["thousands"] else (number, unit)
+    return number * (1000 if match["thousands"] else 1), _unit(match["number"], thousand=bool(match["thousands"]))
+
+
+def _unit(text: str, *, thousand: bool) -> Decimal:
+    unit = Decimal(1).scaleb(_last_place(Decimal(text.replace(",", ""))))
+    return unit * 1000 if thousand else unit
 
 
 def _last_place(number: Decimal) -> int:
@@ -224,10 +311,6 @@ def _within(number: Decimal, values: Sequence[Decimal]) -> bool:
         return False
     slack = abs(number) * SLACK
     return min(values) - slack <= number <= max(values) + slack
-
-
-def _overlap(one: re.Match[str], other: re.Match[str]) -> bool:
-    return one.start("number") < other.end() and other.start() < one.end("number")
 
 
 def _each(value: Any) -> list[Decimal]:

@@ -86,6 +86,11 @@ class OrderState(StrEnum):
         """True while the order rests at the exchange."""
         return self in {OrderState.NEW, OrderState.PARTIALLY_FILLED}
 
+    @property
+    def ended(self) -> bool:
+        """True once the exchange has had the order and told its end. REJECTED and ABSENT only say that it had none."""
+        return self in {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
@@ -171,6 +176,18 @@ class Order:
     average_price: Decimal = Decimal(0)
     reason: str | None = None
     sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersAround:
+    """The orders that concern a cycle, each list the oldest first."""
+
+    alive: tuple[Order, ...]
+    """Those that rest at the exchange, or may."""
+    of_cycle: tuple[Order, ...]
+    """Those that the cycle has promised."""
+    exits: tuple[Order, ...]
+    """Of its tick and since, those that end something and that the exchange took, or may have taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

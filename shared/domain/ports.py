@@ -1,7 +1,7 @@
 """What the stages need from the world outside: few and small promises, so that each can have a twin in memory."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -76,6 +76,10 @@ class Exchange(Protocol):
         """Return every resting order in *symbols*, whoever placed it; *elsewhere* too, but there only now and then."""
         ...
 
+    async def all_orders(self) -> Sequence[VenueOrder]:
+        """Return every resting order of the account, whoever placed it and wherever: dear, for emergencies."""
+        ...
+
     async def find_order(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         """Return the latest order with that client id, or None when the exchange says it knows none."""
         ...
@@ -106,6 +110,10 @@ class Exchange(Protocol):
 
     async def cancel(self, symbol: str, client_order_id: str) -> VenueOrder:
         """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
+        ...
+
+    async def cancel_after(self, symbol: str, delay: timedelta) -> None:
+        """Have the exchange cancel every order of *symbol*, stops too, after *delay*; zero takes that back."""
         ...
 
 

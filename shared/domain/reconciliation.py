@@ -59,7 +59,9 @@ class Discrepancy:
 
 
 def order_after(order: Order, reported: VenueOrder) -> Order:
-    """Return *order* as the exchange reports it."""
+    """Return *order* as the exchange reports it; as it is where the report is older than what we know."""
+    if _stale(order, reported):
+        return order
     return Order(
         intent=order.intent,
         client_order_id=order.client_order_id,
@@ -70,6 +72,16 @@ def order_after(order: Order, reported: VenueOrder) -> Order:
         reason=None,
         sent_at=order.sent_at,
     )
+
+
+def _stale(order: Order, reported: VenueOrder) -> bool:
+    """Say whether we know better: an order that has ended does not work again, and nothing that was traded is undone.
+
+    A report under another of the exchange's ids is that of a later order by the same name.
+    """
+    if order.venue_order_id != reported.venue_order_id:
+        return False
+    return (order.state.ended and not reported.state.ended) or reported.executed_quantity < order.executed_quantity
 
 
 def signed_quantities(positions: Iterable[Position]) -> dict[str, Decimal]:

@@ -9,25 +9,29 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from shared.domain.account import Account, AccountStatus, Breaker
+from shared.domain.account import Account, AccountEntry, AccountStatus, Breaker, RiskLimits
 from shared.domain.allowance import Grant, Report
-from shared.domain.breakers import Trip
+from shared.domain.authority import Change, Terms
+from shared.domain.breakers import BreakerState, Trip
 from shared.domain.candle_defects import CandleDefect, KeptDefect
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
 from shared.domain.decision import Answer, ExitPlan
+from shared.domain.expenses import Expenses
 from shared.domain.market import Candle, CandleWindow, Series, Span
 from shared.domain.model import ModelCall, PromptVersion, Purpose
 from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
-from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, VenueOrder
+from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, OrdersAround, VenueOrder
 from shared.domain.outcome import Proposal, Score
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Modes, Position
+from shared.domain.protection import NakedSpell
 from shared.domain.reconciliation import Discrepancy
 from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Review, ReviewedDecision
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Snapshot
+from shared.domain.stop import Stop
 
 
 class Accounts(Protocol):
@@ -38,7 +42,23 @@ class Accounts(Protocol):
         ...
 
     async def all(self) -> Sequence[Account]:
-        """Return every account, by id."""
+        """Return every account that was not removed, by id."""
+        ...
+
+    async def entries(self) -> Sequence[AccountEntry]:
+        """Return what was said of each account over the API, those that were removed among them."""
+        ...
+
+    async def say(self, account_id: str, said: Mapping[str, Any], version: int) -> bool:
+        """Store what is said of the account in place of *version*; False where that is not the newest any more."""
+        ...
+
+    async def add(self, account: Account, said: Mapping[str, Any]) -> bool:
+        """Store a new account, or take over one that was removed or nobody configures; False where there is one."""
+        ...
+
+    async def remove(self, account_id: str, at: datetime) -> None:
+        """Have the account run no more; its history stays. Raises UnknownAccount."""
         ...
 
     async def configure(self, accounts: Sequence[Account]) -> None:
@@ -47,6 +67,10 @@ class Accounts(Protocol):
 
     async def set_status(self, account_id: str, status: AccountStatus, reason: str) -> None:
         """Change the status; one made active trades in whatever modes it is found. Raises UnknownAccount."""
+        ...
+
+    async def reason(self, account_id: str) -> str:
+        """Return why the account has the status that it has; empty where nobody said."""
         ...
 
     async def modes(self, account_id: str) -> Modes | None:
@@ -79,6 +103,10 @@ class Stages(Protocol):
 
     async def release_lease(self, account_id: str, fence: int, duty: Duty = Duty.ACT) -> None:
         """Give the lease back if it is still ours."""
+        ...
+
+    async def revoke_lease(self, account_id: str, duty: Duty = Duty.ACT) -> None:
+        """Take the lease from whoever holds it: that copy writes no more, and anybody may take it at once."""
         ...
 
     async def finish(self, result: StageResult, *, started_at: datetime, finished_at: datetime) -> None:
@@ -197,8 +225,10 @@ class Decisions(Protocol):
         """Return the decisions of a cycle in the order of the answer."""
         ...
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[tuple[datetime, ReviewedDecision]]:
-        """Return the latest decisions that were not plain holds, with their ticks, newest first."""
+    async def recent(
+        self, account_id: str, limit: int, *, before: datetime
+    ) -> Sequence[tuple[datetime, ReviewedDecision]]:
+        """Return the latest decisions *before* that tick that were no plain holds, with their ticks, newest first."""
         ...
 
     async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
@@ -211,7 +241,8 @@ class Decisions(Protocol):
         """Return, per symbol and direction, since when a position has its exit plan, the plan, and the latest review.
 
         The plan is that of the latest entry that filled and did not only add to a position without saying a plan. The
-        review is that of the latest approved entry: its stop and target rest whether it filled or not.
+        review is that of the latest approved entry: its stop and target rest whether it filled or not. A position that
+        no order of ours opened has none.
         """
         ...
 
@@ -294,8 +325,16 @@ class Orders(Protocol):
     async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> None:
         """Record orders that the exchange has and we had not, with the leg that their names tell.
 
-        Those known already get the state that the exchange tells.
+        Those known already get the state that the exchange tells, unless we know better, as `order_after` says.
         """
+        ...
+
+    async def named(self, account_id: str, client_order_id: str) -> Order | None:
+        """Return the order of that name."""
+        ...
+
+    async def around(self, request: StageRequest) -> OrdersAround:
+        """Return the orders that concern a cycle."""
         ...
 
     async def fired(self, account_id: str, symbols: Collection[str]) -> frozenset[tuple[str, Direction]]:
@@ -318,8 +357,8 @@ class Fills(Protocol):
         """Store trades; return those that were new."""
         ...
 
-    async def recent(self, account_id: str, limit: int) -> Sequence[Fill]:
-        """Return the latest trades, newest first."""
+    async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
+        """Return the latest trades *before* that moment, newest first."""
         ...
 
     async def last_exits(self, account_id: str, since: datetime) -> Mapping[str, Exit]:
@@ -340,6 +379,14 @@ class Incomes(Protocol):
 
     async def keys_since(self, account_id: str, since: datetime) -> frozenset[tuple[IncomeKind, str]]:
         """Return (kind, transaction id) of the rows stored since then: what names a row at the exchange."""
+        ...
+
+
+class ExpenseBooks(Protocol):
+    """What accounts have paid, out of the books."""
+
+    async def paid(self, account_id: str, day: datetime) -> Expenses:
+        """Return what the account has paid since *day* began, and in all."""
         ...
 
 
@@ -393,6 +440,18 @@ class Holds(Protocol):
         ...
 
 
+class NakedSpells(Protocol):
+    """When positions stood without a stop."""
+
+    async def add(self, account_id: str, spells: Sequence[NakedSpell]) -> None:
+        """Record spells. One that stands still is not begun anew."""
+        ...
+
+    async def stand(self, account_id: str, naked: Mapping[tuple[str, Direction], datetime], at: datetime) -> None:
+        """Let these be the positions that are naked at *at*, each since then; the spell of any other has ended."""
+        ...
+
+
 class Breakers(Protocol):
     """What stops an account, and what counts towards that."""
 
@@ -412,20 +471,84 @@ class Breakers(Protocol):
         """Lift all that stand, and return them."""
         ...
 
-    async def lifted(self, account_id: str) -> Mapping[Breaker, datetime]:
-        """Return when each breaker was lifted last: what it counts, counts since then."""
+    async def state(self, account_id: str, now: datetime) -> BreakerState:
+        """Return which breakers stand *now*, and when the others were lifted."""
         ...
 
-    async def losses_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last exits lost, one after the other, fees included; *most* at most."""
+    async def in_a_row(
+        self, account_id: str, limits: RiskLimits, lifted: Mapping[Breaker, datetime]
+    ) -> tuple[int, int, int]:
+        """Return how many, one after the other and since its breaker was *lifted*, up to its limit.
+
+        Of the last exits those that lost, fees included; of the last cycles those in which a model was asked and gave
+        no usable answer; of the last entries those that the exchange refused.
+        """
         ...
 
-    async def model_failures_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return in how many of the last cycles the model was asked and gave no usable answer; *most* at most."""
+
+class Changes(Protocol):
+    """What is to be allowed to accounts and is not yet."""
+
+    async def settle(self, wanted: Sequence[Account], by: str, now: datetime, terms: Terms) -> Sequence[Change]:
+        """Configure the accounts as far as that allows them no more than now; return the changes that are to wait.
+
+        A change that waits already, and for no less, keeps its time. One that is wanted no more waits no longer.
+        """
         ...
 
-    async def order_refusals_in_a_row(self, account_id: str, since: datetime | None, most: int) -> int:
-        """Return how many of the last entries the exchange refused, one after the other; *most* at most."""
+    async def pending(self, account_id: str | None = None) -> Sequence[Change]:
+        """Return the changes that wait, of one account or of all, oldest first."""
+        ...
+
+    async def get(self, change_id: int) -> Change | None:
+        """Return a change, whatever became of it."""
+        ...
+
+    async def speak(self, change_id: int, who: str) -> Sequence[str]:
+        """Add a word for a change that waits; return who is for it."""
+        ...
+
+    async def apply(self, change: Change, by: str, now: datetime, terms: Terms) -> Account:
+        """Put a change that waits in force and return the account as it is from now on."""
+        ...
+
+    async def withdraw(self, change_id: int, by: str, now: datetime) -> None:
+        """Have a change wait no longer."""
+        ...
+
+
+class Stops(Protocol):
+    """Emergency stops, one an account, from when it is asked for until a person arms the account again."""
+
+    async def ask(self, account_id: str, by: str, at: datetime) -> bool:
+        """Have the account stopped; False where that is under way already. One that is over begins anew."""
+        ...
+
+    async def get(self, account_id: str) -> Stop | None:
+        """Return the stop in force."""
+        ...
+
+    async def unfinished(self) -> Sequence[Stop]:
+        """Return the stops that have left something, by account."""
+        ...
+
+    async def note(self, account_id: str, left: Sequence[str], at: datetime) -> None:
+        """Record what is left; nothing, and the stop is over."""
+        ...
+
+    async def rearm(self, account_id: str, at: datetime) -> None:
+        """Lift the stop."""
+        ...
+
+
+class Errands(Protocol):
+    """What people had done by hand, each named by a key of theirs."""
+
+    async def moment(self, account_id: str, key: str, at: datetime) -> datetime:
+        """Return the moment that names the errand: that of its first time, or one at or just before *at*.
+
+        No other errand of the account has it, nor has an order, so that the errand's client order ids are its own.
+        """
         ...
 
 
@@ -462,8 +585,13 @@ class Work(Protocol):
     orders: Orders
     fills: Fills
     incomes: Incomes
+    expenses: ExpenseBooks
     holds: Holds
+    naked: NakedSpells
     breakers: Breakers
+    changes: Changes
+    stops: Stops
+    errands: Errands
     journal: Journal
 
 

@@ -17,6 +17,7 @@ from shared.domain.errors import NotAuthorised, Refused, VenueUnreachable
 from shared.domain.order import Fill, Income, Intent, VenueOrder
 from shared.domain.ports import Clock
 from shared.domain.position import Holdings
+from shared.domain.tally import Tally
 from shared.exchange.account_wire import read_account, read_positions
 from shared.exchange.auth import Credentials, Signer, signer_for
 from shared.exchange.client import AsterClient
@@ -40,14 +41,16 @@ def open_exchange(
     transport: httpx.AsyncBaseTransport | None = None,
     *,
     instruments_changed: Callable[[], None] = lambda: None,
+    tally: Tally | None = None,
 ) -> "AsterExchange":
     """Return the account of *credentials* at *base_url*; close it when done.
 
     A *transport* handed in is shared and stays open. *instruments_changed* is called when an order shows that a
-    contract is not what we know of it. Raises NotAuthorised when the credentials are malformed.
+    contract is not what we know of it. Requests are counted in *tally*. Raises NotAuthorised when the
+    credentials are malformed.
     """
     signer = signer_for(credentials)
-    client = AsterClient(base_url, clock=clock, signer=signer, transport=transport)
+    client = AsterClient(base_url, clock=clock, signer=signer, transport=transport, tally=tally)
     return AsterExchange(client, signer, clock, instruments_changed)
 
 
@@ -133,6 +136,10 @@ class AsterExchange:
         pages = await asyncio.gather(*(self._open_orders_in(symbol, urgent=urgent) for symbol in sorted(symbols)))
         return [order for page in pages for order in page]
 
+    async def all_orders(self) -> Sequence[VenueOrder]:
+        """Return every resting order of the account, whoever placed it and wherever: it weighs like forty symbols."""
+        return await self.orders.resting(urgent=True)
+
     async def _open_orders_in(self, symbol: str, *, urgent: bool) -> Sequence[VenueOrder]:
         try:
             return await self.orders.resting(symbol, urgent=urgent)
@@ -175,3 +182,7 @@ class AsterExchange:
     async def cancel(self, symbol: str, client_order_id: str) -> VenueOrder:
         """Cancel a resting order. Raises OrderNotFound when it no longer rests."""
         return await self.orders.cancel(symbol, client_order_id)
+
+    async def cancel_after(self, symbol: str, delay: timedelta) -> None:
+        """Have the exchange cancel every order of *symbol*, stops too, after *delay*; zero takes that back."""
+        await self.orders.cancel_after(symbol, delay)

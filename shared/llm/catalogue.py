@@ -36,6 +36,8 @@ class Listing:
     """One model as its service lists it. None is what it does not say."""
 
     context_length: int | None
+    longest_answer: int | None
+    """In tokens."""
     price: Price | None
     understands: frozenset[str] | None
     """The names of the parameters it declares support for."""
@@ -118,13 +120,18 @@ class Catalogue:
 
 
 def _listing(entry: Mapping[str, Any]) -> Listing:
-    length, understands = entry.get("context_length"), entry.get("supported_parameters")
+    understands, provider = entry.get("supported_parameters"), entry.get("top_provider")
     return Listing(
-        context_length=length if isinstance(length, int) and length > 0 else None,
+        context_length=_tokens(entry.get("context_length")),
+        longest_answer=_tokens(provider.get("max_completion_tokens")) if isinstance(provider, dict) else None,
         price=_price(entry.get("pricing")),
         understands=frozenset(map(str, understands)) if isinstance(understands, list) and understands else None,
         ends=_date(entry.get("expiration_date")),
     )
+
+
+def _tokens(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _price(pricing: object) -> Price | None:

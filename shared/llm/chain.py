@@ -2,14 +2,15 @@
 Where a cycle's question stands, told by nothing but the calls that were made.
 
 So a process that takes over from one that died goes on as that one would have: with the turn that was in flight, at
-most once more. A failure that may pass is tried again, what a model lacks is left out, a round of tools is answered,
-any other failure moves on to the next model, and a service that turns us away ends it all.
+most once more. A failure that may pass is tried again, what a model lacks is left out, a round of tools is answered, a
+model whose thoughts left no room for an answer gets more of it once, any other failure moves on to the next model, and
+a service that turns us away ends it all.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.domain.errors import ModelClosed, ModelUnavailable, UnusableReply
+from shared.domain.errors import ModelClosed, ModelUnavailable, NoRoomToAnswer, UnusableReply
 from shared.domain.model import ModelCall, Purpose
 from shared.llm.request import Feature, lacking
 
@@ -26,6 +27,8 @@ class Step:
     attempt: int
     """How often this very turn failed in a way that may pass."""
     with_tools: bool
+    with_more_room: bool
+    """Whether the answer may be longer than usual."""
 
 
 class Chain:
@@ -47,6 +50,7 @@ class Chain:
         self._retries = retries
         self._tool_rounds = tool_rounds
         self._place = 0
+        self._more_room = False
         self._begin()
 
     @property
@@ -62,6 +66,7 @@ class Chain:
             turn=self._turn,
             attempt=self._attempt,
             with_tools=self._may_look and self._turn < self._tool_rounds and Feature.TOOLS not in self._lacks[model],
+            with_more_room=self._more_room,
         )
 
     def note(self, call: ModelCall) -> Feature | None:
@@ -81,6 +86,8 @@ class Chain:
             self.end()
         elif failure == ModelUnavailable.__name__ and self._attempt < self._retries:
             self._attempt += 1
+        elif failure == NoRoomToAnswer.__name__ and not self._more_room:
+            self._more_room = True
         elif failure == UnusableReply.__name__ and "tools" in call.parameters:
             # What it said instead of looking anything up may be no more than the missing schema's fault.
             self._may_look, self._attempt = False, 0
@@ -98,7 +105,7 @@ class Chain:
         self._place = len(self._models)
 
     def _begin(self) -> None:
-        self._turn, self._attempt, self._may_look = 0, 0, True
+        self._turn, self._attempt, self._may_look, self._more_room = 0, 0, True, False
 
 
 def _failure(call: ModelCall) -> str:
@@ -106,5 +113,6 @@ def _failure(call: ModelCall) -> str:
 
 
 def error_text(failure: Exception) -> str:
-    """Return how a failure is stored, so that `note` can read it again."""
-    return f"{type(failure).__name__}: {failure}"
+    """Return how a failure is stored, so that `note` can read it again; of an unusable reply with its code."""
+    code = f"{failure.code}: " if isinstance(failure, UnusableReply) else ""
+    return f"{type(failure).__name__}: {code}{failure}"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
-from shared.domain.errors import ModelClosed, ModelRefused, ModelUnavailable, UnusableReply
+from shared.domain.errors import ModelClosed, ModelRefused, ModelUnavailable, NoRoomToAnswer, UnusableReply
 from shared.llm.text import inert, storable
 
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
@@ -80,16 +80,20 @@ class Completion:
     def answer(self) -> str:
         """Return the text to read decisions from.
 
-        Raises ModelUnavailable when it is empty, which passes with a retry, and UnusableReply when the model was cut
-        off, refused, or called a tool it was not offered.
+        Raises ModelUnavailable when it is empty, which passes with a retry, NoRoomToAnswer when the model was still
+        thinking as its tokens ended, and UnusableReply when it was cut off, refused, or called a tool it was not
+        offered.
         """
         if self.finish_reason == "length":
-            raise UnusableReply("the answer was cut off at max_tokens")
+            if self.content is None or not self.content.strip():
+                raise NoRoomToAnswer("max_tokens were spent on thinking before the answer began")
+            raise UnusableReply("the answer was cut off at max_tokens", code="cut_off")
         if self.refusal or self.finish_reason == "content_filter":
-            raise UnusableReply(f"the model refused: {inert(self.refusal or 'content filter', limit=200)}")
+            why = inert(self.refusal or "content filter", limit=200)
+            raise UnusableReply(f"the model refused: {why}", code="refused")
         if self.content is None or not self.content.strip():
             if self.finish_reason == "tool_calls":
-                raise UnusableReply("the model called a tool, and none was offered")
+                raise UnusableReply("the model called a tool, and none was offered", code="tool_not_offered")
             raise ModelUnavailable("the answer is empty")
         return self.content
 

@@ -38,6 +38,9 @@ log = logging.getLogger("perpetua.llm")
 FIRST_PAUSE_SECONDS = 0.5
 MOST_TOOL_CALLS = 64
 
+MORE_ROOM = 2
+"""So many times as many tokens a model gets whose thoughts left none for its answer."""
+
 BYTES_A_TOKEN = 3
 """About so many in a prompt that is half numbers; plain English has four."""
 
@@ -106,9 +109,12 @@ class LlmEngine:
 
     async def check(self, models: Sequence[str]) -> None:
         """Warn, in a line for each, of models that are not as the account needs them."""
-        for model in models:
-            if warning := await self._catalogue.warning(model, self._options):
-                log.warning(warning, extra={"model": model})
+        for warning in await self.warnings(models):
+            log.warning(warning)
+
+    async def warnings(self, models: Sequence[str]) -> list[str]:
+        """Return a line for each of the models that is not as the account needs it."""
+        return [warning for model in models if (warning := await self._catalogue.warning(model, self._options))]
 
     async def ask(
         self,
@@ -150,8 +156,12 @@ class LlmEngine:
                 continue
             if step.turn != turn:
                 turn, turns = step.turn, await _turns(calls, step, question)
-            body = self._body(question, step, turns)
-            worst = _worst(body, await self._price(step.model), self._options.max_tokens)
+            options = await self._options_at(step)
+            if options is None:
+                chain.next_model()
+                continue
+            body = self._body(question, step, turns, options)
+            worst = _worst(body, await self._price(step.model), options.max_tokens)
             reservation = await book.reserve(worst)
             if reservation is None:
                 chain.next_model()  # which may be a cheaper one
@@ -204,11 +214,22 @@ class LlmEngine:
             await self._sleep(pause)
         return True
 
-    def _body(self, question: _Question, step: Step, turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    async def _options_at(self, step: Step) -> ModelOptions | None:
+        """Return how the model is asked at *step*; None where the more room that it needs is not to be had."""
+        if not step.with_more_room:
+            return self._options
+        listing, usual = await self._catalogue.listing(step.model), self._options.max_tokens
+        longest = listing.longest_answer if listing else None
+        most = usual * MORE_ROOM if longest is None else min(usual * MORE_ROOM, longest)
+        return replace(self._options, max_tokens=most) if most > usual else None
+
+    def _body(
+        self, question: _Question, step: Step, turns: Sequence[Mapping[str, Any]], options: ModelOptions
+    ) -> dict[str, Any]:
         return request_body(
             _after(question.prompt, turns),
             step.model,
-            self._options,
+            options,
             schema=question.schema,
             tools=question.tools.offered() if question.tools and step.with_tools else (),
             lacks=self._lacks[step.model],
@@ -268,7 +289,7 @@ class LlmEngine:
 def _require_few(calls: Sequence[ToolCall]) -> None:
     """Every call must be answered, and every answer is paid for. Raises UnusableReply for more than anybody needs."""
     if len(calls) > MOST_TOOL_CALLS:
-        raise UnusableReply(f"the model called {len(calls)} tools at once")
+        raise UnusableReply(f"the model called {len(calls)} tools at once", code="too_many_calls")
 
 
 def _after(prompt: Prompt, turns: Sequence[Mapping[str, Any]]) -> Prompt:

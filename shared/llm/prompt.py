@@ -16,7 +16,7 @@ from typing import Any
 from shared.domain.model import Prompt
 from shared.llm.schema import EXAMPLE
 
-DEFAULT_TEMPLATE = Path(__file__).parent / "prompts" / "v1.md"
+DEFAULT_TEMPLATE = Path(__file__).parent / "prompts" / "v2.md"
 
 LIMITS = (
     "max_leverage",

@@ -1,8 +1,6 @@
 """Programs that others make from the document work: a client in Python, and Swagger UI in a browser."""
 
 import importlib
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from scripts.browser import ARGUMENTS, MISSING, find_browser
 from shared.db.unit_of_work import Database
 from tests.api.conftest import Serve
 from tests.db.samples import TICK, a_fill
@@ -83,14 +82,11 @@ def event(generated: Callable[[str], Any], **fields: Any) -> Any:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    executable = shutil.which(os.environ.get("CHROMIUM", "chromium"))
-    if executable is None:
-        pytest.skip("there is no Chromium: install one, or name it with CHROMIUM")
-    flags = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+    path = find_browser()
+    if path is None:
+        pytest.skip(MISSING)
     async with async_playwright() as play:
-        launched = await play.chromium.launch(
-            executable_path=executable, args=[*flags, "--disable-component-update", "--disable-sync"]
-        )
+        launched = await play.chromium.launch(executable_path=path, args=[*ARGUMENTS])
         yield launched
         await launched.close()
 

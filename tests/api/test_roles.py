@@ -7,6 +7,7 @@ does not stand here fails the first test.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
@@ -19,7 +20,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from api.app import OPERATIONS, create_app
+from shared.db.alerts import AlertTable
 from shared.db.unit_of_work import Database
+from shared.domain.alert import Alarm, AlertKind
+from shared.domain.authority import CONFIGURATION, Terms
 from shared.settings import Settings, read_settings
 from tests.api.conftest import serving
 from tests.db.samples import an_intent
@@ -66,11 +70,28 @@ ROLES = {
     "GET /status": Role("read", Kept.ROWS),
     "GET /accounts": Role("read", Kept.QUERY),
     "GET /accounts/{account}": Role("read", Kept.PATH),
+    "POST /accounts": Role("admin", Kept.HOUSE),
+    "PATCH /accounts/{account}": Role("admin", Kept.PATH, body={}),
+    "DELETE /accounts/{account}": Role("admin", Kept.PATH, "/accounts/{account}?flatten=perhaps"),
     "POST /accounts/{account}/pause": Role("operate", Kept.PATH),
-    "POST /accounts/{account}/resume": Role("operate", Kept.PATH),
     "GET /accounts/{account}/status": Role("read", Kept.PATH),
+    "POST /accounts/{account}/resume": Role("operate", Kept.PATH),
+    "POST /accounts/{account}/stop": Role("operate", Kept.PATH),
+    "POST /accounts/{account}/rearm": Role("operate", Kept.PATH, body={"confirm": "main"}),
+    "POST /stop": Role("operate", Kept.HOUSE),
+    "POST /accounts/{account}/positions/{symbol}/close": Role(
+        "operate", Kept.PATH, "/accounts/{account}/positions/BTCUSDT/close"
+    ),
+    "POST /accounts/{account}/orders/{order}/cancel": Role(
+        "operate", Kept.PATH, "/accounts/{account}/orders/none/cancel"
+    ),
+    "POST /accounts/{account}/orders/cancel": Role("operate", Kept.PATH),
+    "GET /changes": Role("read", Kept.QUERY),
+    "POST /changes/{change}/approve": Role("admin", Kept.FOUND, "/changes/999999/approve"),
+    "POST /changes/{change}/withdraw": Role("admin", Kept.FOUND, "/changes/999999/withdraw"),
     "GET /accounts/{account}/prompt": Role("read", Kept.PATH),
     "GET /positions": Role("read", Kept.QUERY),
+    "GET /positions/closed": Role("read", Kept.QUERY),
     "GET /orders": Role("read", Kept.QUERY),
     "GET /orders/{order}": Role("read", Kept.FOUND, "/orders/999999"),
     "GET /trades": Role("read", Kept.QUERY),
@@ -89,9 +110,18 @@ ROLES = {
     "GET /market-data/indicators": Role("read", Kept.SHARED),
     "GET /events": Role("read", Kept.QUERY),
     "GET /equity": Role("read", Kept.QUERY),
+    "GET /equity/curve": Role("read", Kept.QUERY, "/equity/curve?account={account}"),
     "GET /diary": Role("read", Kept.QUERY),
     "GET /discrepancies": Role("read", Kept.QUERY),
+    "GET /metrics": Role("read", Kept.HOUSE),
+    "GET /operations": Role("read", Kept.QUERY),
+    "GET /alerts": Role("read", Kept.QUERY),
+    "POST /alerts/{alert}/acknowledge": Role("operate", Kept.FOUND, "/alerts/999999/acknowledge"),
+    "GET /logs": Role("read", Kept.QUERY),
     "GET /performance": Role("read", Kept.QUERY),
+    "GET /performance/returns": Role("read", Kept.QUERY),
+    "GET /edge": Role("read", Kept.QUERY),
+    "GET /limits": Role("read", Kept.QUERY),
     "POST /functions/{stage}/invocations": Role("operate", Kept.BODY, "/functions/gamble/invocations"),
     "POST /2015-03-31/functions/{name}/invocations": Role(
         "operate", Kept.BODY, "/2015-03-31/functions/gamble/invocations"
@@ -113,12 +143,13 @@ def keys(*kept: Kept) -> list[str]:
 
 
 @pytest.fixture
-def several(settings: Settings, tmp_path: Path) -> Settings:
-    """Two accounts, and a token of the settings."""
+def several(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Two accounts, and a token of the settings. Whoever comes without one may try every operation."""
+    monkeypatch.setattr("api.admission.TRIES_EACH", 10 * len(ROLES))
     file = tmp_path / "accounts.yaml"
     file.write_text(ACCOUNTS.format(token_hex(32), token_hex(32)))
     given = settings.model_dump(exclude_unset=True, exclude={"asterdex_private_key", "assets"})
-    return read_settings(**{**given, "accounts_file": file, "api_token": OWN})
+    return read_settings(**{**given, "accounts_file": file, "api_token": OWN, "log_folder": tmp_path})
 
 
 @pytest.fixture
@@ -222,10 +253,19 @@ async def test_what_is_found_by_a_name_of_its_own_is_shown_to_whose_it_is(
         async with database.open_work() as work:
             intent = replace(an_intent("ETHUSDT"), account_id="other")
             await work.orders.promise([intent], intent.tick)
+            raised = replace(await work.accounts.get("other"), leverage=100, authority_until=intent.tick)
+            await work.accounts.configure([replace(raised, leverage=1)])
+            terms = Terms(mode="paper", delay=timedelta(days=1))
+            await work.changes.settle([raised], CONFIGURATION, intent.tick, terms)
+        async with database.transaction() as connection:
+            halted = Alarm(kind=AlertKind.ACCOUNT_HALTED, account_id="other", text="")
+            await AlertTable(connection).settle([halted], intent.tick, channels=[])
         theirs = {
             "decision": await newest(client, "/decisions", tokens["read"], "cycle"),
             "order": await newest(client, "/orders", tokens["read"], "id"),
             "call": await newest(client, "/llm-interactions", tokens["read"], "id"),
+            "alert": await newest(client, "/alerts", tokens["read"], "id"),
+            "change": await newest(client, "/changes", tokens["read"], "id"),
         }
         for key in keys(Kept.FOUND):
             method, pattern = key.split()

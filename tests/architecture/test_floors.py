@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # What a process reads and sets up before it does anything: these may lean on each other.
 THRESHOLD = tuple(f"shared.{name}" for name in ("accounts", "clock", "durations", "logs", "secrets", "settings"))
 # What puts the adapters together, for the doors above.
-COMPOSITION = tuple(f"shared.{name}" for name in ("complaints", "runtime", "server"))
+COMPOSITION = tuple(f"shared.{name}" for name in ("complaints", "roster", "runtime", "server"))
 # Each floor, and the floors it may lean on beside itself. An adapter knows the domain and no other adapter.
 RESTS_ON: dict[str, tuple[str, ...]] = {
     "shared.domain": (),
@@ -21,6 +21,7 @@ RESTS_ON: dict[str, tuple[str, ...]] = {
     "shared.exchange": ("shared.domain",),
     "shared.llm": ("shared.domain",),
     "shared.db": ("shared.domain",),
+    "shared.notices": ("shared.domain",),
     **dict.fromkeys(COMPOSITION, ("shared",)),
     "functions": ("shared",),
     "api": ("shared", "functions"),
@@ -30,7 +31,7 @@ RESTS_ON: dict[str, tuple[str, ...]] = {
 }
 HOUSE = ("shared", "functions", "api", "scheduler", "migrations", "emulators")
 NAMELESS = {"utils", "helpers", "common"}
-SLOW_TO_IMPORT = ("pandas", "boto3", "eth_account")
+SLOW_TO_IMPORT = ("pandas", "boto3", "eth_account", "apprise")
 ASKS_THE_TIME = (
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
     *("time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"),

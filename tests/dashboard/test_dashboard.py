@@ -23,7 +23,7 @@ async def test_the_first_page_says_what_the_money_is_worth_and_that_it_is_protec
 ) -> None:
     page = await opened(trading.url)
 
-    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
     await expect(figure(page, "equity")).to_contain_text(re.compile(r"^(9,9|10,0)\d\d\.\d\d"))
     await expect(page.locator(".sentence")).to_contain_text("Trading. 1 open position, protected by a stop")
     row = page.get_by_role("region", name="Open positions").locator("tbody tr")
@@ -104,7 +104,9 @@ async def test_a_list_that_is_not_followed_stands_still_and_counts(trading: Site
 async def test_a_model_s_words_are_never_markup(site: Site, opened: Open) -> None:
     trap = "<img src=x onerror=\"document.title='caught'\"><script>document.title='caught'</script>"
     house = site.house
-    house.model.will_decide(await house.wish("BTCUSDT", "buy", rationale=trap, exit_plan={"text": trap, "invalidation": None}))
+    house.model.will_decide(
+        await house.wish("BTCUSDT", "buy", rationale=trap, exit_plan={"text": trap, "invalidation": None})
+    )
     await house.cycle()
     page = await opened(f"{site.url}/#/decisions")
 
@@ -166,7 +168,7 @@ async def test_the_keyboard_alone_is_enough(trading: Site, opened: Open) -> None
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await page.keyboard.press("g")
     await page.keyboard.press("d")
-    await expect(page.get_by_role("heading", name="Decisions")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Decisions", exact=True)).to_be_visible()
     await expect(page.locator(".cycle").first).to_be_visible()
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("ArrowDown")
@@ -176,10 +178,9 @@ async def test_the_keyboard_alone_is_enough(trading: Site, opened: Open) -> None
     await expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
 
 
-PAGES = (
-    "", "positions", "market", "decisions", "performance", "edge", "costs", "activity", "activity/fills", "activity/diary",
-    "activity/models", "activity/logs", "discrepancies", "alerts", "audit", "accounts",
-)  # fmt: skip
+RESULTS = ("performance", "edge", "costs")
+RECORDS = ("activity", "activity/fills", "activity/diary", "activity/models", "discrepancies", "alerts", "audit")
+PAGES = ("", "positions", "market", "decisions", *RESULTS, *RECORDS, "accounts")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -202,5 +203,5 @@ async def test_the_menu_of_a_phone_opens_over_the_page(trading: Site, opened: Op
     await page.get_by_role("button", name="Menu").tap()
     await link.tap()
 
-    await expect(page.get_by_role("heading", name="Positions")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Positions", exact=True)).to_be_visible()
     await expect(link).to_be_hidden()

@@ -21,7 +21,9 @@ async def test_axe_finds_no_violation_on_any_page(trading: Site, opened: Open, s
     await page.evaluate(AXE)
 
     for name in PAGES:
-        await page.evaluate("(address) => { location.hash = address; }", decision if name == "decision" else f"#/{name}")
+        await page.evaluate(
+            "(address) => { location.hash = address; }", decision if name == "decision" else f"#/{name}"
+        )
         await expect(page.locator(".loading")).to_have_count(0)
         await expect(page.get_by_role("main").locator("h1")).to_be_visible()
         found = await page.evaluate("axe.run({ resultTypes: ['violations'] })")

@@ -112,6 +112,33 @@ async def test_an_order_of_somebody_else_is_adopted_and_belongs_to_no_cycle(data
     assert adopted.client_order_id == "web_1"
 
 
+@pytest.mark.parametrize(
+    ("venue_order_id", "told", "executed", "then"),
+    [
+        (1, OrderState.NEW, "1", OrderState.CANCELED),
+        (1, OrderState.CANCELED, "0.9", OrderState.CANCELED),
+        (1, OrderState.FILLED, "2", OrderState.FILLED),
+        (2, OrderState.NEW, "0", OrderState.NEW),
+    ],
+)
+async def test_an_older_report_of_an_adopted_order_changes_nothing(
+    database: Database, venue_order_id: int, told: OrderState, executed: str, then: OrderState
+) -> None:
+    ours = an_intent()
+    first = a_venue_order(
+        ours.client_order_id, venue_order_id=1, state=OrderState.CANCELED, executed_quantity=Decimal(1)
+    )
+    late = replace(first, venue_order_id=venue_order_id, state=told, executed_quantity=Decimal(executed))
+    async with database.open_work() as work:
+        await work.orders.promise([ours], TICK)
+        await work.orders.adopt("main", [first], TICK)
+        await work.orders.adopt("main", [late], TICK)
+        [order] = await work.orders.of_cycle(CYCLE)
+
+    assert order.state is then
+    assert order.executed_quantity == (1 if then is OrderState.CANCELED else Decimal(executed))
+
+
 async def test_an_adopted_order_can_be_saved_like_one_of_ours(database: Database) -> None:
     async with database.open_work() as work:
         await work.orders.adopt("main", [a_venue_order("web_1"), a_venue_order("web_2", venue_order_id=2)], TICK)
@@ -156,7 +183,8 @@ async def test_fills_are_counted_once(database: Database) -> None:
         assert await work.fills.save("main", [second, first, third]) == [third]
         assert await work.fills.save("other", [first]) == [first]
 
-        assert await work.fills.recent("main", 2) == [third, second]
+        assert await work.fills.recent("main", 2, before=third.at + timedelta(seconds=1)) == [third, second]
+        assert await work.fills.recent("main", 2, before=third.at) == [second, first]
         assert await work.fills.last_trade_ids("main") == {"BTCUSDT": 3}
         assert await work.fills.last_trade_ids("nobody") == {}
 
@@ -287,3 +315,32 @@ async def test_nothing_to_write_is_no_error(database: Database) -> None:
         assert await work.orders.known("main", []) == set()
         assert await work.fills.save("main", []) == []
         assert await work.incomes.save("main", []) == []
+
+
+async def test_the_orders_around_a_cycle_are_its_own_those_that_live_and_the_exits_since(database: Database) -> None:
+    def at(minutes: int, leg: Leg, state: OrderState) -> Order:
+        intent = an_intent(leg=leg, tick=TICK + timedelta(minutes=minutes))
+        return Order(intent=intent, client_order_id=intent.client_order_id, state=state)
+
+    earlier = [
+        at(-5, Leg.ENTRY, OrderState.FILLED),
+        at(-5, Leg.STOP, OrderState.NEW),
+        at(-5, Leg.EXIT, OrderState.FILLED),
+    ]
+    own = [at(0, Leg.ENTRY, OrderState.UNRESOLVED), at(0, Leg.EXIT, OrderState.REJECTED)]
+    later = [
+        at(1, Leg.EXIT, OrderState.FILLED),
+        at(2, Leg.EXIT, OrderState.UNRESOLVED),
+        at(2, Leg.STOP, OrderState.ABSENT),
+    ]
+    async with database.open_work() as work:
+        await work.orders.promise([order.intent for order in (*earlier, *own, *later)], TICK)
+        await work.orders.save([*earlier, *own, *later])
+        await work.orders.adopt("main", [a_venue_order("web_1", state=OrderState.NEW)], TICK)
+        around = await work.orders.around(CYCLE)
+
+    found = around.alive[-1]
+    assert around.alive == (earlier[1], own[0], later[1], found)
+    assert found.intent.leg is Leg.EXTERNAL
+    assert around.of_cycle == tuple(own)
+    assert around.exits == tuple(later[:2])

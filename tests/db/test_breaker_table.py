@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from shared.db.unit_of_work import Database
-from shared.domain.account import Breaker
-from shared.domain.breakers import Trip
+from shared.domain.account import Breaker, RiskLimits
+from shared.domain.breakers import BreakerState, Trip
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.order import Leg, OrderState, Side
 from shared.domain.performance import Combined, EquityPoint
@@ -28,6 +28,9 @@ DAY_LOST = Trip(
 FALLEN = replace(DAY_LOST, breaker=Breaker.DRAWDOWN, lifts_at=None, flatten=False)
 
 
+FOUR = RiskLimits(max_losses_in_a_row=4, max_model_failures=4, max_order_refusals=4)
+
+
 async def tripped(database: Database, *trips: Trip) -> None:
     await open_accounts(database, "main", "other")
     async with database.open_work() as work:
@@ -41,17 +44,22 @@ async def test_what_was_tripped_stands_until_it_is_lifted_for_that_account_alone
         assert await work.breakers.standing("main", TICK) == [DAY_LOST, FALLEN]
         assert await work.breakers.standing("main", TICK + HOUR) == [FALLEN]
         assert await work.breakers.standing("other", TICK) == []
-        assert await work.breakers.lifted("main") == {}
+        assert await work.breakers.state("main", TICK) == BreakerState(
+            standing=(DAY_LOST, FALLEN), expired=(), lifted={}
+        )
 
 
 async def test_time_lifts_a_breaker_once_and_counts_begin_at_that_moment(database: Database) -> None:
     await tripped(database, DAY_LOST, FALLEN)
 
+    by_time = {Breaker.DAILY_LOSS: TICK + HOUR}
+    noticed = BreakerState(standing=(FALLEN,), expired=(Breaker.DAILY_LOSS,), lifted=by_time)
     async with database.open_work() as work:
+        assert await work.breakers.state("main", TICK + 3 * HOUR) == noticed
         assert await work.breakers.expire("main", TICK + HOUR - timedelta(microseconds=1)) == []
         assert await work.breakers.expire("main", TICK + 3 * HOUR) == [Breaker.DAILY_LOSS]
         assert await work.breakers.expire("main", TICK + 3 * HOUR) == []
-        assert await work.breakers.lifted("main") == {Breaker.DAILY_LOSS: TICK + HOUR}
+        assert await work.breakers.state("main", TICK + 3 * HOUR) == replace(noticed, expired=())
 
 
 async def test_a_person_lifts_what_stands_and_it_can_be_tripped_again(database: Database) -> None:
@@ -102,7 +110,9 @@ async def test_exits_that_lost_are_counted_back_to_the_last_that_did_not(
     await exits(database, *results, pieces=2)
 
     async with database.open_work() as work:
-        assert await work.breakers.losses_in_a_row("main", since, 4) == count
+        counted = await work.breakers.in_a_row("main", FOUR, {Breaker.LOSING_STREAK: since} if since else {})
+
+    assert counted == (count, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,9 @@ async def test_cycles_without_an_answer_are_counted_back_to_the_last_that_had_on
             }
             result = StageResult(stage=Stage.DECIDE, request=request, details=details)
             await work.stages.finish(result, started_at=request.tick, finished_at=request.tick)
-        assert await work.breakers.model_failures_in_a_row("main", since, 4) == count
+        counted = await work.breakers.in_a_row("main", FOUR, {Breaker.MODEL_FAILURES: since} if since else {})
+
+    assert counted == (0, count, 0)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +166,9 @@ async def test_refused_entries_are_counted_back_to_the_last_that_was_taken(
         stop = an_intent(leg=Leg.STOP, tick=TICK + 99 * HOUR)
         await work.orders.promise([stop], TICK)
         await work.orders.save([an_order(OrderState.REJECTED, stop, sent_at=stop.tick)])
-        assert await work.breakers.order_refusals_in_a_row("main", since, 4) == count
+        counted = await work.breakers.in_a_row("main", FOUR, {Breaker.ORDER_REFUSALS: since} if since else {})
+
+    assert counted == (0, 0, count)
 
 
 def a_point(hours: int, wallet: str, deposited: str = "1000", unexplained: str = "0") -> EquityPoint:

@@ -17,7 +17,17 @@ from shared.domain.order import Order, OrderState
 from shared.domain.position import Direction
 from shared.domain.risk import Move, ReviewedDecision, Verdict
 from shared.domain.work import Work
-from tests.db.samples import CYCLE, TICK, a_call, a_reviewed, a_snapshot, an_account, an_intent, open_accounts
+from tests.db.samples import (
+    CYCLE,
+    TICK,
+    a_call,
+    a_position,
+    a_reviewed,
+    a_snapshot,
+    an_account,
+    an_intent,
+    open_accounts,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -142,13 +152,15 @@ async def test_recent_decisions_leave_out_plain_holds(database: Database) -> Non
             moves = [a_reviewed("BTCUSDT"), hold, a_reviewed("ETHUSDT", Action.CLOSE)]
             await work.decisions.save(StageRequest("main", tick), moves, None)
 
-        recent = await work.decisions.recent("main", 3)
+        recent = await work.decisions.recent("main", 3, before=TICK + timedelta(minutes=5))
+        earlier = await work.decisions.recent("main", 1, before=TICK)
 
     assert [(tick, each.decision.asset) for tick, each in recent] == [
         (TICK, "BTCUSDT"),
         (TICK, "ETHUSDT"),
         (TICK - timedelta(minutes=5), "BTCUSDT"),
     ]
+    assert earlier == recent[2:]
 
 
 async def entered(work: Work, tick: datetime, each: ReviewedDecision, *, executed: str = "0.003") -> None:
@@ -211,3 +223,15 @@ async def test_a_plan_stands_when_the_position_is_added_to_without_another(
 
     plan = (earlier, opened.decision.exit_plan) if stands else (TICK, said)
     assert plans == {("BTCUSDT", Direction.LONG): (*plan, added.review)}
+
+
+async def test_a_position_that_no_order_of_ours_opened_has_no_plan(database: Database) -> None:
+    async with database.open_work() as work:
+        await entered(work, TICK, a_reviewed("BTCUSDT"))
+        await entered(work, TICK + timedelta(minutes=5), a_reviewed("ETHUSDT"))
+        ours, theirs = a_position("BTCUSDT"), a_position("ETHUSDT")
+        await work.holds.replace_positions("main", [ours, theirs], TICK, adopted={theirs.key})
+
+        plans = await work.decisions.plans("main", ["BTCUSDT", "ETHUSDT"])
+
+    assert list(plans) == [ours.key]

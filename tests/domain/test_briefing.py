@@ -9,6 +9,7 @@ from typing import Any
 from shared.domain.account import Account
 from shared.domain.briefing import briefing
 from shared.domain.decision import Comparison, Condition, ExitPlan, Expiry, IndicatorRule, Invalidation
+from shared.domain.expenses import Expenses, Paid
 from shared.domain.market import Timeframe
 from shared.domain.order import OrderType
 from shared.domain.risk import Review, ReviewedDecision, Verdict
@@ -26,6 +27,7 @@ from tests.builders import (
     a_venue_order,
     an_account,
     an_instrument,
+    some_expenses,
     some_holdings,
     some_marks,
 )
@@ -34,7 +36,13 @@ ONE_SYMBOL = an_account(symbols=("BTCUSDT",))
 
 
 def briefed(snapshot: Snapshot | None = None, account: Account = ONE_SYMBOL, **changes: Any) -> dict[str, Any]:
-    usual: dict[str, Any] = {"plans": {}, "recent_decisions": [], "recent_fills": [], "marks": some_marks()}
+    usual: dict[str, Any] = {
+        "plans": {},
+        "recent_decisions": [],
+        "recent_fills": [],
+        "marks": some_marks(),
+        "expenses": some_expenses(),
+    }
     return briefing(account, snapshot or a_snapshot(), **{**usual, **changes})
 
 
@@ -107,6 +115,16 @@ def test_the_limits_are_told_as_the_review_will_hold_them() -> None:
         "max_stop_distance": "0.10",
         "min_confidence": "0.5",
         "taker_fee": "0.0004",
+    }
+
+
+def test_what_was_paid_is_told_for_today_and_in_all_and_never_smaller_than_it_is() -> None:
+    today = Paid(fees=Decimal("1.50001"), funding=Decimal("-0.25"), models=Decimal("0.0012"))
+    in_all = Paid(fees=Decimal(20), funding=Decimal("3.1"), models=Decimal("4.5"))
+
+    assert briefed(expenses=Expenses(today=today, in_all=in_all))["paid"] == {
+        "today": {"fees_usd": "1.5001", "funding_usd": "-0.2500", "models_usd": "0.0012"},
+        "in_all": {"fees_usd": "20.0000", "funding_usd": "3.1000", "models_usd": "4.5000"},
     }
 
 

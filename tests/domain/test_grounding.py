@@ -8,7 +8,7 @@ import pytest
 
 from shared.domain.account import Grounding
 from shared.domain.decision import Action, Condition, Decision, ExitPlan, Invalidation
-from shared.domain.grounding import Shown, ground, shown
+from shared.domain.grounding import Shown, ground, levels, shown
 from shared.domain.market import Timeframe
 from shared.domain.risk import Verdict, review
 from shared.domain.rules import Finding
@@ -33,6 +33,7 @@ BRIEFING: dict[str, Any] = {
         "BTCUSDT": {
             "mark_price": "64187.3",
             "index_price": "64190.1",
+            "funding_rate": "0.000125",
             "timeframes": {
                 "5m": {
                     "series": {
@@ -51,6 +52,7 @@ BRIEFING: dict[str, Any] = {
         },
         "ETHUSDT": {
             "mark_price": "3180.2",
+            "funding_rate": "-0.00031",
             "timeframes": {"5m": {"series": {"close": [3170.1, 3180.0], "rsi_14": [40.0, 41.5]}}},
         },
     },
@@ -201,3 +203,97 @@ def test_the_finding_is_part_of_the_review_and_refuses_an_entry() -> None:
 )
 def test_a_search_of_text_that_repeats_itself_comes_to_an_end_and_to_a_finding(text: str) -> None:
     assert ground(decision(text), SEEN, Grounding.REFUSE).rule == "grounding"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it moves between 63,900 and 64,200",
+        "a range of 63.9k-64.2k",
+        "stuck from 63.9 to 64.2k",
+        "trading between 64,000 and 64,500",
+        "now between 60k and 70k",
+        "waiting 5-10 candles, risking 1-2% of it",
+        "the range of 3 to 4 days",
+        "the 14-20 period averages",
+    ],
+)
+def test_a_range_that_was_shown_or_is_none_of_prices_is_grounded(text: str) -> None:
+    assert flags(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("support between 71k and 72k", "between 71k and 72k"),
+        ("the zone of 71,000-72,000 holds", "zone of 71,000-72,000"),
+        ("a range from $52,000 to $64,000", "from $52,000 to $64,000"),
+        ("fair between 104 and 105k", None),
+        ("fair between 64.1 and 75k", "between 64.1 and 75k"),
+    ],
+)
+def test_a_range_with_an_end_that_was_not_shown_is_made_up(text: str, where: str | None) -> None:
+    found = flags(text)
+
+    assert [each.partition(": ")[0] for each in found] == ([where] if where else [])
+
+
+def test_a_range_in_which_the_price_is_said_to_be_now_is_a_claim() -> None:
+    assert not ground(decision("trading between 71k and 72k"), SEEN, Grounding.REFUSE_CLAIMS).passed
+    assert ground(decision("trading between 60k and 72k"), SEEN, Grounding.REFUSE_CLAIMS).passed
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        ("funding is 0.0125%", True),
+        ("funding rate of 0.000125", True),
+        ("the funding rate at 1.25 bps", True),
+        ("funding 0.01%", True),
+        ("funding above 0.05% would hurt", True),
+        ("funding at 16 UTC", True),
+        ("funding is 13% annualised", True),
+        ("funding is 0.05%", False),
+        ("funding rate of 0.0008", False),
+        ("funding: 9 basis points", False),
+        ("funding is -0.0125%", False),
+    ],
+)
+def test_a_funding_rate_is_held_against_the_one_that_was_shown(text: str, sound: bool) -> None:
+    assert bool(flags(text)) is not sound
+
+
+def test_a_negative_funding_rate_may_be_said_with_or_without_its_sign() -> None:
+    short = decision(
+        "funding is -0.031%, negative funding of 0.031%", asset="ETHUSDT", stop_loss=None, take_profit=None
+    )
+
+    assert made_up(ground(short, SEEN, Grounding.FLAG)) == []
+
+
+def of_reasoning(text: str, policy: Grounding = Grounding.FLAG, **proposed: Any) -> Finding:
+    return ground(decision("it goes up"), SEEN, policy, reasoning=text, **proposed)
+
+
+def test_the_reasoning_of_the_answer_is_held_against_every_asset() -> None:
+    assert made_up(of_reasoning("BTC holds 64,000 and ETH trades at 3,180 with RSI at 41.5, funding 0.0125%")) == []
+
+    assert made_up(of_reasoning("ETH has support at 2,450 and RSI at 12")) == [
+        "RSI at 12: shown: 55.0 to 78.9; 40.0 to 41.5",
+        "support at 2,450: prices shown: 3011 to 3180.2",
+    ]
+
+
+def test_what_the_reasoning_makes_up_refuses_an_entry_as_the_policy_says() -> None:
+    assert of_reasoning("support at 2,450", Grounding.REFUSE_CLAIMS).passed
+    assert not of_reasoning("support at 2,450", Grounding.REFUSE).passed
+    assert not of_reasoning("BTC is currently trading at 71,000", Grounding.REFUSE_CLAIMS).passed
+    assert not of_reasoning("we are short", Grounding.REFUSE_CLAIMS).passed
+    assert of_reasoning("we are long", Grounding.REFUSE).passed
+
+
+def test_levels_that_the_answer_proposes_for_another_asset_are_no_citations() -> None:
+    other = decision("it falls", asset="ETHUSDT", stop_loss=Decimal(3420), take_profit=Decimal(2850))
+
+    assert of_reasoning("the stop of ETH rests at 3,420", Grounding.REFUSE, proposed=levels(other)).passed
+    assert not of_reasoning("the stop of ETH rests at 3,420", Grounding.REFUSE).passed

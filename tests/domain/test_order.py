@@ -47,6 +47,12 @@ def test_every_state_is_unsettled_working_or_over() -> None:
     assert working == {OrderState.NEW, OrderState.PARTIALLY_FILLED}
 
 
+def test_an_order_that_the_exchange_never_had_has_not_ended_there() -> None:
+    ended = {state for state in OrderState if state.ended}
+
+    assert ended == {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED}
+
+
 def test_an_order_without_a_size_ends_the_position_it_finds() -> None:
     assert an_intent(quantity=None).closes_position
     assert not an_intent().closes_position

@@ -42,6 +42,57 @@ def test_an_order_becomes_what_the_exchange_reports_and_stays_what_we_promised()
     assert after.reason is None
 
 
+def known(state: OrderState, executed: str) -> Order:
+    return an_order(state, venue_order_id=1, executed_quantity=Decimal(executed), average_price=Decimal(100))
+
+
+@pytest.mark.parametrize("ended", [OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED])
+@pytest.mark.parametrize("told", [OrderState.NEW, OrderState.PARTIALLY_FILLED])
+@pytest.mark.parametrize("executed", ["1", "2"])
+def test_an_order_that_has_ended_does_not_work_again(ended: OrderState, told: OrderState, executed: str) -> None:
+    order = known(ended, "1")
+
+    assert order_after(order, a_venue_order(state=told, executed_quantity=Decimal(executed))) == order
+
+
+@pytest.mark.parametrize("state", [OrderState.PARTIALLY_FILLED, OrderState.CANCELED])
+@pytest.mark.parametrize("told", [OrderState.NEW, OrderState.PARTIALLY_FILLED, OrderState.CANCELED])
+def test_nothing_that_was_traded_is_undone_by_an_older_report(state: OrderState, told: OrderState) -> None:
+    order = known(state, "0.5")
+
+    assert order_after(order, a_venue_order(state=told, executed_quantity=Decimal("0.4"))) == order
+
+
+@pytest.mark.parametrize(
+    ("state", "executed", "told", "then"),
+    [
+        (OrderState.NEW, "0", OrderState.NEW, "0"),
+        (OrderState.NEW, "0", OrderState.PARTIALLY_FILLED, "0.5"),
+        (OrderState.PARTIALLY_FILLED, "0.5", OrderState.PARTIALLY_FILLED, "0.5"),
+        (OrderState.PARTIALLY_FILLED, "0.5", OrderState.CANCELED, "0.5"),
+        (OrderState.CANCELED, "0.5", OrderState.CANCELED, "0.5"),
+        (OrderState.CANCELED, "0.5", OrderState.FILLED, "1"),
+    ],
+)
+def test_a_report_that_is_no_older_than_what_we_know_is_taken(
+    state: OrderState, executed: str, told: OrderState, then: str
+) -> None:
+    after = order_after(known(state, executed), a_venue_order(state=told, executed_quantity=Decimal(then)))
+
+    assert (after.state, after.executed_quantity) == (told, Decimal(then))
+
+
+@pytest.mark.parametrize("state", [OrderState.REJECTED, OrderState.ABSENT])
+def test_an_order_that_was_thought_never_to_have_landed_is_what_the_exchange_shows_of_it(state: OrderState) -> None:
+    assert order_after(an_order(state), a_venue_order()).state is OrderState.NEW
+
+
+def test_a_later_order_of_the_same_name_is_told_by_its_other_id() -> None:
+    after = order_after(known(OrderState.FILLED, "1"), a_venue_order(venue_order_id=2))
+
+    assert (after.state, after.venue_order_id, after.executed_quantity) == (OrderState.NEW, 2, 0)
+
+
 def test_positions_are_told_with_the_sign_of_their_direction() -> None:
     positions = [a_position("BTCUSDT", LONG, "2"), a_position("ETHUSDT", SHORT, "3")]
 
@@ -69,11 +120,13 @@ def test_trades_that_explain_a_position_leave_no_discrepancy() -> None:
 
 
 def test_a_position_that_no_trade_explains_is_a_discrepancy_either_way() -> None:
-    changes = position_changes([a_position("BTCUSDT")], [], [a_position("ETHUSDT", SHORT, "2")])
+    theirs = [a_position("ETHUSDT", SHORT, "2"), a_position("SOLUSDT", LONG, "1")]
+    changes = position_changes([a_position("BTCUSDT")], [], theirs)
 
     assert [(each.kind, each.symbol, each.ours, each.theirs) for each in changes] == [
         (Difference.POSITION_CHANGED, "BTCUSDT", "1", "0"),
         (Difference.POSITION_CHANGED, "ETHUSDT", "0", "-2"),
+        (Difference.POSITION_CHANGED, "SOLUSDT", "0", "1"),
     ]
 
 

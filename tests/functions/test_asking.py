@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,11 +11,15 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from functions.invoke import invoke_compare
+from functions.replaying import load, reask, rereview, rerun
 from shared.db.outbox import BEGINNING, Outbox
 from shared.db.reports import Reports
 from shared.domain.cycle import Stage
 from shared.domain.model import ModelCall
 from shared.domain.model_health import ModelHealth
+from shared.domain.record import RecordId
+from shared.llm.reply import read
 from tests.db.samples import a_fill
 from tests.house import House, built_house
 
@@ -233,3 +238,74 @@ async def test_costs_are_told_by_day_by_decision_and_by_trade(house: House) -> N
     assert (newest["cost_per_decision"], newest["entries"], newest["cost_per_entry"]) == ("0.0012", 0, None)
     assert (oldest["calls"], oldest["decisions"], oldest["entries"]) == (1, 1, 1)
     assert oldest["cost_per_entry"] == "0.0012"
+
+
+def told(question: dict[str, Any]) -> list[dict[str, Any]]:
+    """What tools told in a question."""
+    return [json.loads(each["content"]) for each in question["messages"] if each["role"] == "tool"]
+
+
+LOOKS = (
+    ("indicator", RSI),
+    ("candles", {"symbol": "BTCUSDT", "timeframe": "1m", "last": 3}),
+    ("past_decisions", {}),
+    ("recent_fills", {}),
+)
+
+
+async def test_a_decision_that_looked_things_up_is_made_again_reviewed_anew_and_asked_anew(house: House) -> None:
+    await house.enter()
+    await house.pass_time()
+    house.model.will_call(*LOOKS)
+    house.model.will_decide(await house.wish("ETHUSDT"))
+    await house.cycle()
+    decided, then = house.request, told(house.model.questions[-1])
+    offered = house.model.questions[-1]["tools"]
+    await house.enter("ETHUSDT", "sell")
+    await house.next_cycle()
+    await house.pass_time(timedelta(hours=3))
+    await house.cycle()
+    record = await load(house.runtime.open_work, RecordId(account_id="main", tick=decided.tick))
+
+    again = await rerun(record, open_work=house.runtime.open_work, read=read)
+    narrow = rereview(record, replace(record.context.account.limits, max_positions=1), read=read)
+    house.model.will_call(*LOOKS)
+    house.model.will_decide()
+    asked = await reask(
+        record,
+        "scripted/model",
+        engine=house.runtime.engine("main"),
+        account=house.runtime.accounts["main"].account,
+        open_work=house.runtime.open_work,
+        market=house.runtime.market,
+        analyst=house.runtime.analyst,
+        clock=house.clock,
+        own_prompt=False,
+    )
+
+    assert again.same
+    assert [call.calls_tools for call in record.calls] == [True, False]
+    assert [side.judgement.reviewed[0].review.verdict for side in (narrow.before, narrow.after)] == [
+        "approved",
+        "refused",
+    ]
+    assert house.model.questions[-1]["tools"] == offered
+    assert told(house.model.questions[-1]) == then
+    assert [len(each) for each in (then[2]["past_decisions"], then[3]["recent_fills"])] == [1, 1]
+    assert asked.after.judgement.reviewed == ()
+
+
+async def test_a_shadow_looks_up_what_the_account_s_own_model_could(database_url: str) -> None:
+    async with built_house(database_url, shadow_models=("scripted/other",)) as house:
+        house.model.listings = [LISTING, LISTING | {"id": "scripted/other"}]
+        house.model.will_call(*LOOKS)
+        house.model.will_decide(await house.wish())
+        await house.cycle()
+        own = house.model.questions[-1]
+        house.model.will_call(*LOOKS)
+
+        outcome = await invoke_compare(house.runtime, house.request)
+
+        shadow = house.model.questions[-1]
+        assert (shadow["tools"], told(shadow)) == (own["tools"], told(own))
+        assert outcome["shadows"][0]["no_answer"] is None

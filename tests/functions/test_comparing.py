@@ -149,7 +149,7 @@ async def test_a_shadow_may_have_a_prompt_of_its_own_and_its_text_is_kept(databa
         async with house.runtime.open_work() as work:
             found = await work.opinions.compare(account_id="main", since=None, until=None)
             kept = [await work.records.prompt(score.prompt_version) for score in found]
-        assert [score.prompt_version.partition("-")[0] for score in found] == ["v1", "bold"]
+        assert [score.prompt_version.partition("-")[0] for score in found] == ["v2", "bold"]
         assert [prompt is not None and "Be bold." in prompt.text for prompt in kept] == [False, True]
 
 

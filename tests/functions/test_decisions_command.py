@@ -105,7 +105,7 @@ def test_another_model_and_another_prompt_are_held_beside_what_was_said(
     code, said, complaint = run(environment, *arguments)
 
     assert (code, complaint) == (0, "")
-    assert said[1].startswith("then: model scripted/model, prompt_version v1-")
+    assert said[1].startswith("then: model scripted/model, prompt_version v2-")
     assert said[2].startswith("now : model emulated/coward, prompt_version mine-")
     assert "0.0012 USD" in said[1]
     assert said[3:5] == ["BTCUSDT: changed", said[4]]
@@ -141,7 +141,7 @@ def test_models_are_compared_in_a_few_lines_with_a_word_of_caution(environment: 
     code, said, _ = run(environment, "compare-models", "--account", "main")
 
     assert code == 0
-    assert said[0].startswith("main: scripted/model, prompt v1-")
+    assert said[0].startswith("main: scripted/model, prompt v2-")
     assert said[1] == "  asked 1, answered 1, entries 2, approved 2, scored 0, cost 0.0012 USD"
     assert said[2] == "  hit rate —, mean return —, left after 1h —, 4h —, 24h —"
     assert said[3] == "  0 scored entries tell little: wait for 30"
@@ -165,3 +165,12 @@ def test_a_preview_shows_the_exact_messages_their_size_and_their_price_and_asks_
     before = run(environment, "compare-models")[1]
     assert before[1].startswith("  asked 1,")
     assert run(environment, "preview-prompt", "--account", "nobody")[0] == 2
+
+
+def test_old_decisions_are_taken_away_only_where_somebody_said_so(decided: str, environment: dict[str, str]) -> None:
+    assert run(environment, "prune-records")[:2] == (0, ["RECORD_RETENTION is not set: every decision is kept"])
+
+    code, said, complaints = run(environment | {"RECORD_RETENTION": "30d"}, "prune-records")
+
+    assert (code, said) == (2, [])
+    assert complaints.startswith("perpetua: no exchange answers at http://127.0.0.1:1")

@@ -3,7 +3,9 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
+import httpx
 import pytest
 
 from shared.domain.account import AccountStatus
@@ -37,6 +39,59 @@ async def test_a_plan_that_has_come_true_closes_the_position_though_the_model_sa
     assert decided(outcome) == [("close", "exit plan", "approved")]
     assert await house.venue_positions() == {}
     assert await house.venue_orders(status="NEW") == []
+
+
+async def test_what_a_plan_ends_does_not_wait_for_the_model_and_is_ended_once(house: House) -> None:
+    await enter(house, SOON)
+    await house.pass_time()
+    house.model.will_decide(await house.wish(action="buy"), await house.wish("ETHUSDT"))
+    ask, held = house.model.handle_async_request, []
+
+    async def note(request: httpx.Request) -> httpx.Response:
+        held.append(await house.venue_positions())
+        return await ask(request)
+
+    with patch.object(house.model, "handle_async_request", note):
+        outcome = await house.cycle()
+
+    assert held[-1] == {}
+    assert outcome["promises"]["discrepancies"][0]["kind"] == "exit_plan"
+    assert decided(outcome) == [
+        ("close", "exit plan", "approved"),
+        ("buy", "model", "refused"),
+        ("buy", "model", "approved"),
+    ]
+    assert len(await house.venue_orders(type="MARKET", side="SELL")) == 1
+    assert {order["state"] for order in outcome["execute"]["orders"]} == {"FILLED", "NEW"}
+    assert list(await house.venue_positions()) == ["ETHUSDT"]
+
+
+async def test_nothing_opens_while_the_fate_of_what_a_plan_ends_is_unknown(house: House) -> None:
+    await enter(house, SOON)
+    await house.pass_time()
+    house.model.will_decide(await house.wish("ETHUSDT"))
+    await house.spoil("POST", "/fapi/v3/order", "503-after", count=1)
+    await house.spoil("GET", "/fapi/v3/order", "error:-1121-before", count=9)
+
+    outcome = await house.cycle()
+
+    assert [order["state"] for order in outcome["promises"]["repairs"]][:1] == ["UNRESOLVED"]
+    assert {order["state"] for order in outcome["execute"]["orders"]} == {"ABSENT"}
+    assert len(await house.venue_orders(type="MARKET", side="SELL")) == 1
+    assert await house.venue_positions() == {}
+
+
+async def test_a_promise_that_cannot_be_kept_at_once_is_kept_in_the_cycle_all_the_same(house: House) -> None:
+    await enter(house, SOON)
+    await house.pass_time()
+    await house.stage(Stage.FETCH)
+    await house.spoil("GET", "/fapi/v3/accountWithJoinMargin", "error:-1121-before", count=1)
+
+    outcome = await house.cycle()
+
+    assert outcome["promises"].keys() == {"later"}
+    assert outcome["execute"]["orders"][0]["leg"] == "exit"
+    assert await house.venue_positions() == {}
 
 
 @pytest.mark.parametrize("answer", ["I would rather not say.", "", 401, 503])

@@ -1,5 +1,6 @@
 """What a decision made up is one row to read, and costs the entry where the account's policy says so."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -29,6 +30,15 @@ async def test_a_price_of_now_that_nobody_showed_refuses_the_entry(house: House)
     assert "currently trading at" in finding.reason
     assert finding.saw["policy"] == "refuse_claims"
     assert await house.venue_orders() == []
+
+
+async def test_what_the_reasoning_of_the_answer_makes_up_refuses_its_entries(house: House) -> None:
+    answer = {"reasoning": "We are short already.", "decisions": [await house.wish(), await house.wish("ETHUSDT")]}
+    house.model.answers.append(json.dumps(answer))
+
+    outcome = await house.cycle()
+
+    assert [each["code"] for each in outcome["decide"]["decisions"]] == ["grounding", "grounding"]
 
 
 async def test_a_level_that_nobody_showed_is_written_down(house: House) -> None:

@@ -55,6 +55,28 @@ async def test_a_stop_that_was_cancelled_by_hand_is_placed_again_where_the_plan_
     assert kinds(outcome) == ["missing_stop"]
 
 
+async def test_a_naked_position_gets_its_stop_before_anything_else_is_ended(house: House) -> None:
+    short_lived = {"text": "", "expiry": {"after_candles": 1, "timeframe": "5m", "at": None}}
+    house.model.will_decide(await house.wish(exit_plan=short_lived), await house.wish("ETHUSDT"))
+    await house.cycle()
+    for stop in await house.venue_orders(type="STOP_MARKET", status="NEW"):
+        await house.runtime.exchange("main").cancel(stop["symbol"], stop["clientOrderId"])
+    await house.pass_time()
+    before = len(await house.venue_orders())
+
+    result = await house.stage(Stage.RECONCILE)
+
+    sent = [(order["symbol"], order["type"]) for order in (await house.venue_orders())[before:]]
+    assert sorted(sent[:2]) == [("BTCUSDT", "STOP_MARKET"), ("ETHUSDT", "STOP_MARKET")]
+    assert sent[2:] == [("BTCUSDT", "MARKET")]
+    assert list(await house.venue_positions()) == ["ETHUSDT"]
+    assert {order["symbol"] for order in await house.venue_orders(status="NEW")} == {"ETHUSDT"}
+    assert [each["kind"] for each in result.details["discrepancies"]] == [
+        *("missing_stop", "missing_stop", "exit_plan"),
+        *("orphan_protection", "orphan_protection"),
+    ]
+
+
 async def test_a_position_opened_by_hand_is_adopted_and_given_a_stop(house: House) -> None:
     await house.cycle()
     await place_by_hand(house)
@@ -295,7 +317,10 @@ async def test_a_trade_that_the_exchange_tells_late_is_booked_when_it_does(house
     outcome = await house.next_cycle()
 
     async with house.runtime.open_work() as work:
-        after, booked = await work.holds.last_equity("main"), await work.fills.recent("main", 9)
+        after, booked = (
+            await work.holds.last_equity("main"),
+            await work.fills.recent("main", 9, before=house.clock.now() + A_DAY),
+        )
     assert before is not None
     assert before.unexplained < 0
     assert [fill.symbol for fill in booked] == ["BTCUSDT"]
@@ -454,7 +479,10 @@ async def test_a_trade_of_our_own_that_a_restore_forgot_is_booked_and_no_manual_
 
     books = await house.venue_books()
     async with house.runtime.open_work() as work:
-        booked, point = await work.fills.recent("main", 9), await work.holds.last_equity("main")
+        booked, point = (
+            await work.fills.recent("main", 9, before=house.clock.now() + A_DAY),
+            await work.holds.last_equity("main"),
+        )
     assert len(booked) == len(books["trades"]) == 1
     assert point is not None
     assert (point.wallet, point.unexplained) == (Decimal(books["wallet"]), 0)

@@ -11,6 +11,7 @@ from functions.replaying import load, rereview, rerun
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import RecordBroken, UnknownRecord
 from shared.domain.record import DecisionRecord, RecordId
+from shared.llm.prompt import briefed
 from shared.llm.reply import read
 from tests.house import House
 
@@ -169,3 +170,16 @@ async def test_a_decision_is_found_by_the_beginning_of_its_records_name(house: H
         assert (await work.records.get(RecordId(prefix=name[:8]))).tick == house.request.tick
         with pytest.raises(UnknownRecord, match="there is no decision on record whose name begins with "):
             await work.records.get(RecordId(prefix="ffffff" if name[0] != "f" else "000000"))
+
+
+async def test_what_the_account_has_paid_is_told_to_the_model_and_on_record(house: House) -> None:
+    await house.enter()
+    await house.next_cycle()
+
+    [call] = (await recorded(house)).calls
+    paid = briefed(call.prompt)["paid"]
+    [fill] = (await house.venue_books())["trades"]
+    assert paid["today"] == paid["in_all"]
+    assert Decimal(paid["today"]["fees_usd"]) - Decimal(fill["commission"]) < Decimal("0.0001")
+    assert (paid["today"]["funding_usd"], paid["today"]["models_usd"]) == ("0.0000", "0.0012")
+    assert "`paid`" in call.prompt.system

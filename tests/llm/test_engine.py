@@ -170,10 +170,10 @@ async def test_after_two_retries_the_next_model_is_asked(engine: LlmEngine, prov
     ("answer", "error"),
     [
         (fails(404), "ModelRefused: HTTP 404: sorry"),
-        (says(HOLD[:-9], "length"), "UnusableReply: the answer was cut off at max_tokens"),
-        (says(None, "content_filter"), "UnusableReply: the model refused: content filter"),
-        (says("I would buy."), "UnusableReply: the answer holds no JSON object: 'I would buy.'"),
-        (says(HOLD[:-2]), "UnusableReply: the answer is cut off: a bracket is never closed"),
+        (says(HOLD[:-9], "length"), "UnusableReply: cut_off: the answer was cut off at max_tokens"),
+        (says(None, "content_filter"), "UnusableReply: refused: the model refused: content filter"),
+        (says("I would buy."), "UnusableReply: no_json: the answer holds no JSON object: 'I would buy.'"),
+        (says(HOLD[:-2]), "UnusableReply: cut_off: the answer is cut off: a bracket is never closed"),
     ],
 )
 async def test_what_a_retry_cannot_mend_goes_to_the_next_model_at_once(
@@ -277,3 +277,65 @@ async def test_a_prompt_of_another_making_is_asked_with_no_symbol_to_name(
 
     assert calls[-1].error is None
     assert "BTCUSDT" not in json.dumps(provider.asked[0])
+
+
+THOUGHTS_ONLY = says(None, "length")
+PRICED = {"id": "acme/m1", "pricing": {"prompt": "0.000001", "completion": "0.0001"}}
+
+
+async def test_a_model_whose_thoughts_left_no_room_is_asked_once_with_twice_the_room_and_pays_for_it(
+    engine: LlmEngine, provider: Provider
+) -> None:
+    provider.listings = [PRICED]
+    provider.scripts["acme/m1"] = [THOUGHTS_ONLY, says(HOLD)]
+    book = Book()
+
+    thinking, decided = await engine.ask(engine.prompt(BRIEFING), ["acme/m1"], book=book)
+
+    assert thinking.error == "NoRoomToAnswer: max_tokens were spent on thinking before the answer began"
+    assert decided.content == HOLD
+    assert [body["max_tokens"] for body in provider.asked] == [8000, 16000]
+    assert decided.parameters["max_tokens"] == 16000
+    assert round(book.asked[1] - book.asked[0], 2) == 8000 * Decimal("0.0001")
+
+
+async def test_a_model_that_thinks_on_and_on_is_left_for_the_next(engine: LlmEngine, provider: Provider) -> None:
+    provider.scripts = {"acme/m1": [THOUGHTS_ONLY], "acme/m2": [says(HOLD)]}
+
+    calls = await engine.ask(engine.prompt(BRIEFING), ["acme/m1", "acme/m2"], book=Book())
+
+    assert [call.asked_model for call in calls] == ["acme/m1", "acme/m1", "acme/m2"]
+    assert [body["max_tokens"] for body in provider.asked] == [8000, 16000, 8000]
+
+
+@pytest.mark.parametrize(("longest", "room"), [(9000, [8000, 9000]), (8000, [8000]), (True, [8000, 16000])])
+async def test_no_model_is_given_more_room_than_it_has(
+    engine: LlmEngine, provider: Provider, longest: int, room: list[int]
+) -> None:
+    provider.listings = [PRICED | {"top_provider": {"max_completion_tokens": longest}}]
+    provider.scripts["acme/m1"] = [THOUGHTS_ONLY]
+
+    await engine.ask(engine.prompt(BRIEFING), ["acme/m1"], book=Book())
+
+    assert [body["max_tokens"] for body in provider.asked] == room
+
+
+async def test_whoever_goes_on_after_thoughts_without_an_answer_gives_more_room_too(
+    engine: LlmEngine, provider: Provider
+) -> None:
+    provider.scripts["acme/m1"] = [THOUGHTS_ONLY, says(HOLD)]
+    prompt = engine.prompt(BRIEFING)
+    said = (await engine.ask(prompt, ["acme/m1"], book=Book()))[:1]
+
+    await engine.ask(prompt, ["acme/m1"], book=Book(), said=said)
+
+    assert [body["max_tokens"] for body in provider.asked] == [8000, 16000, 16000]
+
+
+async def test_more_room_that_the_budget_does_not_cover_is_not_taken(engine: LlmEngine, provider: Provider) -> None:
+    provider.listings = [PRICED]
+    provider.scripts["acme/m1"] = [THOUGHTS_ONLY]
+
+    calls = await engine.ask(engine.prompt(BRIEFING), ["acme/m1"], book=Book(Decimal(1)))
+
+    assert len(calls) == len(provider.asked) == 1

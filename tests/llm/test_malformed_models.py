@@ -50,7 +50,7 @@ def engine(connection: httpx.AsyncClient) -> LlmEngine:
 
 
 async def outcome(engine: LlmEngine, prompt: Prompt, name: str) -> str:
-    [call] = await engine.ask(prompt, [f"malformed/{name}"], book=Book())
+    *_, call = await engine.ask(prompt, [f"malformed/{name}"], book=Book())
     if call.content is None:
         assert call.error
         return REJECTED

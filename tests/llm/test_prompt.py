@@ -17,6 +17,7 @@ from shared.domain.snapshot import Snapshot
 from shared.llm.prompt import LIMITS, PromptTemplate, briefed
 from shared.llm.reply import read
 from shared.llm.schema import EXAMPLE, answer_schema
+from tests.builders import some_expenses
 
 
 def briefing(**changes: Any) -> dict[str, Any]:
@@ -65,7 +66,15 @@ def test_the_briefing_of_the_domain_holds_all_that_the_template_prints() -> None
     )
     marks = EquityMarks(day=Decimal(10_000), peak=Decimal(10_000), deposited=Decimal(10_000))
 
-    document = domain_briefing(account, snapshot, plans={}, recent_decisions=[], recent_fills=[], marks=marks)
+    document = domain_briefing(
+        account,
+        snapshot,
+        plans={},
+        recent_decisions=[],
+        recent_fills=[],
+        marks=marks,
+        expenses=some_expenses(),
+    )
 
     system = PromptTemplate().prompt(document).system
     assert "at most 5000.00 USD of notional" in system

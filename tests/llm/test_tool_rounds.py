@@ -179,7 +179,7 @@ async def test_a_tool_that_is_called_when_none_is_offered_is_no_answer(engine: L
 
     made = await ask(engine, "acme/m1", "other/m2")
 
-    assert made[2].error == "UnusableReply: the model called a tool, and none was offered"
+    assert made[2].error == "UnusableReply: tool_not_offered: the model called a tool, and none was offered"
     assert (made[3].asked_model, made[3].purpose, made[3].turn) == ("other/m2", Purpose.FALLBACK, 0)
     assert len(provider.asked[3]["messages"]) == 2
 
@@ -240,7 +240,7 @@ async def test_a_flood_of_calls_is_not_answered_but_taken_for_none(engine: LlmEn
 
     flood, decided = await ask(engine)
 
-    assert flood.error == "UnusableReply: the model called 2000 tools at once"
+    assert flood.error == "UnusableReply: too_many_calls: the model called 2000 tools at once"
     assert decided.content == HOLD
     assert "tools" not in provider.asked[1]
     assert len(provider.asked[1]["messages"]) == 2

@@ -73,7 +73,7 @@ async def test_a_model_that_only_ever_calls_tools_comes_to_nothing(engine: LlmEn
     calls = await ask(engine, "tireless")
 
     assert [call.calls_tools for call in calls] == [True, True, False]
-    assert calls[-1].error == "UnusableReply: the model called a tool, and none was offered"
+    assert calls[-1].error == "UnusableReply: tool_not_offered: the model called a tool, and none was offered"
 
 
 @pytest.mark.parametrize(("name", "format_sent"), [("sloppy", {"type": "json_object"}), ("bare", None)])

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from emulators.aster import Venue, create_app, synthetic_market
+from functions.forgetting import forget
 from functions.history import prune
 from functions.invoke import invoke_cycle
 from functions.pruning import prune_events
@@ -28,7 +29,7 @@ from shared.domain.order import Intent, Leg, VenueOrder
 from shared.exchange.account import AsterExchange
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
-from tests.db.samples import a_candle
+from tests.db.samples import a_candle, a_reviewed
 from tests.house import ScriptedModel, built_house
 
 SPEED = 200  # five minutes of the market in one and a half seconds of ours
@@ -160,6 +161,30 @@ async def test_old_candles_are_taken_away_when_told_how_long_to_keep_them(
         async with runtime.open_work() as work:
             began = await work.candles.began(old)
         assert all(opened.year > 2020 for opened in began.values())
+
+
+async def test_old_decisions_are_taken_away_while_the_scheduler_runs(
+    database_url: str, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asyncio.Event()
+
+    async def heard(*arguments: Any) -> Any:
+        gone = await forget(*arguments)
+        done.set()
+        return gone
+
+    monkeypatch.setattr("scheduler.local.forget", heard)
+    async with a_runtime(database_url, ScriptedModel(), venue, record_retention=timedelta(days=7)) as runtime:
+        long_ago = tick_at(runtime.clock.now() - timedelta(days=9), FIVE)
+        async with runtime.open_work() as work:
+            await work.decisions.save(StageRequest("main", long_ago), [a_reviewed()], None)
+        scheduler = LocalScheduler(runtime)
+        await scheduler.start()
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
+        await scheduler.stop()
+        async with runtime.open_work() as work:
+            assert await work.decisions.of_cycle(StageRequest("main", long_ago)) == []
 
 
 async def test_old_events_are_taken_away_once_a_day_beginning_at_once(

@@ -62,7 +62,8 @@ class Watched:
         """Say whether our positions and trades are the exchange's."""
         ours = {held.symbol: held.direction.sign * held.quantity for held in await self.house.our_positions()}
         async with self.house.runtime.open_work() as work:
-            booked = {(fill.symbol, fill.trade_id) for fill in await work.fills.recent("main", 1000)}
+            found = await work.fills.recent("main", 1000, before=self.house.clock.now() + A_WHILE)
+        booked = {(fill.symbol, fill.trade_id) for fill in found}
         trades = (await self.house.venue_books())["trades"]
         return ours == await self.house.venue_positions() and booked == {(row["symbol"], row["id"]) for row in trades}
 

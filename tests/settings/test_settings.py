@@ -159,6 +159,7 @@ def test_what_the_command_line_says_wins_over_everything(monkeypatch: pytest.Mon
         ("RISK_MIN_MARGIN_LEFT", "1", "RISK_MIN_MARGIN_LEFT: Input should be less than 1"),
         ("DATABASE_URL", "mysql://db", "DATABASE_URL: must be a PostgreSQL address such as postgresql://"),
         ("CANDLE_RETENTION", "6d", "CANDLE_RETENTION: must be at least 7d: indicators look back so far"),
+        ("RECORD_RETENTION", "6d", "RECORD_RETENTION: must be at least 7d: the review and the model look back so far"),
         ("CANDLE_RETENTION", "forever", "CANDLE_RETENTION: 'forever' is no duration"),
         ("API_PORT", "70000", "API_PORT: Input should be less than or equal to 65535"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
@@ -219,6 +220,7 @@ def test_a_file_that_is_no_text_is_one_clear_line() -> None:
 @pytest.mark.parametrize(
     ("switches", "says"),
     [
+        ({**LIVE, "RAISE_DELAY": "1m"}, "RAISE_DELAY must be at least 1h when TRADING_MODE=live"),
         ({"TRADING_MODE": "live"}, "TRADING_MODE=live also needs LIVE_TRADING_CONFIRMED='yes, with real money'"),
         (
             {"TRADING_MODE": "live", "LIVE_TRADING_CONFIRMED": "yes"},
@@ -403,3 +405,22 @@ def test_settings_are_read_without_touching_the_environment() -> None:
     read_settings()
 
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "delay", "lasts"),
+    [
+        ({}, timedelta(0), None),
+        ({"RAISE_DELAY": "1m"}, timedelta(minutes=1), timedelta(days=30)),
+        (LIVE, timedelta(hours=24), timedelta(days=30)),
+        (LIVE | {"RAISE_DELAY": "2h", "AUTHORITY_LASTS": "7d"}, timedelta(hours=2), timedelta(days=7)),
+    ],
+)
+def test_with_real_money_what_allows_an_account_more_waits(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], delay: timedelta, lasts: timedelta | None
+) -> None:
+    put(monkeypatch, **variables)
+
+    terms = read_settings().terms
+
+    assert (terms.delay, terms.lasts) == (delay, lasts)

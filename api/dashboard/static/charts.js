@@ -169,7 +169,7 @@ function stamp(points) {
 }
 
 function lineLook(line) {
-  const shared = { lineWidth: line.thin ? 1 : 2, lineStyle: line.dashed ? 2 : 0, priceLineVisible: false, lastValueVisible: !line.thin, crosshairMarkerVisible: !line.thin, lineType: line.steps ? 1 : 0 };
+  const shared = { lineWidth: line.thin ? 1 : 2, lineStyle: line.dashed ? 2 : 0, priceLineVisible: false, lastValueVisible: !line.thin, crosshairMarkerVisible: !line.thin, autoscaleInfoProvider: line.quiet ? () => null : undefined, lineType: line.steps ? 1 : 0 };
   const full = colour(line.colour);
   if (!line.area) return { ...shared, color: full };
   const below = line.area === 'below';

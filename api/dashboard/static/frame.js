@@ -73,13 +73,18 @@ function menu(house, state) {
     accountChoice(house),
     groups.map((group) => h('div.group', { key: group }, h('p', null, group),
       h('ul', null, PAGES.filter((page) => page.group === group).map((page) => h('li', { key: page.name },
-        h('a', { href: `#/${page.name}`, 'aria-current': page.name === state.route.name ? 'page' : null }, icon(page.icon), page.title)))))),
+        h('a', { href: `#/${page.name}`, 'aria-current': page.name === state.route.name ? 'page' : null }, icon(page.icon), page.title, page.name === 'alerts' && standingAlerts(house))))))),
     h('div.foot', { key: 'foot' },
       house.session?.name && h('p', null, house.session.name, h('small', null, ` may ${house.session.scope}`)),
       house.session?.expires && h('button', { type: 'button', onclick: () => leave(house) }, 'Sign out'),
       h('a', { href: '/docs' }, 'API'),
       h('p.hint', null, h('kbd', null, '?'), ' for keys')),
   ];
+}
+
+function standingAlerts(house) {
+  const standing = house.alerts?.items.length;
+  return standing ? h('span.count', { title: 'standing' }, count(standing)) : null;
 }
 
 async function leave(house) {
@@ -119,8 +124,10 @@ export function stopEverything(house) {
     verb: 'Stop everything',
     tone: 'danger',
     act: async () => {
-      await send('POST', '/stop', { confirmation: 'stop all' });
+      const stopped = await send('POST', '/stop');
       house.refreshAll();
+      const left = stopped.filter((each) => !each.flat).map((each) => `${each.account}: ${[...each.left, each.trouble].filter(Boolean).join(', ')}`);
+      if (left.length) throw new Error(`All are halted. Still being flattened: ${left.join('; ')}`);
     },
   };
 }

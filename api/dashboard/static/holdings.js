@@ -4,63 +4,49 @@ import { h } from './dom.js';
 import { exact, gain, number, percent, price } from './format.js';
 import { badge } from './parts.js';
 
-/** What is known of *position*: profit at the newest price, protection, and how far away everything is. */
-export function held(position, orders, mark) {
+/** What is known of a row of /positions at the price *mark*, or at its own where none is newer. */
+export function held(position, mark) {
   const now = number(mark) ?? number(position.mark_price);
   const sign = position.direction === 'SHORT' ? -1 : 1;
   const [quantity, entry] = [Math.abs(number(position.quantity) ?? 0), number(position.entry_price)];
-  const stop = nearest(position, orders, 'stop', sign);
-  const target = nearest(position, orders, 'target', sign);
-  const unrealized = now === null || entry === null ? number(position.unrealized) : (now - entry) * quantity * sign;
-  const away = (level) => (number(level) === null || !now ? null : Math.abs(number(level) - now) / now);
+  const [stop, target, first] = [position.stop_price, position.target_price, position.first_stop].map(number);
+  const gained = now === null || entry === null ? null : (now - entry) * sign;
+  const risk = entry === null || first === null ? null : Math.abs(entry - first);
+  const away = (level) => (level === null || !now ? null : Math.abs(level - now) / now);
   return {
-    ...position, now, sign, stop, target, unrealized,
+    ...position, now, sign, stop, target,
+    unrealized: gained === null ? number(position.unrealized) : gained * quantity,
     notional: now === null ? null : now * quantity,
-    moved: entry && now !== null ? ((now - entry) / entry) * sign : null,
-    stopAway: away(stop?.price), targetAway: away(target?.price), liquidationAway: away(position.liquidation_price),
+    moved: gained === null || !entry ? null : gained / entry,
+    /** In multiples of what was risked at first. */
+    r: risk ? gained / risk : number(position.r),
+    stopAway: away(stop), targetAway: away(target), liquidationAway: away(number(position.liquidation_price)),
     /** What the account has less, or more, than now if the stop is hit at its price. */
-    atStop: stop && now !== null ? (number(stop.price) - now) * quantity * sign : null,
+    atStop: stop === null || now === null ? null : (stop - now) * quantity * sign,
     /** What the whole trade then ends with, before costs. */
-    endsWith: stop && entry !== null ? (number(stop.price) - entry) * quantity * sign : null,
-    naked: position.protection?.naked ?? !stop,
+    endsWith: stop === null || entry === null ? null : (stop - entry) * quantity * sign,
   };
 }
 
-const LIVING = new Set(['NEW', 'PARTIALLY_FILLED']);
-
-function nearest(position, orders, leg, sign) {
-  const told = position.protection?.[leg];
-  if (told) return { price: told.stop_price ?? told.price, order: told.client_order_id, since: told.since };
-  const found = orders.filter((order) => order.account === position.account && order.symbol === position.symbol
-    && order.direction === position.direction && order.leg === leg && LIVING.has(order.state) && order.stop_price !== null);
-  // Of several stops the one that is hit first.
-  found.sort((a, b) => (Number(b.stop_price) - Number(a.stop_price)) * sign * (leg === 'stop' ? 1 : -1));
-  const order = found[0];
-  return order ? { price: order.stop_price, order: order.client_order_id, since: order.sent_at, whole: order.quantity === null } : null;
-}
-
 export function protectionBadge(each) {
-  if (each.naked) return badge('Naked: no stop', 'bad', 'no stop rests at the exchange');
-  return badge(each.target ? 'Stop and target' : 'Stop only', 'good', 'resting at the exchange');
+  if (each.naked) return badge(each.stop === null ? 'Naked: no stop' : 'Stop too small', 'bad', 'no stop of its full size rests at the exchange');
+  return badge(each.target === null ? 'Stop only' : 'Stop and target', 'good', 'resting at the exchange');
 }
 
 /** Stop, entry, the price of now and target, in their places. */
 export function spanLine(each) {
-  const points = [each.stop?.price, each.entry_price, each.now, each.target?.price].map(number);
-  const [stop, entry, now, target] = points;
-  const known = points.filter((point) => point !== null);
+  const { stop, target, now } = each;
+  const entry = number(each.entry_price);
+  const known = [stop, entry, now, target].filter((point) => point !== null);
   if (known.length < 2 || now === null || entry === null) return null;
   const low = Math.min(...known);
-  const high = Math.max(...known);
-  const width = high - low || 1;
+  const width = Math.max(...known) - low || 1;
   const place = (value) => {
     const share = (value - low) / width;
     return 4 + 92 * (each.sign > 0 ? share : 1 - share);
   };
   const [from, to] = [place(entry), place(now)].sort((a, b) => a - b);
-  const words = [
-    stop !== null && `stop ${price(stop)}`, `entry ${price(entry)}`, `now ${price(now)}`, target !== null && `target ${price(target)}`,
-  ].filter(Boolean).join(', ');
+  const words = [stop !== null && `stop ${price(stop)}`, `entry ${price(entry)}`, `now ${price(now)}`, target !== null && `target ${price(target)}`].filter(Boolean).join(', ');
   return h('div.span-line', { role: 'img', 'aria-label': words, title: words },
     h('span.rail'),
     h('span.part', { class: each.unrealized >= 0 ? 'gain' : 'loss', style: { left: `${from}%`, width: `${to - from}%` } }),
@@ -80,7 +66,12 @@ export function profit(each) {
   return [gain(each.unrealized), each.moved !== null && h('small', null, gain(each.moved, percent(each.moved)))];
 }
 
+/** +1.2 R: so many times what was risked. */
+export function multiple(value) {
+  const read = number(value);
+  return read === null ? '–' : gain(read, `${read > 0 ? '+' : read < 0 ? '−' : ''}${Math.abs(read).toFixed(2)} R`);
+}
+
 export function total(all, name) {
   return all.reduce((sum, each) => sum + (each[name] ?? 0), 0);
 }
-

@@ -12,6 +12,7 @@ import { clock } from './time.js';
 
 const POLL_MS = 5_000;
 const HEARTBEAT_MS = 15_000;
+const RENEWAL_MS = 300_000;
 const ACCOUNT = 'perpetua.account';
 
 export class House {
@@ -19,6 +20,7 @@ export class House {
   #listeners = new Set();
   #polling = null;
   #beating = null;
+  #renewing = null;
 
   session = null;
   sessionError = null;
@@ -118,6 +120,7 @@ export class House {
     this.market?.close();
     clearInterval(this.#polling);
     clearInterval(this.#beating);
+    clearInterval(this.#renewing);
     for (const resource of this.#resources) resource.close();
     this.#resources.clear();
   }
@@ -142,18 +145,27 @@ export class House {
   #start() {
     this.status = this.resource('/status', {}, {
       kinds: ['stage', 'account', 'breaker', 'equity', 'position_opened', 'position_closed'],
-      changed: ({ data }) => data && clock.hear(data.time),
+      changed: ({ data }) => data && this.#stands(data),
     });
     this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker'] });
     this.ready = this.resource('/health/ready', {}, { kinds: ['stage'] });
+    this.limits = this.resource('/limits', {}, { kinds: ['stage', 'breaker', 'equity'] });
+    this.alerts = this.resource('/alerts', { standing: true }, { kinds: ['stage', 'alert', 'account', 'breaker'] });
     this.trading = new Stream('/ws/trading-events', {}, this.#ears((message) => this.#traded(message)));
     this.market = new Stream('/ws/market-data', {}, this.#ears((message) => this.#priced(message)));
     this.#polling = setInterval(() => {
       if (!this.live) this.refreshAll();
     }, POLL_MS);
     this.#beating = setInterval(() => {
-      for (const resource of [this.status, this.ready]) resource.refresh();
+      for (const resource of [this.status, this.ready, this.limits, this.alerts]) resource.refresh();
     }, HEARTBEAT_MS);
+    // A session that asks lasts anew: a page that is left open all day stays signed in.
+    if (this.session?.expires) this.#renewing = setInterval(() => this.#askAgain(), RENEWAL_MS);
+  }
+
+  #stands({ time, accounts }) {
+    clock.hear(time);
+    if (this.account && !accounts.some(({ account }) => account === this.account)) this.choose('');
   }
 
   #ears(heard) {

@@ -1,7 +1,7 @@
 /* The health strip: what one would ask first, always on the screen. */
 
 import { h } from './dom.js';
-import { cost, number, percent, plural } from './format.js';
+import { cost, count, number, percent, plural } from './format.js';
 import { badge, meter } from './parts.js';
 import { age, clock, span, timeText, until, utc } from './time.js';
 
@@ -28,32 +28,38 @@ function cell(name, value, { note, tone = '', title } = {}) {
 
 export function strip(house) {
   const live = liveWords(house);
-  return h('dl.vitals', { 'aria-label': 'Health' },
+  return h('div.vitals-box', { tabindex: '0', role: 'region', 'aria-label': 'Health' }, h('dl.vitals', null,
     cell('Stream', badge(live.text, live.tone), { note: live.note, tone: 'first' }),
     tradingState(house),
     cycleCell(house),
     pricesCell(house),
-    exchangeCell(house),
+    servicesCell(house),
+    dataCell(house),
     modelBudget(house),
     rateBudget(house),
-    clockCell(house));
+    clockCell(house)));
 }
 
 /** Whether it trades, over all accounts that are looked at: the gravest word first. */
-export function killState(accounts) {
+export function killState(house) {
+  const accounts = house.chosen;
   if (!accounts.length) return { text: 'No account', tone: 'quiet', note: 'none configured' };
-  const of = (status) => accounts.filter((each) => each.status === status).length;
-  const managing = accounts.filter((each) => each.models?.manage_only_since).length;
   const total = plural(accounts.length, 'account');
-  if (of('halted')) return { text: 'Halted', tone: 'bad', note: `${of('halted')} of ${total}` };
-  if (of('paused')) return { text: 'Paused', tone: 'warn', note: `${of('paused')} of ${total}` };
-  if (managing) return { text: 'Manage only', tone: 'warn', note: `${managing} of ${total}: no model answers` };
-  return { text: 'Trading', tone: 'good', note: total };
+  const told = (text, tone, which) => {
+    const found = accounts.filter(which).length;
+    return found ? { text, tone, note: accounts.length > 1 ? `${found} of ${total}` : accounts[0].account } : null;
+  };
+  const breakers = (each) => Object.keys(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {}).length > 0;
+  return told('Halted', 'bad', (each) => each.status === 'halted')
+    ?? told('Breaker tripped', 'bad', breakers)
+    ?? told('Paused', 'warn', (each) => each.status === 'paused')
+    ?? told('Manages only', 'warn', (each) => each.models?.manage_only_since)
+    ?? { text: 'Trading', tone: 'good', note: total };
 }
 
 function tradingState(house) {
   if (!house.status?.data) return cell('State', badge('Not known', 'quiet'));
-  const { text, tone, note } = killState(house.chosen);
+  const { text, tone, note } = killState(house);
   return cell('State', badge(text, tone), { note });
 }
 
@@ -89,14 +95,22 @@ function pricesCell(house) {
   return cell('Prices', badge(live ? 'Live' : 'Not live', live ? 'good' : 'warn'), { note: live ? age(at) : house.marketLive?.detail || house.market.why || age(at) });
 }
 
-function exchangeCell(house) {
-  const ready = house.ready;
-  const checks = ready?.data?.checks ?? ready?.error?.document?.checks;
-  if (!checks) return cell('Services', badge(ready?.error ? 'No answer' : '…', ready?.error ? 'bad' : 'quiet'));
-  const reasons = ready.error?.document?.reasons ?? [];
-  return cell('Services', badge(reasons.length ? 'Look' : 'All well', reasons.length ? 'bad' : 'good'), {
-    note: reasons[0] ?? 'database, exchange, cycles', title: reasons.join('; ') || undefined,
+function servicesCell(house) {
+  const { data, error } = house.ready;
+  const told = data ?? error?.document;
+  if (!told?.checks) return cell('Services', badge(error ? 'No answer' : '…', error ? 'bad' : 'quiet'), { note: error?.message });
+  const troubles = [...(told.reasons ?? []), ...(told.warnings ?? [])];
+  const tone = told.reasons?.length ? 'bad' : troubles.length ? 'warn' : 'good';
+  return cell('Services', badge(tone === 'good' ? 'All well' : tone === 'bad' ? 'Not ready' : 'Look', tone), {
+    note: troubles[0] ?? 'database, exchange, models', title: troubles.join('; ') || undefined,
   });
+}
+
+/** How old the oldest series of candles is. */
+function dataCell(house) {
+  const told = (house.ready.data ?? house.ready.error?.document)?.checks?.data;
+  if (!told) return null;
+  return cell('Data', badge(told.stale ? 'Old' : 'Fresh', told.stale ? 'warn' : 'good'), { note: told.stale ? `${told.stale} of ${told.series} series` : `${plural(told.series, 'series', 'series')}` });
 }
 
 function modelBudget(house) {
@@ -108,10 +122,11 @@ function modelBudget(house) {
   return cell('Model today', [cost(spent), h('small', null, ` of ${cost(budget)}`)], { note: meter(budget ? spent / budget : null, { label: 'Model budget used today' }) });
 }
 
+/** What the accounts take together of what the exchange answers in a minute. */
 function rateBudget(house) {
-  const used = number(house.ready?.data?.checks?.rate_budget?.used);
-  if (used === null) return null;
-  return cell('Requests', `${percent(used, 0)} used`, { note: meter(used, { label: 'Exchange request budget used' }) });
+  const told = house.limits.data?.requests;
+  if (!told) return cell('Requests', badge(house.limits.error ? 'Not known' : '…', 'quiet'));
+  return cell('Requests', [percent(told.share, 0), h('small', null, ' of the minute')], { note: meter(told.share, { label: 'Exchange requests used this minute' }), title: `${count(told.used)} of ${count(told.allowed)}` });
 }
 
 function clockCell(house) {

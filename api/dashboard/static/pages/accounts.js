@@ -8,14 +8,14 @@ import { age, duration, time, until } from '../time.js';
 
 export function accounts({ house, resource, update }) {
   const account = house.account || undefined;
-  const limits = resource('/limits', { account }, { kinds: ['stage', 'equity', 'breaker'] });
   const changes = resource('/changes', { account }, { kinds: ['change', 'account'] });
   const state = { error: '', done: '' };
 
-  const act = async (path, body, done) => {
+  /** Ask for *method* on *path* and say what came of it: *done* makes words of the answer, or throws. */
+  const act = async (method, path, body, done) => {
     try {
-      await send('POST', path, body);
-      Object.assign(state, { error: '', done });
+      const answer = await send(method, path, body);
+      Object.assign(state, { error: '', done: done(answer) });
     } catch (error) {
       Object.assign(state, { error: error.message, done: '' });
       throw error;
@@ -26,22 +26,22 @@ export function accounts({ house, resource, update }) {
   };
 
   const view = (ask) => [
-    h('div', { 'aria-live': 'polite', key: 'said' }, state.error && notice('bad', state.error), state.done && notice('good', state.done)),
+    (state.error || state.done) && h('div', { 'aria-live': 'polite', key: 'said' }, state.error ? notice('bad', state.error) : notice('good', state.done)),
     pending(changes, house, act),
     told(house.list, 'the accounts', ({ items }) => {
       const shown = items.filter((each) => !house.account || each.account === house.account);
-      return shown.length ? shown.map((each) => accountCard(each, house, limits, ask, act)) : card('', {}, empty('No account is configured.'));
+      return shown.length ? shown.map((each) => accountCard(each, house, ask, act)) : card('', {}, empty('No account is configured.', 'One appears here once the API has read its configuration.'));
     }),
-    trouble(limits, { what: 'how much of each limit is used' }),
   ];
   return { title: 'Accounts', lead: 'Limits in force and used, and the controls', view };
 }
 
-function accountCard(row, house, limits, ask, act) {
+function accountCard(row, house, ask, act) {
   const standing = house.accounts.find((each) => each.account === row.account);
   const config = row.config ?? {};
-  return card([row.account, ' ', accountStatus(row.status, row.status_reason)], { key: row.account, aside: controls(row, house, ask, act) },
-    row.status_reason && notice(row.status === 'halted' ? 'bad' : 'warn', row.status_reason),
+  return card([row.account, accountStatus(row.status, row.status_reason)], { key: row.account, aside: controls(row, house, ask, act) },
+    row.status !== 'active' && row.status_reason && notice(row.status === 'halted' ? 'bad' : 'warn', row.status_reason),
+    row.stop && notice(row.stop.finished_at ? 'info' : 'bad', h('strong', null, row.stop.finished_at ? 'Stopped: nothing is left. ' : 'Being stopped. '), `${row.stop.asked_by} asked for it `, age(row.stop.asked_at), row.stop.left.length ? `; left: ${row.stop.left.join(', ')}` : ''),
     Object.entries(row.breakers ?? {}).map(([name, why]) => h('div', { key: name }, notice('bad', h('strong', null, `Breaker ${words(name)}: `), why))),
     facts(
       fact('Equity', money(row.equity), { note: row.equity_at ? age(row.equity_at) : 'none yet' }),
@@ -50,52 +50,60 @@ function accountCard(row, house, limits, ask, act) {
       fact('Symbols', (config.symbols ?? []).join(' ')),
       fact('Decides every', duration(config.interval), { note: standing?.next_tick ? ['next in ', until(standing.next_tick)] : 'not scheduled' }),
       fact('Leverage', `${count(config.leverage)}×`, { note: `at most ${count(config.limits?.max_leverage)}×` }),
-      fact('Model budget', cost(config.model_options?.daily_budget), { note: `${cost(standing?.models?.spent ?? 0)} spent on ${standing?.models?.day ?? 'no day yet'}` })),
-    h('h3', null, 'Limits used'),
-    used(row, limits),
-    fold('Configuration in force', config));
+      row.authority_until && fact('May open until', time(row.authority_until, { seconds: false }), { note: ['for ', until(row.authority_until)] })),
+    limitsUsed(row, house),
+    fold('Every limit and setting in force', config));
 }
 
-/** *limits* answers items of {account, limit, used, allowed, share …}; without them the configured ones are shown. */
-function used(row, limits) {
-  const found = limits.items.find((each) => each.account === row.account);
-  const rows = found?.limits ?? limits.items.filter((each) => each.account === row.account && each.limit);
-  if (rows?.length) {
-    return h('ul.limits', null, rows.map((each) => {
-      const share = number(each.share ?? (number(each.allowed) ? number(each.used) / number(each.allowed) : null));
-      return h('li', { key: each.limit ?? each.name }, h('span.name', null, words(each.limit ?? each.name)), meter(share, { label: words(each.limit ?? each.name) }),
-        h('span.value.num', null, amount(each.used, each.unit), h('small', null, ` of ${amount(each.allowed, each.unit)}`)));
-    }));
-  }
-  const configured = Object.entries(row.config?.limits ?? {}).filter(([, value]) => typeof value !== 'object');
-  return h('ul.limits.plain', null, configured.map(([name, value]) => h('li', { key: name }, h('span.name', null, words(name)), h('span.value.num', null, limitText(name, value)))));
+const EFFECTS = {
+  entries: ['Entries', 'cut down or refused beyond'],
+  breaker: ['Breakers', 'nothing opens once reached'],
+  model: ['Models', 'no model is asked once spent'],
+  requests: ['Requests', 'what is not urgent waits'],
+};
+
+function limitsUsed(row, house) {
+  const found = house.limits.data?.items.find((each) => each.account === row.account);
+  const all = [...(found?.limits ?? []), ...(found && house.limits.data.requests ? [house.limits.data.requests] : [])];
+  return [
+    trouble(house.limits, { what: 'how much of each limit is used' }),
+    found && all.length <= 1 && empty('Not known yet how much is used.', 'It is reckoned when the first cycle has been reconciled.'),
+    all.length > 1 && h('div.limit-groups', null, Object.entries(EFFECTS).map(([effect, [title, what]]) => {
+      const rows = all.filter((each) => each.effect === effect);
+      return rows.length > 0 && h('div', { key: effect }, h('h3', null, title, h('small', null, ` ${what}`)), h('ul.limits', null, rows.map(limitRow)));
+    })),
+  ];
 }
 
-function amount(value, unit) {
+function limitRow(each) {
+  return h('li', { key: each.limit }, h('span.name', null, words(each.limit).replace(/^max /, '')),
+    h('span.value.num', null, amount(each.limit, each.used), h('small', null, each.allowed === null ? ' no limit' : ` of ${amount(each.limit, each.allowed)}`)),
+    meter(each.share, { label: words(each.limit), tone: each.standing ? 'bad' : undefined }),
+    each.standing && h('small.standing', null, each.standing));
+}
+
+const FRACTIONS = /fraction|loss$|drawdown|exposure/;
+
+function amount(name, value) {
   if (number(value) === null) return NOTHING;
-  if (unit === 'usd' || unit === 'USD') return `${money(value)} USD`;
-  if (unit === 'fraction') return percent(value, 1);
-  return exact(value) + (unit && unit !== 'count' ? ` ${unit}` : '');
-}
-
-const FRACTIONS = /fraction|loss$|drawdown|risk_per_trade|margin_left|stop_distance|funding_rate|spread|price_move|exposure_held|confidence/;
-
-function limitText(name, value) {
-  if (typeof value === 'string' && /^P/.test(value)) return duration(value);
-  return number(value) !== null && FRACTIONS.test(name) ? percent(value, 1) : words(value);
+  if (name === 'daily_budget') return cost(value);
+  if (name === 'max_leverage') return `${exact(value)}×`;
+  return FRACTIONS.test(name) ? percent(value, 1) : exact(value);
 }
 
 function controls(row, house, ask, act) {
-  const may = house.may('operate');
-  const why = may ? undefined : 'your token may only read';
-  const button = (text, onclick, kind = '') => h('button', { key: text, type: 'button', class: kind, disabled: !may, title: why, onclick }, text);
-  const path = (verb) => `/accounts/${row.account}/${verb}`;
-  const quietly = (...rest) => act(...rest).catch(() => {});
+  const button = (text, scope, onclick, kind = '') => {
+    const may = house.may(scope);
+    return h('button', { key: text, type: 'button', class: kind, disabled: !may, title: may ? undefined : `this takes the scope ${scope}; your token has ${house.session?.scope}`, onclick }, text);
+  };
+  const post = (verb, said) => () => act('POST', `/accounts/${row.account}/${verb}`, undefined, () => said).catch(() => {});
+  const stopped = row.status === 'halted';
   return h('div.buttons-row', null,
-    row.status === 'active' && button('Pause', () => quietly(path('pause'), undefined, `${row.account} is paused: it opens nothing; what is open stays protected.`)),
-    row.status === 'paused' && button('Resume', () => quietly(path('resume'), undefined, `${row.account} trades again.`), 'primary'),
-    row.status === 'halted' && button('Arm again …', () => ask(arming(row, act)), 'primary'),
-    row.status !== 'halted' && button('Stop …', () => ask(stopping(row, act)), 'danger'));
+    button('Change a limit …', 'admin', () => ask(changing(row, act))),
+    row.status === 'active' && button('Pause', 'operate', post('pause', `${row.account} is paused: it opens nothing; what is open stays protected.`)),
+    row.status === 'paused' && button('Resume', 'operate', post('resume', `${row.account} trades again.`), 'primary'),
+    stopped && button('Arm again …', 'operate', () => ask(arming(row, act)), 'primary'),
+    !stopped && button('Stop …', 'operate', () => ask(stopping(row, act)), 'danger'));
 }
 
 function stopping(row, act) {
@@ -103,34 +111,50 @@ function stopping(row, act) {
     title: `Stop ${row.account}?`,
     lines: ['All its orders are cancelled, every position is closed at the market\'s price, and the account halts. It stays halted until a person arms it again.'],
     word: row.account, verb: 'Stop it', tone: 'danger',
-    act: () => act(`/accounts/${row.account}/stop`, { confirmation: row.account }, `${row.account} is being stopped.`),
+    act: () => act('POST', `/accounts/${row.account}/stop`, undefined, ({ flat, left, trouble: why }) =>
+      flat ? `${row.account} is stopped and holds nothing.` : `${row.account} is halted and being flattened; left: ${[...left, why].filter(Boolean).join(', ')}.`),
   };
 }
 
 function arming(row, act) {
   return {
     title: `Arm ${row.account} again?`,
-    lines: [`It was halted: ${row.status_reason || 'no reason given'}. From the next candle on it trades again.`],
+    lines: [`It is halted: ${row.status_reason || 'no reason given'}.`, 'From the next candle on it trades again.'],
     word: row.account, verb: 'Arm it',
-    act: () => act(`/accounts/${row.account}/rearm`, { confirmation: row.account }, `${row.account} trades again.`),
+    act: () => act('POST', `/accounts/${row.account}/rearm`, { confirm: row.account }, () => `${row.account} trades again.`),
+  };
+}
+
+function changing(row, act) {
+  const limits = Object.entries(row.config?.limits ?? {}).filter(([, value]) => value === null || typeof value !== 'object');
+  return {
+    title: `Change a limit of ${row.account}`,
+    lines: ['A limit that is lowered holds at once. One that is raised may have to wait for its time, or for a second person\'s word.'],
+    fields: [
+      { name: 'limit', label: 'Limit', options: limits.map(([name, value]) => [name, `${words(name)} (now ${value})`]), value: 'max_leverage' },
+      { name: 'value', label: 'New value', required: true },
+    ],
+    verb: 'Change it',
+    act: ({ limit, value }) => act('PATCH', `/accounts/${row.account}`, { version: row.version, risk: { [limit]: value.trim() } }, ({ account, warnings }) =>
+      [account.change ? `It waits as change ${account.change} for its time or a second person.` : `${words(limit)} is ${value.trim()} now.`, ...warnings].join(' ')),
   };
 }
 
 /** Changes that wait for their time or for a second person. */
 function pending(changes, house, act) {
-  if (changes.error?.status === 404) return null;
-  const waiting = changes.items.filter((each) => !each.settled_at && (each.status ?? 'pending') === 'pending');
+  const waiting = changes.items.filter((each) => each.state === 'pending');
   if (!changes.error && !waiting.length) return null;
   const may = house.may('admin');
-  const quietly = (...rest) => act(...rest).catch(() => {});
-  return card('Waiting for their time', { note: 'raised limits and longer authority take effect later, or with a second person\'s word' }, trouble(changes, { what: 'pending changes' }),
-    table('Pending changes', [
-      { name: 'Change', kind: 'text wide lead', cell: (each) => [h('strong', null, words(each.what ?? each.kind)), each.reason && h('small', null, each.reason)] },
-      { name: 'Account', cell: (each) => each.account ?? 'all' },
+  const post = (each, verb, said) => () => act('POST', `/changes/${each.id}/${verb}`, undefined, () => said).catch(() => {});
+  return card('Waiting', { note: 'what allows more takes effect later, or with a second person\'s word' }, trouble(changes, { what: 'what waits' }),
+    waiting.length > 0 && table('Changes that wait', [
+      { name: 'Change', kind: 'text lead', cell: (each) => [h('strong', null, each.kind === 'add' ? 'trade at all' : each.raises.map(words).join(', ')), h('small', null, `change ${each.id}`)] },
+      { name: 'Account', cell: (each) => each.account },
       { name: 'Proposed', cell: (each) => [each.proposed_by, h('small', null, time(each.proposed_at))] },
-      { name: 'Takes effect', cell: (each) => [time(each.due_at ?? each.effective_at), h('small', null, 'in ', until(each.due_at ?? each.effective_at))] },
-      { name: '', cell: (each) => h('div.buttons-row', null,
-        h('button', { type: 'button', disabled: !may, onclick: () => quietly(`/changes/${each.id}/approve`, undefined, 'Approved.') }, 'Approve'),
-        h('button', { type: 'button', disabled: !may, onclick: () => quietly(`/changes/${each.id}/withdraw`, undefined, 'Withdrawn.') }, 'Withdraw')) },
+      { name: 'For it', cell: (each) => each.words.join(', ') || 'nobody yet' },
+      { name: 'In force', cell: (each) => [time(each.due_at), h('small', null, 'in ', until(each.due_at))] },
+      { name: 'Say', cell: (each) => h('div.buttons-row', null,
+        h('button', { type: 'button', disabled: !may, onclick: post(each, 'approve', 'You are for it.') }, 'Approve'),
+        h('button', { type: 'button', disabled: !may, onclick: post(each, 'withdraw', 'It is withdrawn.') }, 'Withdraw')) },
     ], waiting, { key: (each) => each.id }));
 }

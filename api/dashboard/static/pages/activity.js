@@ -8,8 +8,8 @@ import { badge, card, direction, empty, fold, input, narrow, orderState, select,
 import { time, timeText } from '../time.js';
 
 const STATES = ['INTENDED', 'UNRESOLVED', 'NEW', 'PARTIALLY_FILLED', 'FILLED', 'CANCELED', 'EXPIRED', 'REJECTED', 'ABSENT'];
-const LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'];
-const CHANNELS = ['app', 'trading', 'market', 'llm', 'errors'];
+const LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'];
+const CHANNELS = ['app', 'trading', 'market_data', 'llm', 'errors'];
 
 const SYMBOL = { name: 'symbol', label: 'Symbol', symbols: true };
 
@@ -81,26 +81,25 @@ const LISTS = {
     ],
   },
   logs: {
-    title: 'Logs', path: '/logs', kinds: ['stage', 'order', 'model_call'], key: (each, place) => each.id ?? `${each.at ?? each.time} ${place}`,
+    title: 'Logs', path: '/logs', kinds: ['stage', 'order', 'model_call'],
     filters: [{ name: 'channel', label: 'Channel', options: CHANNELS }, { name: 'level', label: 'Level', options: LEVELS }, { name: 'text', label: 'Text' }],
     none: ['No line is like that.', 'The log files of this machine are read, the newest line first.'],
     columns: [
-      { name: 'Message', kind: 'text wide lead', cell: (each) => [h('span', null, each.message ?? each.text), rest(each)] },
+      { name: 'Message', kind: 'text wide lead', cell: (each) => [h('span', null, each.message), details(each)] },
       { name: 'Level', cell: (each) => badge(String(each.level ?? '').toLowerCase(), { ERROR: 'bad', CRITICAL: 'bad', WARNING: 'warn' }[each.level] ?? 'quiet') },
-      { name: 'When', cell: (each) => time(each.at ?? each.time) },
-      { name: 'Channel', cell: (each) => each.channel ?? each.logger },
-      { name: 'Account', cell: (each) => each.account ?? NOTHING },
+      { name: 'When', cell: (each) => time(each.time) },
+      { name: 'Channel', cell: (each) => [words(each.channel), h('small', null, each.process)] },
+      { name: 'Account', cell: (each) => [each.account ?? NOTHING, each.stage && h('small', null, each.stage)] },
     ],
   },
 };
 
-const TOLD = new Set(['message', 'text', 'level', 'at', 'time', 'channel', 'logger', 'account', 'id', 'exception']);
-
-function rest(line) {
-  const more = Object.entries(line).filter(([name, value]) => !TOLD.has(name) && value !== null && value !== undefined);
+function details({ details: more }) {
+  const { exception, ...rest } = more ?? {};
+  const shown = Object.entries(rest).filter(([, value]) => value !== null);
   return [
-    more.length > 0 && h('div.saw', null, more.map(([name, value]) => h('span', { key: name }, `${words(name)} `, h('b', null, typeof value === 'object' ? JSON.stringify(value) : String(value))))),
-    line.exception && fold('Exception', line.exception),
+    shown.length > 0 && h('div.saw', null, shown.map(([name, value]) => h('span', { key: name }, `${words(name)} `, h('b', null, typeof value === 'object' ? JSON.stringify(value) : String(value))))),
+    exception && fold('Exception', exception),
   ];
 }
 

@@ -4,15 +4,19 @@ import { send } from '../api.js';
 import { h } from '../dom.js';
 import { words } from '../format.js';
 import { Listing } from '../listing.js';
-import { badge, card, empty, notice, table } from '../parts.js';
+import { badge, card, empty, narrow, notice, table, toggle } from '../parts.js';
 import { age, time } from '../time.js';
 
-const TONES = { critical: 'bad', error: 'bad', warning: 'warn', info: 'info' };
+const TONES = { critical: 'bad', warning: 'warn' };
 
 export function alerts(tools) {
   const { house } = tools;
-  const list = new Listing(tools, '/alerts', { query: () => ({ account: house.account || undefined }), kinds: ['alert', 'account', 'breaker', 'stage'] });
+  let wanted = tools.route;
   let failed = '';
+  const standing = () => wanted.query.get('standing') === 'yes';
+  const list = new Listing(tools, '/alerts', {
+    query: () => ({ account: house.account || undefined, standing: standing() || undefined }), kinds: ['alert', 'account', 'breaker', 'stage'],
+  });
 
   const acknowledge = async (alert) => {
     try {
@@ -22,6 +26,7 @@ export function alerts(tools) {
       failed = error.message;
     }
     list.newest.refresh({ now: true });
+    house.alerts.refresh();
   };
 
   const view = () => {
@@ -29,11 +34,11 @@ export function alerts(tools) {
     const may = house.may('operate');
     return [
       failed && notice('bad', failed),
-      card('Alerts', { note: list.newest.data ? `${open.length} standing` : '', aside: list.controls() }, list.view('the alerts', (rows) => table('Alerts', [
-        { name: 'Alert', kind: 'text wide lead', cell: (each) => [h('strong', null, words(each.kind ?? each.rule)), each.text && h('small', null, each.text)] },
+      card('Alerts', { note: list.newest.data ? `${open.length} standing` : '', aside: h('div.filters', null, toggle('Only what stands', standing(), (on) => narrow(wanted, { standing: on ? 'yes' : '' })), list.controls()) }, list.view('the alerts', (rows) => table('Alerts', [
+        { name: 'Alert', kind: 'text wide lead', cell: (each) => [h('strong', null, words(each.kind)), each.subject && ` ${each.subject}`, each.text && h('small', null, each.text)] },
         { name: 'Gravity', cell: (each) => badge(words(each.severity), TONES[each.severity] ?? 'info') },
         { name: 'Account', cell: (each) => each.account ?? 'all' },
-        { name: 'Since', cell: (each) => [time(each.raised_at ?? each.at), h('small', null, age(each.raised_at ?? each.at))] },
+        { name: 'Since', cell: (each) => [time(each.raised_at), h('small', null, age(each.raised_at))] },
         { name: 'Ended', cell: (each) => (each.resolved_at ? time(each.resolved_at) : badge('standing', 'warn')) },
         { name: 'Noticed', cell: (each) => each.acknowledged_at
           ? [time(each.acknowledged_at), h('small', null, each.acknowledged_by ?? '')]
@@ -42,5 +47,11 @@ export function alerts(tools) {
       empty('Nothing has happened that a person must know at once.', 'A halt, a breaker, a naked position, missed cycles, a spent budget would stand here, and go out by webhook.'))),
     ];
   };
-  return { title: 'Alerts', lead: 'What a person has to know at once', view };
+  return {
+    title: 'Alerts', lead: 'What a person has to know at once', view,
+    turned: (next) => {
+      wanted = next;
+      list.turned();
+    },
+  };
 }

@@ -19,13 +19,13 @@ export function audit(tools) {
   const change = (name) => (value) => narrow(wanted, { [name]: value });
   const view = () => card('Audit trail', { note: 'nothing here can be changed', aside: h('div.filters', null, input('Who', chosen('caller'), change('caller')), input('Action', chosen('action'), change('action')), list.controls()) },
     list.view('the audit trail', (rows) => table('Audit trail', [
-      { name: 'Action', kind: 'text lead', cell: (each) => [h('strong', null, words(each.action)), each.body && fold('Body', each.body)] },
+      { name: 'Action', kind: 'text lead', cell: (each) => [h('strong', null, words(each.action)), each.path && h('small', null, each.path), each.body && fold('Body', each.body)] },
       { name: 'When', cell: (each) => time(each.at) },
-      { name: 'Who', cell: (each) => each.caller ?? NOTHING },
-      { name: 'From', cell: (each) => each.address ?? each.origin ?? NOTHING },
+      { name: 'Who', cell: (each) => [each.caller ?? 'nobody we know', each.scope && h('small', null, `may ${each.scope}`)] },
+      { name: 'From', cell: (each) => each.client ?? NOTHING },
       { name: 'Account', cell: (each) => each.account ?? NOTHING },
       { name: 'Outcome', cell: outcome },
-      { name: 'Request', kind: 'text', cell: (each) => h('code', null, each.request ?? each.request_id ?? NOTHING) },
+      { name: 'Request', kind: 'text', cell: (each) => h('code', null, each.request_id ?? NOTHING) },
     ], rows, { key: list.name }), empty('Nobody has done anything yet.', 'Every change that is asked for is written down here, with who asked and what came of it.')));
   return {
     title: 'Audit', lead: 'Who did what, when, from where, and what came of it', view,

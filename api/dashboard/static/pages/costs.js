@@ -1,52 +1,47 @@
-/* What trading costs beside what it loses: fees, funding and the models, by day and for each decision. */
+/* What trading costs, whoever wins: fees, funding and models, by day, by trade and by decision. */
 
 import { bars } from '../bars.js';
 import { h } from '../dom.js';
-import { cost, count, gain, number, NOTHING, percent } from '../format.js';
+import { cost, count, gain, money, number, NOTHING, percent } from '../format.js';
 import { Listing } from '../listing.js';
-import { card, empty, fact, facts, table, told } from '../parts.js';
+import { card, empty, fact, facts, table } from '../parts.js';
 import { day } from '../time.js';
 
 export function costs(tools) {
-  const { house, resource } = tools;
-  const account = house.account || undefined;
-  const list = new Listing(tools, '/costs', { query: () => ({ account }), kinds: ['model_call', 'fill', 'income'], name: (row) => `${row.account} ${row.day}` });
-  const performance = resource('/performance', { account }, { kinds: ['fill', 'income', 'equity'] });
-
-  const view = () => {
-    const rows = list.items;
-    const of = (name) => rows.reduce((sum, row) => sum + (number(row[name]) ?? 0), 0);
-    const all = (name) => performance.items.reduce((sum, row) => sum + (number(row[name]) ?? 0), 0);
-    const [fees, funding, models] = [all('fees'), -all('funding'), of('cost')];
-    const trips = all('round_trips');
-    const profit = all('profit');
-    return [
-      card('All together', { note: 'since the accounts are known' }, told(performance, 'fees and funding', () => [
-        facts(
-          fact('Fees', cost(fees), { note: trips ? `${cost(fees / trips)} a round trip` : null }),
-          fact('Funding paid', cost(funding), { note: funding < 0 ? 'received, that is' : null }),
-          fact('Models', cost(models), { note: of('decisions') ? `${cost(models / of('decisions'))} a decision` : null }),
-          fact('In all', cost(fees + funding + models)),
-          fact('Profit after all of it', gain(profit - models), { note: 'fees and funding are in the equity already' })),
-        bars('Costs by kind', [
-          { name: 'Fees', value: fees, text: cost(fees) }, { name: 'Funding', value: funding, text: cost(funding) }, { name: 'Models', value: models, text: cost(models) },
-        ]),
-      ])),
-      card('Models by day', { note: 'UTC days', aside: list.controls() }, list.view('the costs', (shown) => table('Costs by day', [
-        { name: 'Day', kind: 'lead', cell: (each) => day(each.day) },
-        { name: 'Account', cell: (each) => each.account },
-        { name: 'Models', kind: 'num', cell: (each) => [cost(each.cost), each.estimated > 0 && h('small', null, `${count(each.estimated)} estimated`)] },
-        { name: 'Budget used', kind: 'num', cell: (each) => used(house, each) },
-        { name: 'Questions', kind: 'num', cell: (each) => count(each.calls) },
-        { name: 'Decisions', kind: 'num', cell: (each) => [count(each.decisions), h('small', null, `${cost(each.cost_per_decision)} each`)] },
-        { name: 'Entries', kind: 'num', cell: (each) => [count(each.entries), h('small', null, each.cost_per_entry === null ? '' : `${cost(each.cost_per_entry)} each`)] },
-      ], shown, { key: list.name }), empty('Nothing was spent yet.', 'The first question to a model is the first cost.'))),
-    ];
-  };
+  const { house } = tools;
+  const list = new Listing(tools, '/costs', { query: () => ({ account: house.account || undefined }), kinds: ['model_call', 'fill', 'income'], name: (row) => `${row.account} ${row.day}`, limit: 200 });
+  const view = () => [
+    list.items.length > 0 && together(list),
+    card('By day', { note: 'UTC days, USD', aside: list.controls() }, list.view('the costs', (rows) => table('Costs by day', [
+      { name: 'Day', kind: 'lead', cell: (each) => day(each.day) },
+      { name: 'Account', cell: (each) => each.account },
+      { name: 'Fees', kind: 'num', cell: (each) => [cost(each.fees), each.fees_per_trade !== null && h('small', null, `${cost(each.fees_per_trade)} a trade`)] },
+      { name: 'Funding', kind: 'num', cell: (each) => gain(each.funding) },
+      { name: 'Models', kind: 'num', cell: (each) => [cost(each.models), each.models_per_decision !== null && h('small', null, `${cost(each.models_per_decision)} a decision`)] },
+      { name: 'In all', kind: 'num', cell: (each) => [cost(each.total), each.total_per_trip !== null && h('small', null, `${cost(each.total_per_trip)} a position`)] },
+      { name: 'Model budget', kind: 'num', cell: (each) => used(house, each) },
+      { name: 'Trades', kind: 'num', cell: (each) => [count(each.trades), h('small', null, `${money(each.turnover)} turned over`)] },
+      { name: 'Decisions', kind: 'num', cell: (each) => [count(each.decisions), h('small', null, `${count(each.entries)} entries`)] },
+      { name: 'Questions', kind: 'num', cell: (each) => [count(each.calls), each.estimated > 0 && h('small', null, `${count(each.estimated)} estimated`)] },
+    ], rows, { key: list.name }), empty('Nothing was spent yet.', 'The first question to a model is the first cost.'))),
+  ];
   return { title: 'Costs', lead: 'Fees, funding and models: what is paid, whoever wins', view };
+}
+
+function together(list) {
+  const of = (name) => list.items.reduce((sum, row) => sum + (number(row[name]) ?? 0), 0);
+  const [fees, funding, models, trips, decisions] = [of('fees'), -of('funding'), of('models'), of('trips'), of('decisions')];
+  return card('All together', { note: `of the ${list.items.length > 1 ? `${count(list.items.length)} account days` : 'day'} below` },
+    facts(
+      fact('Fees', cost(fees), { note: of('trades') ? `${cost(fees / of('trades'))} a trade` : null }),
+      fact('Funding', cost(funding), { note: funding < 0 ? 'received, that is' : 'paid' }),
+      fact('Models', cost(models), { note: decisions ? `${cost(models / decisions)} a decision` : null }),
+      fact('In all', cost(of('total')), { note: trips ? `${cost(of('total') / trips)} a closed position` : null }),
+      fact('Of the turnover', of('turnover') ? percent(of('total') / of('turnover'), 3) : NOTHING, { note: `${money(of('turnover'))} USD` })),
+    bars('Costs by kind', [{ name: 'Fees', value: fees, text: cost(fees) }, { name: 'Funding', value: funding, text: cost(funding) }, { name: 'Models', value: models, text: cost(models) }]));
 }
 
 function used(house, row) {
   const budget = number(house.config(row.account).model_options?.daily_budget);
-  return budget ? percent(number(row.cost) / budget, 1) : NOTHING;
+  return budget ? percent(number(row.models) / budget, 1) : NOTHING;
 }

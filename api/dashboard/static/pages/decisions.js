@@ -20,9 +20,9 @@ function timeline(tools) {
   const chosen = (name) => wanted.query.get(name) ?? undefined;
   const list = new Listing(tools, '/decisions', {
     query: () => ({ account: house.account || undefined, symbol: chosen('symbol'), action: chosen('action'), verdict: chosen('verdict') }),
-    kinds: ['decision', 'stage'],
+    kinds: ['decision'],
     name: (row) => `${row.account} ${row.tick} ${row.position}`,
-    limit: 150,
+    limit: 100,
   });
   const symbols = () => [...new Set((house.list?.items ?? []).flatMap((each) => each.config?.symbols ?? []))].sort();
   const choose = (name) => (value) => narrow(wanted, { [name]: value });

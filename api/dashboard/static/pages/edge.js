@@ -1,34 +1,47 @@
-/* Where the profit comes from: by side, symbol, hour, holding time, and how it ended. */
+/* Where the profit comes from: by side, symbol, hour, holding time, model, and how it ended. */
 
 import { bars } from '../bars.js';
 import { h } from '../dom.js';
-import { change, gain, number, percent, plural, words } from '../format.js';
-import { card, empty, notice, told } from '../parts.js';
+import { change, changePercent, cost, count, gain, percent, plural, words } from '../format.js';
+import { multiple } from '../holdings.js';
+import { card, empty, fact, facts, notice, told } from '../parts.js';
 
 const TITLES = {
-  holding_time: 'By holding time', side: 'By side', direction: 'By side', symbol: 'By symbol', hour: 'By hour of entry (UTC)', weekday: 'By weekday of entry (UTC)',
-  model: 'By model', exit: 'By how it ended', exit_reason: 'By how it ended',
+  holding_time: 'By holding time', direction: 'By side', symbol: 'By symbol', hour: 'By hour of entry (UTC)', weekday: 'By weekday of entry (UTC)', model: 'By model', exit: 'By how it ended',
 };
 
 export function edge({ house, resource }) {
-  const profile = resource('/edge', { account: house.account || undefined }, { kinds: ['position_closed', 'fill'] });
-  const view = () => told(profile, 'the edge profile', (data) => {
-    const groups = groupsOf(data);
-    if (!groups.length || !groups.some(([, rows]) => rows.length)) return card('Edge', {}, empty('No trade has ended yet.', 'Every closed position is counted here by side, symbol, hour and holding time.'));
+  const profile = resource('/edge', { account: house.account || undefined }, { kinds: ['position_closed', 'fill', 'stage'] });
+  const view = () => told(profile, 'the edge profile', ({ total, by, whole }) => {
+    if (!total.trips) return card('Edge', {}, empty('No position has ended yet.', 'Every closed position is counted here by side, symbol, hour, model and holding time.'));
     return [
-      data.caution && notice('warn', data.caution),
-      h('div.columns', null, groups.map(([name, rows]) => card(TITLES[name] ?? `By ${words(name)}`, { key: name, note: 'profit after fees, USD' }, bars(TITLES[name] ?? name, rows.map(bar))))),
+      !whole && notice('info', `There are more: these are the last ${count(total.trips)}.`),
+      h('section.card', { 'aria-label': 'All closed positions' }, facts(
+        fact('Closed positions', count(total.trips)), fact('Won', percent(total.wins / total.trips, 0)), fact('Profit', gain(total.profit), { note: 'after fees, with funding' }),
+        fact('Gained', gain(total.gained)), fact('Lost', gain(-total.lost)), fact('Mean return', gain(total.mean_return, changePercent(total.mean_return))), fact('Mean in risk taken', multiple(total.mean_r)), fact('Fees', cost(total.fees)))),
+      h('div.columns', null, Object.entries(TITLES).filter(([name]) => by[name]?.length).map(([name, title]) =>
+        card(title, { key: name, note: 'profit in USD' }, bars(title, inOrder(name, by[name]).map((row) => bar(name, row)))))),
     ];
   });
   return { title: 'Edge', lead: 'Where the profit comes from, over every closed position', view };
 }
 
-function groupsOf(data) {
-  return Object.entries(data.groups ?? data).filter(([, rows]) => Array.isArray(rows) && rows.length);
+const WEEKDAYS = ['', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
+
+/** Hours and weekdays by the clock; the rest as it came. */
+function inOrder(name, rows) {
+  return name === 'hour' || name === 'weekday' ? [...rows].sort((a, b) => Number(a.value) - Number(b.value)) : rows;
 }
 
-function bar(row) {
-  const trades = number(row.count ?? row.trades ?? row.round_trips);
-  const notes = [trades !== null && plural(trades, 'trade'), number(row.win_rate) !== null && `${percent(row.win_rate, 0)} won`].filter(Boolean);
-  return { name: words(row.name ?? row.key ?? row.value), value: row.profit ?? row.pnl, text: gain(row.profit ?? row.pnl, change(row.profit ?? row.pnl)), note: notes.join(', ') };
+function nameOf(dimension, value) {
+  if (value === null || value === '') return 'not known';
+  if (dimension === 'hour') return `${String(value).padStart(2, '0')}:00`;
+  return dimension === 'weekday' ? WEEKDAYS[Number(value)] : words(value).toLowerCase().replace(/^([a-z0-9]+usd[tcf]?)$/, (symbol) => symbol.toUpperCase());
+}
+
+function bar(dimension, row) {
+  return {
+    name: nameOf(dimension, row.value), value: row.profit, text: gain(row.profit, change(row.profit)),
+    note: `${plural(row.trips, 'trade')}, ${percent(row.wins / row.trips, 0)} won`,
+  };
 }

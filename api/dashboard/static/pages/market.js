@@ -9,7 +9,8 @@ import { badge, card, empty, fact, facts, narrow, select, tabs, toggle, told, tr
 import { age, time, until } from '../time.js';
 
 const CANDLES = 600;
-const KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'order'];
+const KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'stage'];
+const MOST_TRIPS = 40;
 
 /** What can be drawn over the candles: by TA-Lib at the server, the very numbers a model is shown. */
 const OVERLAYS = {
@@ -33,7 +34,6 @@ export function market({ house, route, resource, update, later }) {
   let series = null;
   const account = () => wanted.query.get('account') || house.account || undefined;
   const positions = resource('/positions', { account: account() }, { kinds: KINDS });
-  const orders = resource('/orders', { account: account(), state: 'NEW', limit: 500 }, { kinds: KINDS });
   later(() => series?.close());
 
   const shown = () => new Set((wanted.query.get('show') ?? 'ema,trades,levels').split(','));
@@ -57,9 +57,10 @@ export function market({ house, route, resource, update, later }) {
     }
     series.draw(shown());
     const rows = series.rows;
-    const open = positions.items.filter((each) => each.symbol === symbol).map((each) => held(each, orders.items, house.mark(each.symbol)));
+    const open = positions.items.filter((each) => each.symbol === symbol).map((each) => held(each, house.mark(each.symbol)));
     const now = number(house.mark(symbol)) ?? number(series.forming?.close) ?? number(rows.at(-1)?.close);
-    const lines = series.lines;
+    const drawn = series.lines;
+    const lines = shown().has('levels') ? [...drawn, ...series.trips] : drawn;
     return [
       h('section.card', { 'aria-label': 'What is drawn' }, h('div.filters', null,
         select('Symbol', symbol, symbols.map((each) => [each, each]), (value) => narrow(wanted, { symbol: value })),
@@ -68,14 +69,14 @@ export function market({ house, route, resource, update, later }) {
           h('span', { key: name }, toggle(text, shown().has(name), (on) => show(name, on)))))),
       card([symbolName(symbol), ' ', h('span.price-now', { 'data-figure': 'price' }, price(now))], { note: timeframe, aside: liveWord(series.stream, rows) },
         quote(house, symbol, rows),
-        h('div.chart-legend', null, lines.map((line) => h('span', { key: line.name }, h('i.swatch', { class: line.dashed ? 'dashed' : '', style: { '--swatch': `var(${line.colour})` } }), line.name))),
+        h('div.chart-legend', null, drawn.map((line) => h('span', { key: line.name }, h('i.swatch', { class: line.dashed ? 'dashed' : '', style: { '--swatch': `var(${line.colour})` } }), line.name))),
         told(series.candles, 'the candles', () => rows.length
           ? candleChart({
             label: `Candles of ${symbol}, ${timeframe}, the last at ${exact(rows.at(-1).close)}`, kind: 'tall', candles: rows, forming: series.forming, lines,
             levels: shown().has('levels') ? levels(open) : [], marks: shown().has('trades') ? marks(series.trades.items, rows, timeframe) : [],
           })
           : empty('No candle is stored of this series.', 'They are fetched by the first cycle that needs them.')),
-        trouble(series.trades, { what: 'the trades' }), series.troubles),
+        trouble(series.trades, { what: 'the trades' }), trouble(series.ended, { what: 'past positions' }), series.troubles),
     ];
   };
   return { title: 'Market', lead: 'Candles with what was done on them', view, turned: (next) => { wanted = next; } };
@@ -92,6 +93,8 @@ class Series {
     this.#tools = tools;
     this.candles = tools.resource('/market-data', { symbol, timeframe, limit: CANDLES }, { kinds: ['stage'] });
     this.trades = tools.resource('/trades', { symbol, account, limit: 300 }, { kinds: ['fill'] });
+    this.ended = tools.resource('/positions/closed', { symbol, account, limit: MOST_TRIPS }, { kinds: ['position_closed', 'stage'] });
+    this.orders = tools.resource('/orders', { symbol, account, limit: 500 }, { kinds: ['order'] });
     this.stream = new Stream('/ws/market-data', { symbol, timeframe }, { heard: (message) => this.#hear(message), changed: tools.update });
   }
 
@@ -122,13 +125,34 @@ class Series {
     return this.#drawn.flatMap(({ lines, answer }) => lines.map((line) => ({ ...line, points: pointsOf(answer, line.output) })));
   }
 
+  /** Where the stop and the target of each past position lay, for as long as it was held. */
+  get trips() {
+    const rows = this.candles.items;
+    if (!rows.length) return [];
+    const first = seconds(rows.at(-1).opened);
+    return this.ended.items.filter((each) => seconds(each.closed_at) > first).flatMap((each) => {
+      const [from, to] = [Math.max(first, this.#at(each.opened_at)), this.#at(each.closed_at)];
+      const level = (leg) => this.orders.items.find((order) => order.leg === leg && order.account === each.account && order.tick === each.tick)?.stop_price;
+      return [['stop', each.first_stop ?? level('stop'), '--bad'], ['target', level('target'), '--good']].flatMap(([leg, price_, colour]) =>
+        number(price_) === null || to <= from ? [] : [{ name: `${leg} ${each.account} ${each.first_trade_id}`, colour, thin: true, quiet: true, points: [{ time: from, value: Number(price_) }, { time: to, value: Number(price_) }] }]);
+    });
+  }
+
+  /** The opening of the candle that a moment lies in: a time of its own would widen the chart's axis there. */
+  #at(iso) {
+    const length = lengthOf(this.timeframe);
+    const first = seconds(this.candles.items.at(-1).opened);
+    const at = seconds(iso);
+    return at - ((((at - first) % length) + length) % length);
+  }
+
   get troubles() {
     return this.#drawn.map(({ answer }) => trouble(answer, { what: 'an indicator' }));
   }
 
   close() {
     this.stream.close();
-    for (const each of [this.candles, this.trades, ...[...this.#overlays.values()].flat().map(({ answer }) => answer)]) this.#tools.house.letGo(each);
+    for (const each of [this.candles, this.trades, this.ended, this.orders, ...[...this.#overlays.values()].flat().map(({ answer }) => answer)]) this.#tools.house.letGo(each);
   }
 
   #hear(message) {
@@ -178,16 +202,20 @@ function quote(house, symbol, rows) {
 function levels(open) {
   return open.flatMap((each) => [
     { price: each.entry_price, name: `entry ${each.account}`, kind: 'entry' },
-    each.stop && { price: each.stop.price, name: `stop ${each.account}`, kind: 'stop' },
-    each.target && { price: each.target.price, name: `target ${each.account}`, kind: 'target' },
+    each.stop !== null && { price: each.stop_price, name: `stop ${each.account}`, kind: 'stop' },
+    each.target !== null && { price: each.target_price, name: `target ${each.account}`, kind: 'target' },
   ].filter(Boolean));
 }
 
 const SECONDS = { m: 60, h: 3600, d: 86400, w: 604800, M: 2592000 };
 
+function lengthOf(timeframe) {
+  return Number.parseInt(timeframe, 10) * SECONDS[timeframe.at(-1)];
+}
+
 /** Fills as arrows at their candles; those of one order on one candle are one arrow. */
 function marks(trades, rows, timeframe) {
-  const length = Number.parseInt(timeframe, 10) * SECONDS[timeframe.at(-1)];
+  const length = lengthOf(timeframe);
   const first = seconds(rows[0].opened);
   const found = new Map();
   for (const fill of trades) {

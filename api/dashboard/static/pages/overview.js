@@ -1,36 +1,36 @@
 /* The state of one's money in five seconds: what it is worth, whether it is safe, what happened last. */
 
-import { lineChart, ordered, seconds } from '../charts.js';
+import { lineChart } from '../charts.js';
+import { Curves, grown, line, LINE_COLOURS } from '../curves.js';
 import { byCycle, cycleRow } from '../cycles.js';
 import { h } from '../dom.js';
-import { change, changePercent, cost, exact, gain, money, number, percent, plural, symbolName, words } from '../format.js';
+import { changePercent, cost, exact, gain, money, number, percent, plural, symbolName, words } from '../format.js';
 import { held, level, profit, protectionBadge, spanLine, total } from '../holdings.js';
 import { icon } from '../icons.js';
 import { accountStatus, badge, card, direction, empty, fact, facts, meter, table, told, trouble } from '../parts.js';
 import { age, clock } from '../time.js';
 import { killState, stageMarks } from '../vitals.js';
 
-const POSITION_KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'order', 'stage'];
+const POSITION_KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'stage'];
 
-export function overview({ house, resource }) {
+export function overview(tools) {
+  const { house, resource } = tools;
   const account = house.account || undefined;
   const positions = resource('/positions', { account }, { kinds: POSITION_KINDS });
-  const orders = resource('/orders', { account, state: 'NEW', limit: 500 }, { kinds: POSITION_KINDS });
-  const equity = resource('/equity', { account, limit: 1000 }, { kinds: ['equity'] });
-  const decisions = resource('/decisions', { account, limit: 60 }, { kinds: ['decision', 'stage'] });
-  const performance = resource('/performance', { account }, { kinds: ['equity'] });
+  const decisions = resource('/decisions', { account, limit: 60 }, { kinds: ['decision'] });
+  const days = resource('/performance/returns', { account, period: 'day', limit: 50 }, { kinds: ['equity'] });
+  const curves = new Curves(tools, 300);
 
   const view = () => {
-    const open = positions.items.map((each) => held(each, orders.items, house.mark(each.symbol)));
+    const open = positions.items.map((each) => held(each, house.mark(each.symbol)));
     return [
-      hero(house, open, equity, performance, positions),
+      hero(house, open, { positions, days, curves: curves.all }),
       attention(house),
       h('div.columns.wide-left', null,
-        card('Equity', { note: 'profit and loss only: deposits are taken out', aside: h('a', { href: '#/performance' }, 'Performance') },
-          told(equity, 'the equity curve', () => equityChart(equity.items))),
-        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house, performance))),
+        card('Growth', { note: 'deposits taken out', aside: h('a', { href: '#/performance' }, 'Performance') }, growth(curves.all)),
+        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house, curves.all))),
       card('Open positions', { note: open.length ? plural(open.length, 'position') : '', aside: h('a', { href: '#/positions' }, 'All about them') },
-        trouble(orders, { what: 'the resting orders' }), told(positions, 'the positions', () => positionsView(open))),
+        told(positions, 'the positions', () => positionsView(open))),
       card('Latest decisions', { aside: h('a', { href: '#/decisions' }, 'All decisions') },
         told(decisions, 'the decisions', () => latest(decisions.items, house))),
     ];
@@ -38,58 +38,42 @@ export function overview({ house, resource }) {
   return { title: 'Overview', view };
 }
 
-/** The points of *rows* by account, oldest first. */
-export function byAccount(rows) {
-  const curves = new Map();
-  for (const row of [...rows].reverse()) {
-    if (!curves.has(row.account)) curves.set(row.account, []);
-    curves.get(row.account).push(row);
-  }
-  return [...curves].sort(([a], [b]) => a.localeCompare(b));
-}
-
-const gained = (point) => Number(point.equity) - Number(point.deposited);
-
-function hero(house, open, equity, performance, positions) {
+function hero(house, open, { positions, days, curves }) {
   const accounts = house.chosen;
-  const worth = accounts.some((each) => number(each.equity) !== null) ? accounts.reduce((sum, each) => sum + (number(each.equity) ?? 0), 0) : null;
-  const today = sinceMidnight(equity.items);
-  const items = performance.items;
-  const profitNow = worth === null ? null : accounts.reduce((sum, each) => sum + (number(each.equity) ?? 0) - (number(each.deposited) ?? 0), 0);
-  const deposited = accounts.reduce((sum, each) => sum + (number(each.deposited) ?? 0), 0);
-  const deepest = Math.max(...items.map((each) => number(each.max_drawdown) ?? 0), 0);
+  const sum = (name) => accounts.reduce((all, each) => all + (number(each[name]) ?? 0), 0);
+  const known = accounts.some((each) => number(each.equity) !== null);
+  const [worth, deposited] = [known ? sum('equity') : null, sum('deposited')];
+  const gained = known ? worth - deposited : null;
+  const today = ofToday(days.items);
+  const falls = curves.flatMap(({ points }) => points.map((point) => point.drawdown));
   return h('section.card.hero', { 'aria-label': 'The state of your money' },
     h('div', null,
       h('p.label', null, accounts.length > 1 ? `Equity of ${plural(accounts.length, 'account')}` : 'Equity'),
       h('p.worth', { 'data-figure': 'equity' }, money(worth), h('small', null, 'USD')),
-      h('p.today', null, today === null ? h('span.quiet-text', null, 'today: not known yet') : [gain(today.change), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
+      h('p.today', null, today === null ? h('span.quiet-text', null, 'nothing gained or lost today yet') : [gain(today.profit), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
     facts(
-      fact('Profit since start', gain(profitNow), { note: deposited > 0 ? changePercent(profitNow === null ? null : profitNow / deposited) : null }),
-      fact('In open positions', gain(positions.data ? total(open, 'unrealized') : null), { note: positions.data ? `${money(total(open, 'notional'))} held` : null }),
-      fact('If every stop is hit', open.length ? gain(total(open, 'atStop')) : positions.data ? 'nothing open' : null, { note: open.length ? 'from now, before costs' : null }),
-      fact('Deepest fall', items.length ? percent(deepest) : '–', { note: 'from a peak' })),
+      fact('Profit since start', gain(gained), { note: deposited > 0 && gained !== null ? changePercent(gained / deposited) : null }),
+      fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data ? `${money(total(open, 'notional'))} held` : null }),
+      fact('If every stop is hit', open.length ? gain(total(open, 'atStop')) : positions.data ? 'nothing open' : '–', { note: open.length ? 'from now, before costs' : null }),
+      fact('Deepest fall', falls.length ? percent(falls.reduce((deepest, each) => Math.max(deepest, each), 0)) : '–', { note: 'of an account, from its peak' })),
+    trouble(days, { what: 'what was gained today' }),
     sentence(house, open, positions));
 }
 
-/** What was gained since UTC midnight, from the newest point before it. */
-function sinceMidnight(rows) {
+/** What the accounts gained since UTC midnight, out of their returns by the day. */
+function ofToday(rows) {
   const midnight = new Date(clock.now()).setUTCHours(0, 0, 0, 0);
-  let [before, after] = [0, 0];
-  let base = 0;
-  for (const [, points] of byAccount(rows)) {
-    const start = points.findLast((point) => Date.parse(point.at) < midnight) ?? points[0];
-    before += gained(start);
-    after += gained(points.at(-1));
-    base += Number(start.equity);
-  }
-  return base > 0 ? { change: after - before, share: (after - before) / base } : null;
+  const today = rows.filter((each) => Date.parse(each.start) >= midnight);
+  const profit = today.reduce((sum, each) => sum + Number(each.profit), 0);
+  const before = today.reduce((sum, each) => sum + Number(each.equity), 0) - profit;
+  return today.length && before > 0 ? { profit, share: profit / before } : null;
 }
 
 /** Everything in one sentence, the gravest first. */
 function sentence(house, open, positions) {
   if (!house.status?.data || !positions.data) return null;
   const naked = open.filter((each) => each.naked);
-  const kill = killState(house.chosen);
+  const kill = killState(house);
   const newest = house.chosen.map((each) => each.last_tick).filter(Boolean).sort().at(-1);
   const cycles = newest ? ['last cycle ', age(newest), '.'] : ['the first cycle begins at the next candle.'];
   const what = open.length ? plural(open.length, 'open position') : 'nothing open';
@@ -98,7 +82,7 @@ function sentence(house, open, positions) {
   }
   const safe = open.length === 0 ? '' : open.length === 1 ? ', protected by a stop at the exchange' : ', every one protected by a stop at the exchange';
   const tone = kill.tone === 'quiet' ? 'warn' : kill.tone;
-  return says(tone, h('strong', null, `${kill.text}. `), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
+  return says(tone, h('strong', null, kill.tone === 'good' ? 'Trading. ' : `${kill.text}: ${kill.note}. `), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
 }
 
 function says(tone, ...words_) {
@@ -107,11 +91,11 @@ function says(tone, ...words_) {
 
 /** What a person should look at; nothing when there is nothing. */
 function attention(house) {
-  const lines = [];
+  const lines = house.alerts.items.filter((each) => !house.account || !each.account || each.account === house.account)
+    .map((each) => [each.account ?? 'all', badge(words(each.kind), each.severity === 'critical' ? 'bad' : 'warn'), each.text]);
   for (const each of house.chosen) {
-    const row = house.list?.items.find(({ account }) => account === each.account);
     if (each.status !== 'active') lines.push([each.account, accountStatus(each.status), each.status_reason || 'no reason given']);
-    for (const [name, why] of Object.entries(row?.breakers ?? {})) lines.push([each.account, badge(`breaker: ${words(name)}`, 'bad'), why]);
+    for (const [name, why] of Object.entries(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {})) lines.push([each.account, badge(`breaker: ${words(name)}`, 'bad'), why]);
     if (each.models?.manage_only_since) lines.push([each.account, badge('manages only', 'warn'), each.models.reason]);
     if (each.unsettled_orders) lines.push([each.account, badge(plural(each.unsettled_orders, 'unsettled order'), 'warn'), 'what became of them is being found out; their symbols open nothing meanwhile']);
   }
@@ -119,33 +103,35 @@ function attention(house) {
   return card('Needs your eye', {}, h('ul.attention', null, lines.map(([account, mark, why], place) => h('li', { key: `${account} ${place}` }, h('strong', null, account), mark, h('span', null, why)))));
 }
 
-export const LINE_COLOURS = ['--accent', '--warn', '--good', '--bad', '--ink-2'];
-
-function equityChart(rows) {
-  const curves = byAccount(rows);
-  if (!curves.some(([, points]) => points.length > 1)) return empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.');
-  const lines = curves.map(([account, points], place) => ({
-    name: account, colour: LINE_COLOURS[place % LINE_COLOURS.length], area: curves.length === 1,
-    points: ordered(points.map((point) => ({ time: seconds(point.at), value: gained(point) }))),
-  }));
+function growth(curves) {
+  const drawn = curves.filter(({ points }) => points.length > 1);
+  const troubles = curves.map(({ account, answer }) => trouble(answer, { what: `the curve of ${account}` }));
+  if (!drawn.length) return [troubles, empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.')];
+  const lines = drawn.map(({ account, points }, place) => ({ name: account, colour: LINE_COLOURS[place % LINE_COLOURS.length], area: drawn.length === 1 && 'above', points: line(points, grown) }));
+  const last = (each) => each.points.at(-1).value;
   return [
-    h('div.chart-legend', null, lines.map((line) => h('span', { key: line.name }, h('i.swatch', { style: { '--swatch': `var(${line.colour})` } }), line.name, ' ', gain(line.points.at(-1).value)))),
-    lineChart({ label: `Profit and loss over time: ${lines.map((line) => `${line.name} ${change(line.points.at(-1).value)}`).join(', ')}`, lines, text: change, kind: 'overview' }),
+    troubles,
+    h('div.chart-legend', null, lines.map((each) => h('span', { key: each.name }, h('i.swatch', { style: { '--swatch': `var(${each.colour})` } }), each.name, ' ', gain(last(each), changePercent(last(each)))))),
+    lineChart({ label: `Growth over time: ${lines.map((each) => `${each.name} ${changePercent(last(each))}`).join(', ')}`, lines, text: (value) => changePercent(value), kind: 'overview' }),
   ];
 }
 
-function accountsView(house, performance) {
+function accountsView(house, curves) {
   if (!house.chosen.length) return empty('No account is configured.', 'An account appears here once the API has read its configuration.');
   return h('div.account-list', null, house.chosen.map((each) => {
-    const numbers = performance.items.find(({ account }) => account === each.account);
+    const last = curves.find(({ account }) => account === each.account)?.points.at(-1);
     const budget = number(house.config(each.account).model_options?.daily_budget);
     const profitNow = number(each.equity) === null ? null : Number(each.equity) - Number(each.deposited);
     return h('article.account-line', { key: each.account },
-      h('header', null, h('h3', null, each.account), accountStatus(each.status, each.status_reason), h('span.worth.num', null, money(each.equity))),
-      h('p', null, gain(profitNow), ' ', gain(numbers?.total_return, changePercent(numbers?.total_return)), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
+      h('header', null, h('h3', null, each.account), accountStatus(each.status, each.status_reason), breakersOf(house, each.account).length > 0 && badge('opens nothing', 'bad', 'a breaker stands'), h('span.worth.num', null, money(each.equity))),
+      h('p', null, gain(profitNow), ' ', last && gain(last.growth - 1, changePercent(last.growth - 1)), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
       h('p.row', null, stageMarks(each), h('span.quiet-text', null, each.last_tick ? age(each.last_tick) : 'no cycle yet'),
         budget !== null && h('span.budget', null, meter(number(each.models?.spent) / budget, { label: `Model budget of ${each.account} used` }), h('small', null, `${cost(each.models?.spent ?? 0)} of ${cost(budget)}`))));
   }));
+}
+
+function breakersOf(house, account) {
+  return Object.keys(house.list?.items.find((each) => each.account === account)?.breakers ?? {});
 }
 
 function positionsView(open) {
@@ -156,7 +142,7 @@ function positionsView(open) {
     { name: 'Size', kind: 'num', cell: (each) => [exact(each.quantity), h('small', null, `${money(each.notional)} USD`)] },
     { name: 'Profit now', kind: 'num', cell: profit },
     { name: 'Stop, entry, now, target', kind: 'whole', cell: spanLine },
-    { name: 'Stop', kind: 'num', cell: (each) => level(each.stop?.price, each.stopAway) },
+    { name: 'Stop', kind: 'num', cell: (each) => level(each.stop_price, each.stopAway) },
     { name: 'Protection', cell: protectionBadge },
   ], open, {
     key: (each) => `${each.account} ${each.symbol} ${each.direction}`, tone: (each) => (each.naked ? 'alarm' : ''),

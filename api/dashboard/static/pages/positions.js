@@ -1,29 +1,31 @@
-/* What is held, and what stands between each position and a large loss. */
+/* What is held, and what stands between each position and a large loss; and what was held before. */
 
 import { send } from '../api.js';
 import { h } from '../dom.js';
-import { exact, gain, money, percent, plural, symbolName } from '../format.js';
-import { held, level, profit, protectionBadge, spanLine, total } from '../holdings.js';
-import { badge, card, direction, empty, fact, facts, table, told, trouble } from '../parts.js';
-import { age } from '../time.js';
+import { cost, exact, gain, money, number, NOTHING, percent, plural, price, symbolName, words } from '../format.js';
+import { held, level, multiple, profit, protectionBadge, spanLine, total } from '../holdings.js';
+import { Listing } from '../listing.js';
+import { badge, card, direction, empty, fact, facts, table, told } from '../parts.js';
+import { age, span, time } from '../time.js';
 
-const KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'order', 'stage'];
+const KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'stage'];
 
-export function positions({ house, resource }) {
+export function positions(tools) {
+  const { house, resource } = tools;
   const account = house.account || undefined;
   const open = resource('/positions', { account }, { kinds: KINDS });
-  const orders = resource('/orders', { account, state: 'NEW', limit: 500 }, { kinds: KINDS });
+  const ended = new Listing(tools, '/positions/closed', { query: () => ({ account }), kinds: ['position_closed', 'fill', 'stage'], name: (each) => `${each.account} ${each.symbol} ${each.position_side} ${each.first_trade_id}`, limit: 50 });
 
   const view = (ask) => {
-    const all = open.items.map((each) => held(each, orders.items, house.mark(each.symbol)));
+    const all = open.items.map((each) => held(each, house.mark(each.symbol)));
     return [
-      trouble(orders, { what: 'the resting orders' }),
       told(open, 'the positions', () => [
         all.length > 0 && summary(all),
         all.length
           ? all.map((each) => positionCard(each, house, ask))
           : card('Open positions', {}, empty('Nothing is open.', 'A position appears here the moment an entry fills, with its stop and its target.')),
       ]),
+      card('Closed positions', { note: 'from flat to flat', aside: ended.controls() }, ended.view('what has ended', closedTable, empty('No position has ended yet.', 'Each one is kept here with what it brought, after fees and funding.'))),
     ];
   };
   return { title: 'Positions', lead: 'What is held, and how it is protected at the exchange', view };
@@ -40,10 +42,12 @@ function summary(all) {
 }
 
 function positionCard(each, house, ask) {
-  const title = [symbolName(each.symbol), ' ', direction(each.direction), ' ', protectionBadge(each), each.adopted && badge('not ours', 'warn', 'no order of ours opened it: it has no plan')];
+  const title = [symbolName(each.symbol), direction(each.direction), protectionBadge(each), each.adopted && badge('not ours', 'warn', 'no order of ours opened it: it has no plan')];
+  const since = (at) => (at ? ['since ', age(at)] : 'none rests');
   return card(title, {
-    key: `${each.account} ${each.symbol} ${each.direction}`, note: each.account, kind: each.naked ? 'alarm' : '',
+    key: `${each.account} ${each.symbol} ${each.direction}`, note: each.account,
     aside: [
+      each.cycle && h('a', { href: `#/decisions/${each.cycle}?asset=${each.symbol}` }, 'Why'),
       h('a', { href: `#/market?symbol=${each.symbol}&account=${each.account}` }, 'Chart'),
       closeButton(each, house, ask),
     ],
@@ -51,14 +55,35 @@ function positionCard(each, house, ask) {
   h('div.position', null, spanLine(each),
     facts(
       fact('Profit now', profit(each)),
+      fact('In risk taken', multiple(each.r), { note: 'R: entry to first stop' }),
       fact('Size', exact(each.quantity), { note: `${money(each.notional)} USD, ${each.leverage}×` }),
-      fact('Entry', exact(each.entry_price)),
-      fact('Price now', exact(each.now)),
-      fact('Stop', level(each.stop?.price, each.stopAway), { note: each.stop ? ['resting since ', age(each.stop.since)] : 'none rests' }),
-      fact('Target', level(each.target?.price, each.targetAway), { note: each.target ? ['resting since ', age(each.target.since)] : 'none rests' }),
-      fact('If the stop is hit', each.atStop === null ? '–' : gain(each.atStop), { note: each.endsWith === null ? null : ['the trade ends with ', gain(each.endsWith)] }),
-      fact('Liquidation', each.liquidation_price ? exact(each.liquidation_price) : 'none', { note: each.liquidationAway === null ? 'not within reach' : `${percent(each.liquidationAway)} away` }),
-      fact('Confirmed', age(each.protection?.confirmed_at ?? each.at), { note: 'last seen at the exchange' }))));
+      fact('Entry', exact(each.entry_price), { note: each.opened_at ? age(each.opened_at) : null }),
+      fact('Price now', price(each.now)),
+      fact('Stop', level(each.stop_price, each.stopAway), { note: since(each.stop_since) }),
+      fact('Target', level(each.target_price, each.targetAway), { note: since(each.target_since) }),
+      fact('If the stop is hit', each.atStop === null ? NOTHING : gain(each.atStop), { note: each.endsWith === null ? null : ['the trade ends with ', gain(each.endsWith)] }),
+      fact('Liquidation', each.liquidation_price ? price(each.liquidation_price) : 'none', { note: each.liquidationAway === null ? 'not within reach' : `${percent(each.liquidationAway, 1)} away` }),
+      fact('Fees and funding', cost(each.fees), { note: number(each.funding) === null ? null : ['funding ', gain(each.funding)] }),
+      fact('Model', each.model ?? NOTHING),
+      fact('Confirmed', age(each.at), { note: 'at the exchange' }))));
+}
+
+function closedTable(rows) {
+  return table('Closed positions', [
+    { name: 'Symbol', kind: 'lead', cell: (each) => symbolName(each.symbol) },
+    { name: 'Account', cell: (each) => each.account },
+    { name: 'Side', cell: (each) => direction(each.direction) },
+    { name: 'Profit', kind: 'num', cell: (each) => [gain(each.profit), h('small', null, multiple(each.r))] },
+    { name: 'Return', kind: 'num', cell: (each) => gain(each.net_return, percent(each.net_return)) },
+    { name: 'Size', kind: 'num', cell: (each) => exact(each.quantity) },
+    { name: 'Entry', kind: 'num', cell: (each) => price(each.entry_price) },
+    { name: 'Exit', kind: 'num', cell: (each) => price(each.exit_price) },
+    { name: 'Ended by', cell: (each) => badge(words(each.exit), { target: 'good', stop: 'warn', external: 'warn' }[each.exit] ?? 'quiet') },
+    { name: 'Held', kind: 'num', cell: (each) => span(Number(each.holding_seconds) * 1000) },
+    { name: 'Fees, funding', kind: 'num', cell: (each) => [cost(each.fees), h('small', null, gain(each.funding))] },
+    { name: 'Ended', cell: (each) => time(each.closed_at) },
+    { name: 'Why', cell: (each) => (each.cycle ? h('a', { href: `#/decisions/${each.cycle}?asset=${each.symbol}` }, 'decision') : 'not ours') },
+  ], rows, { key: (each) => `${each.account} ${each.symbol} ${each.position_side} ${each.first_trade_id}` });
 }
 
 function closeButton(each, house, ask) {
@@ -69,13 +94,14 @@ function closeButton(each, house, ask) {
 function closing(each, house) {
   return {
     title: `Close ${each.symbol} of ${each.account}?`,
-    lines: [`All ${exact(each.quantity)} are ${each.direction === 'SHORT' ? 'bought back' : 'sold'} at the market's price, and the stop and target are cancelled.`],
+    lines: [`All ${exact(each.quantity)} are ${each.direction === 'SHORT' ? 'bought back' : 'sold'} at the market's price; then the stop and the target are cancelled.`],
     word: each.symbol,
     verb: 'Close the position',
     tone: 'danger',
     act: async () => {
-      await send('POST', `/accounts/${each.account}/positions/${each.symbol}/close`, { direction: each.direction });
+      const { done, left, trouble } = await send('POST', `/accounts/${each.account}/positions/${each.symbol}/close`, { direction: each.direction });
       house.refreshAll();
+      if (!done) throw new Error(`It is not closed yet: ${[...left, trouble].filter(Boolean).join('; ')}`);
     },
   };
 }
