@@ -188,22 +188,6 @@ class Status(Answer):
 # ---- what is held and was done
 
 
-class Position(Answer):
-    """An open position as the exchange last reported it; account, symbol and direction name it."""
-
-    account: str
-    symbol: str
-    direction: Direction
-    quantity: Number
-    entry_price: Number
-    mark_price: Number
-    unrealized: Number
-    leverage: int
-    liquidation_price: Number | None
-    at: Time
-    adopted: bool = Field(description="No order of ours opened it.")
-
-
 class Order(Answer):
     """An order: ours, or one that was found at the exchange and belongs to no cycle."""
 
@@ -295,20 +279,6 @@ class ModelCall(Answer):
     error: str | None
     repairs: list[str] | None = None
     unread: list[Document] | None = None
-
-
-class Costs(Answer):
-    """What an account's models have cost on a UTC day, in USD."""
-
-    account: str
-    day: Time
-    calls: int
-    estimated: int = Field(description="Questions whose cost the service did not tell.")
-    decisions: int
-    cost: Number
-    entries: int
-    cost_per_decision: Number | None
-    cost_per_entry: Number | None
 
 
 class Candle(Answer):

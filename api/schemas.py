@@ -15,12 +15,15 @@ from starlette.requests import HTTPConnection
 from api.errors import Problem
 from shared.domain.account import AccountStatus
 from shared.domain.authority import ChangeState
+from shared.domain.curve import Period
 from shared.domain.decision import Action
 from shared.domain.market import Timeframe
 from shared.domain.model import Purpose
 from shared.domain.order import OrderState
+from shared.domain.position import Direction
 from shared.domain.reconciliation import Difference
 from shared.domain.risk import Verdict
+from shared.domain.round_trip import ExitReason
 
 AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="An account.", examples=["main"])]
 Symbol = Annotated[
@@ -188,6 +191,37 @@ class EventsQuery(AccountQuery):
     kind: Annotated[str, Field(max_length=80)] | None = None
     after: str | None = Field(default=None, description="The `next` of the answer before.")
     limit: Limit = 100
+
+
+class ClosedPositionsQuery(SymbolQuery):
+    """Positions by when they ended, and by what they were: `model` opened them, `exit` ended them."""
+
+    direction: Direction | None = None
+    model: str | None = None
+    exit: ExitReason | None = None
+
+
+class EdgeQuery(AccountQuery):
+    """Positions that ended within [since, until)."""
+
+    symbol: Symbol | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class ReturnsQuery(ListQuery):
+    """Periods by when they begin."""
+
+    period: Period = Period.DAY
+
+
+class CurveQuery(Query):
+    """A stretch of one account's curve, [since, until), in so many points at most."""
+
+    account: AccountId
+    since: Moment | None = None
+    until: Moment | None = None
+    points: int = Field(default=500, ge=5, le=2000)
 
 
 class PerformanceQuery(AccountQuery):

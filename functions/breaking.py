@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from functions.reviewing import STILL_TRADED, marked_since
 from functions.run import Run
-from shared.domain.account import Breaker
+from shared.domain.account import Account, Breaker
 from shared.domain.breakers import Figures, Trip, trips
 from shared.domain.performance import EquityMarks, EquityPoint
 from shared.domain.position import Position
@@ -25,7 +25,7 @@ async def mind_breakers(work: Work, run: Run, point: EquityPoint, positions: Seq
     for breaker in await work.breakers.expire(account.id, now) if state.expired else ():
         await tell_lifted(work, run, breaker)
     standing = state.standing
-    figures = await _figures(work, run, point, positions, state.lifted)
+    figures = await figures_of(work, account, now, point=point, positions=positions, lifted=state.lifted)
     new = trips(figures, account.limits, now, standing={trip.breaker for trip in standing})
     await work.breakers.trip(account.id, new)
     for trip in new:
@@ -41,10 +41,17 @@ async def tell_lifted(work: Work, run: Run, breaker: Breaker) -> None:
     await work.journal.diary(account_id, run.request.tick, now, f"{breaker.value}: lifted by time", {})
 
 
-async def _figures(
-    work: Work, run: Run, point: EquityPoint, positions: Sequence[Position], lifted: Mapping[Breaker, datetime]
+async def figures_of(
+    work: Work,
+    account: Account,
+    now: datetime,
+    *,
+    point: EquityPoint,
+    positions: Sequence[Position],
+    lifted: Mapping[Breaker, datetime],
 ) -> Figures:
-    account, limits, now = run.account, run.account.limits, run.clock.now()
+    """Return how *account*, worth what *point* says, stands *now*; *lifted* says when each breaker last was."""
+    limits = account.limits
     # What nothing explains yet is as likely a transfer as a loss: once it counts, it counts for good.
     equity = point.equity - point.unexplained
     day, since = marked_since(lifted, now)

@@ -219,6 +219,11 @@ class Runtime:
         """The configured accounts by id, with how often each runs."""
         return {account.id: account.interval for account in self._configured()}
 
+    @property
+    def request_limit(self) -> tuple[str, int]:
+        """The name of the limit that all accounts behind this address share, and what it allows in a minute."""
+        return self.settings.egress_name, self._budget.limit
+
     def exchange(self, account_id: str) -> AsterExchange:
         """Return the account at the exchange. Raises UnknownAccount."""
         if account_id not in self._exchanges:

@@ -9,7 +9,6 @@ from starlette.requests import Request
 
 from api.answers import (
     Account,
-    Costs,
     Decision,
     DiaryLine,
     Discrepancy,
@@ -19,7 +18,6 @@ from api.answers import (
     Listing,
     ModelCall,
     Order,
-    Position,
 )
 from api.schemas import (
     AccountsQuery,
@@ -37,11 +35,6 @@ from api.state import reports_of
 async def accounts(request: Request, query: AccountsQuery) -> Listing[Account]:
     """Accounts by id, each with its configuration, newest equity and number of open positions."""
     return Listing[Account].of(await reports_of(request).accounts(**query.model_dump()))
-
-
-async def positions(request: Request, query: SymbolQuery) -> Listing[Position]:
-    """Open positions by account and symbol, as the exchange last reported them."""
-    return Listing[Position].of(await reports_of(request).positions(**query.model_dump()))
 
 
 async def orders(request: Request, query: OrdersQuery) -> Listing[Order]:
@@ -62,11 +55,6 @@ async def decisions(request: Request, query: DecisionsQuery) -> Listing[Decision
 async def llm_interactions(request: Request, query: ModelCallsQuery) -> Listing[ModelCall]:
     """Questions to models, newest first: tokens, cost, latency, error; in full also prompt and raw reply."""
     return Listing[ModelCall].of(await reports_of(request).model_calls(**query.model_dump()))
-
-
-async def costs(request: Request, query: ListQuery) -> Listing[Costs]:
-    """What models have cost by UTC day, newest first: in all, for a decision, and for an entry that was made."""
-    return Listing[Costs].of(await reports_of(request).costs(**query.model_dump()))
 
 
 async def equity(request: Request, query: ListQuery) -> Listing[Equity]:

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, exists, func, not_, or_, select
+from sqlalchemy import Select, and_, exists, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
+from shared.db.books import FILL_COLUMNS, Books, fill_of
 from shared.db.tables import fills, orders
 from shared.domain.order import Fill, Side
 from shared.domain.position import Direction
 from shared.domain.rules import Exit
-
-_COLUMNS = [column for column in fills.columns if column.name != "account_id"]
 
 # A trade that realised a profit or a loss, went against its side in hedge mode, or came from an order that only ends.
 _REDUCES = or_(
@@ -46,24 +45,26 @@ class FillTable:
         return {row.symbol: row.last for row in found}
 
     async def save(self, account_id: str, traded: Sequence[Fill]) -> Sequence[Fill]:
-        """Store trades; return those that were new."""
+        """Store and book trades; return those that were new."""
         by_key = {(fill.symbol, fill.trade_id): fill for fill in traded}
         if not by_key:
             return []
         rows = [
-            {"account_id": account_id, **{column.name: getattr(fill, column.name) for column in _COLUMNS}}
+            {"account_id": account_id, **{column.name: getattr(fill, column.name) for column in FILL_COLUMNS}}
             for fill in by_key.values()
         ]
         stored = await self._connection.execute(
             insert_all(fills, rows).on_conflict_do_nothing().returning(fills.c.symbol, fills.c.trade_id)
         )
-        new = {(row.symbol, row.trade_id) for row in stored}
-        return [fill for key, fill in by_key.items() if key in new]
+        known = {(row.symbol, row.trade_id) for row in stored}
+        new = [fill for key, fill in by_key.items() if key in known]
+        await Books(self._connection, account_id).add_fills(new)
+        return new
 
     async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
         """Return the latest trades *before* that moment, newest first."""
         return await self._read(
-            select(*_COLUMNS)
+            select(*FILL_COLUMNS)
             .where(fills.c.account_id == account_id, fills.c.at < before)
             .order_by(fills.c.at.desc(), fills.c.symbol, fills.c.trade_id.desc())
             .limit(limit)
@@ -91,18 +92,5 @@ class FillTable:
         )
         return {row.symbol: row.at for row in found}
 
-    async def all(self, account_id: str) -> Sequence[Fill]:
-        """Return every trade of the account, oldest first."""
-        return await self._read(
-            select(*_COLUMNS)
-            .where(fills.c.account_id == account_id)
-            .order_by(fills.c.at, fills.c.symbol, fills.c.trade_id)
-        )
-
     async def _read(self, statement: Select[Any]) -> list[Fill]:
-        return [_fill(row) for row in (await self._connection.execute(statement)).mappings()]
-
-
-def _fill(row: RowMapping) -> Fill:
-    side = row["position_side"]
-    return Fill(**{**row, "side": Side(row["side"]), "position_side": None if side is None else Direction(side)})
+        return [fill_of(row) for row in (await self._connection.execute(statement)).mappings()]

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
+from shared.db.books import Books
 from shared.db.tables import accounts, equity, positions
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Position
@@ -80,6 +81,7 @@ class HoldTable:
             .values(account_id=account_id, **values)
             .on_conflict_do_update(index_elements=[equity.c.account_id, equity.c.at], set_=values)
         )
+        await Books(self._connection, account_id).add_point(point)
 
     async def last_equity(self, account_id: str) -> EquityPoint | None:
         """Return the newest point."""
@@ -141,25 +143,6 @@ class HoldTable:
             )
         ).one()
         return Combined(**row._mapping) if row.accounts else None
-
-    async def curve(self, account_id: str, most: int) -> Sequence[EquityPoint]:
-        """Return the equity curve, oldest first: at most *most* points evenly spaced, the newest among them."""
-        numbered = (
-            select(
-                *_POINT,
-                func.row_number().over(order_by=equity.c.at.desc()).label("back"),
-                func.count().over().label("count"),
-            )
-            .where(equity.c.account_id == account_id)
-            .subquery()
-        )
-        step = (numbered.c.count - 1) // most + 1
-        found = await self._connection.execute(
-            select(numbered.c.at, numbered.c.wallet, numbered.c.unrealized, numbered.c.deposited)
-            .where((numbered.c.back - 1) % step == 0)
-            .order_by(numbered.c.at)
-        )
-        return [EquityPoint(**row) for row in found.mappings()]
 
     async def _point(self, statement: Select[Any]) -> EquityPoint | None:
         row = (await self._connection.execute(statement.limit(1))).mappings().one_or_none()

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from decimal import Decimal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
+from shared.db.books import Books
 from shared.db.tables import incomes
 from shared.domain.order import Income, IncomeKind
 
@@ -20,7 +20,7 @@ class IncomeTable:
         self._connection = connection
 
     async def save(self, account_id: str, booked: Sequence[Income]) -> Sequence[Income]:
-        """Store rows; return those that were new."""
+        """Store and book rows; return those that were new."""
         by_key = {(income.kind, income.transaction_id): income for income in booked}
         if not by_key:
             return []
@@ -28,8 +28,10 @@ class IncomeTable:
         stored = await self._connection.execute(
             insert_all(incomes, rows).on_conflict_do_nothing().returning(incomes.c.kind, incomes.c.transaction_id)
         )
-        new = {(row.kind, row.transaction_id) for row in stored}
-        return [income for key, income in by_key.items() if key in new]
+        known = {(row.kind, row.transaction_id) for row in stored}
+        new = [income for key, income in by_key.items() if key in known]
+        await Books(self._connection, account_id).add_incomes(new)
+        return new
 
     async def keys_since(self, account_id: str, since: datetime) -> frozenset[tuple[IncomeKind, str]]:
         """Return (kind, transaction id) of the rows stored since then: what names a row at the exchange."""
@@ -39,12 +41,3 @@ class IncomeTable:
             )
         )
         return frozenset((IncomeKind(row.kind), row.transaction_id) for row in found)
-
-    async def funding(self, account_id: str) -> Decimal:
-        """Return what funding has paid the account so far, negative for what it cost."""
-        total = await self._connection.scalar(
-            select(func.sum(incomes.c.amount)).where(
-                incomes.c.account_id == account_id, incomes.c.kind == IncomeKind.FUNDING_FEE
-            )
-        )
-        return total or Decimal(0)

@@ -6,11 +6,8 @@ transaction and raises DatabaseUnavailable, and BadCursor where it takes a curso
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import (
     BigInteger,
@@ -19,7 +16,6 @@ from sqlalchemy import (
     FromClause,
     ScalarSelect,
     Select,
-    Subquery,
     Table,
     Text,
     cast,
@@ -31,13 +27,11 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.dossiers import DECISION, FILL, MOST_FILLS, ORDER, read_dossier
-from shared.db.fills import FillTable
-from shared.db.holds import HoldTable
-from shared.db.incomes import IncomeTable
 from shared.db.paging import Page, columns_of, plain, read_cursor, read_page
+from shared.db.reading import Narrowing, where, within
+from shared.db.result_reports import ResultReports
 from shared.db.tables import (
     accounts,
     answers,
@@ -61,21 +55,13 @@ from shared.db.tables import (
     stage_runs,
     stops,
 )
-from shared.db.unit_of_work import Database
-from shared.db.values import Moment, Money, TransactionId
+from shared.db.values import TransactionId
 from shared.domain.authority import ChangeState
 from shared.domain.cycle import Stage
-from shared.domain.decision import Action
 from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
-from shared.domain.model import OF_THE_CYCLE
-from shared.domain.order import Fill, OrderState
-from shared.domain.performance import EquityPoint
+from shared.domain.order import OrderState
 from shared.domain.record import RecordId
-from shared.domain.risk import Verdict
-
-CURVE_POINTS = 5000
-"""The most points of an equity curve that performance is computed from."""
 
 MOST_CALLS = 1000
 """Of models, within one cycle."""
@@ -83,29 +69,8 @@ MOST_CALLS = 1000
 CYCLE_KEY = (model_calls.c.tick, model_calls.c.account_id, model_calls.c.id)
 
 
-class Narrowing(TypedDict, total=False):
-    """What narrows every list down. `before` is the `next` of the page before; without a limit a page has 100 rows."""
-
-    account: str | None
-    since: datetime | None
-    until: datetime | None
-    limit: int
-    before: str | None
-
-
-class Reports:
+class Reports(ResultReports):
     """The reading side of a database."""
-
-    def __init__(self, database: Database, connection: AsyncConnection | None = None) -> None:
-        """Read from *database*, each call in a transaction of its own, or on the *connection* that is given."""
-        self._database = database
-        self._connection = connection
-
-    @asynccontextmanager
-    async def frozen(self) -> AsyncIterator[Self]:
-        """Lend the same reports, all of this moment. Raises DatabaseUnavailable."""
-        async with self._database.snapshot() as connection:
-            yield type(self)(self._database, connection)
 
     async def accounts(self, *, status: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the accounts by id, each with its newest equity, newest tick and number of open positions."""
@@ -130,7 +95,7 @@ class Reports:
             _count(positions).label("open_positions"),
             _standing().label("breakers"),
         ).select_from(accounts.outerjoin(newest, true()))
-        statement = _where(statement, {accounts.c.status: status})
+        statement = where(statement, {accounts.c.status: status})
         if narrowing.get("account") is None:
             statement = statement.where(accounts.c.removed_at.is_(None))
         return await self._list(
@@ -140,27 +105,21 @@ class Reports:
     async def changes(self, *, state: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return what was to be allowed to accounts, newest first."""
         columns = [column for column in columns_of(changes) if column.name != "wanted"]
-        statement = _where(select(*columns), {changes.c.state: state})
+        statement = where(select(*columns), {changes.c.state: state})
         return await self._list(statement, [changes.c.id], changes.c.account_id, changes.c.proposed_at, narrowing)
-
-    async def positions(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
-        """Return the open positions by account and symbol."""
-        statement = _where(select(*columns_of(positions)), {positions.c.symbol: symbol})
-        key = [positions.c.account_id, positions.c.symbol, positions.c.direction]
-        return await self._list(statement, key, positions.c.account_id, positions.c.at, narrowing, ascending=True)
 
     async def orders(
         self, *, symbol: str | None = None, state: str | None = None, **narrowing: Unpack[Narrowing]
     ) -> Page:
         """Return the orders, ours and those found at the exchange, newest first."""
-        statement = _where(select(*ORDER), {orders.c.symbol: symbol, orders.c.state: state})
+        statement = where(select(*ORDER), {orders.c.symbol: symbol, orders.c.state: state})
         key = [orders.c.created_at, orders.c.id]
         return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
 
     async def working_orders(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the orders that rest at the exchange, or may, newest first."""
         alive = orders.c.state.in_([state for state in OrderState if state.unsettled or state.working])
-        statement = _where(select(*ORDER), {orders.c.symbol: symbol}).where(alive)
+        statement = where(select(*ORDER), {orders.c.symbol: symbol}).where(alive)
         key = [orders.c.created_at, orders.c.id]
         return await self._list(statement, key, orders.c.account_id, orders.c.created_at, narrowing)
 
@@ -180,7 +139,7 @@ class Reports:
     async def trades(self, *, symbol: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the fills, newest first."""
         key = [fills.c.at, fills.c.account_id, fills.c.symbol, fills.c.trade_id]
-        statement = _where(select(*FILL), {fills.c.symbol: symbol})
+        statement = where(select(*FILL), {fills.c.symbol: symbol})
         return await self._list(statement, key, fills.c.account_id, fills.c.at, narrowing)
 
     async def decisions(
@@ -199,7 +158,7 @@ class Reports:
             decisions.c.verdict: verdict,
             decisions.c.model: model,
         }
-        statement = _where(select(*DECISION), wanted)
+        statement = where(select(*DECISION), wanted)
         key = [decisions.c.tick, decisions.c.account_id, decisions.c.position]
         return await self._list(statement, key, decisions.c.account_id, decisions.c.tick, narrowing)
 
@@ -221,14 +180,14 @@ class Reports:
         statement = _full_calls()
         if not full:
             statement = select(*(column for column in columns_of(model_calls) if column.name not in long))
-        statement = _where(statement, {model_calls.c.purpose: purpose, model_calls.c.asked_model: model})
+        statement = where(statement, {model_calls.c.purpose: purpose, model_calls.c.asked_model: model})
         if symbol is None and action is None:
             key = [model_calls.c.at, model_calls.c.id]
             return await self._list(statement, key, model_calls.c.account_id, model_calls.c.at, narrowing)
         # From the decisions to their questions, one cycle at a time, and DISTINCT ON, which is done in order: otherwise
         # PostgreSQL would take the few that a page has for more work than all there are.
         in_order = (decisions.c.tick, decisions.c.account_id)
-        decided = _where(
+        decided = where(
             select(decisions.c.account_id, decisions.c.tick).ext(distinct_on(*in_order)),
             {
                 decisions.c.asset: symbol,
@@ -236,7 +195,7 @@ class Reports:
                 decisions.c.account_id: narrowing.get("account"),
             },
         )
-        decided = _within(decided, decisions.c.tick, narrowing.get("since"), narrowing.get("until"))
+        decided = within(decided, decisions.c.tick, narrowing.get("since"), narrowing.get("until"))
         if (before := narrowing.get("before")) is not None:
             decided = decided.where(decisions.c.tick <= read_cursor(before, CYCLE_KEY)[0])
         cycles = decided.order_by(*(each.desc() for each in in_order)).subquery("cycles")
@@ -261,24 +220,6 @@ class Reports:
             found = (await connection.execute(_full_calls().where(model_calls.c.id == number))).one_or_none()
         return None if found is None else plain(found)
 
-    async def costs(self, **narrowing: Unpack[Narrowing]) -> Page:
-        """Return what models have cost, newest UTC day first: in all, for a decision, and for an entry that was made.
-
-        `estimated` counts the questions whose cost the service did not tell.
-        """
-        asked, entered = _asked_by_day(), _entered_by_day()
-        joined = asked.outerjoin(entered, (entered.c.account_id == asked.c.account_id) & (entered.c.day == asked.c.day))
-        entries = func.coalesce(entered.c.entries, 0)
-        statement = select(
-            *(column.label("account" if column.name == "account_id" else column.name) for column in asked.columns),
-            entries.label("entries"),
-            _share(asked.c.cost, asked.c.decisions).label("cost_per_decision"),
-            _share(asked.c.cost, entries).label("cost_per_entry"),
-        ).select_from(joined)
-        return await self._list(
-            statement, [asked.c.day, asked.c.account_id], asked.c.account_id, asked.c.day, narrowing
-        )
-
     async def equity(self, **narrowing: Unpack[Narrowing]) -> Page:
         """Return the points of the equity curves, newest first."""
         statement = select(*columns_of(equity), (equity.c.wallet + equity.c.unrealized).label("equity"))
@@ -298,7 +239,7 @@ class Reports:
         """Return how ours and theirs differed, newest first."""
         key = [discrepancies.c.at, discrepancies.c.id]
         wanted = {discrepancies.c.kind: kind, discrepancies.c.symbol: symbol}
-        statement = _where(select(*columns_of(discrepancies)), wanted)
+        statement = where(select(*columns_of(discrepancies)), wanted)
         return await self._list(statement, key, discrepancies.c.account_id, discrepancies.c.at, narrowing)
 
     async def audit(
@@ -313,7 +254,7 @@ class Reports:
         outcome = audit_outcomes.c
         statement: Select[Any] = select(*columns_of(audit), outcome.status, outcome.code, outcome.at.label("ended_at"))
         statement = statement.select_from(audit.outerjoin(audit_outcomes, outcome.audit_id == audit.c.id))
-        statement = _where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
+        statement = where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
         return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
 
     async def candles(
@@ -327,8 +268,8 @@ class Reports:
         before: str | None = None,
     ) -> Page:
         """Return the candles of one series that opened within [since, until), newest first."""
-        statement = _where(select(candles), {candles.c.symbol: symbol, candles.c.timeframe: timeframe})
-        statement = _within(statement, candles.c.opened, since, until)
+        statement = where(select(candles), {candles.c.symbol: symbol, candles.c.timeframe: timeframe})
+        statement = within(statement, candles.c.opened, since, until)
         async with self._reading() as connection:
             return await read_page(connection, statement, [candles.c.opened], limit=limit, before=before)
 
@@ -345,21 +286,11 @@ class Reports:
         statement = select(each.c.value).select_from(accounts.join(newest, true()).join(each, true()))
         async with self._reading() as connection:
             wanted = {accounts.c.id: account, each.c.key: symbol}
-            found: list[dict[str, Any]] = list(await connection.scalars(_where(statement, wanted)))
+            found: list[dict[str, Any]] = list(await connection.scalars(where(statement, wanted)))
         latest: dict[str, dict[str, Any]] = {}
         for quote in sorted(found, key=lambda quote: datetime.fromisoformat(quote["at"])):
             latest[quote["symbol"]] = quote
         return [latest[name] for name in sorted(latest)]
-
-    async def performance_inputs(self, account_id: str) -> tuple[Sequence[EquityPoint], Sequence[Fill], Decimal]:
-        """Return (equity curve, fills, funding received) of an account: what `assess` takes. Oldest first.
-
-        A curve of more than CURVE_POINTS points is thinned out evenly.
-        """
-        async with self._reading() as connection:
-            curve = await HoldTable(connection).curve(account_id, CURVE_POINTS)
-            traded = await FillTable(connection).all(account_id)
-            return curve, traded, await IncomeTable(connection).funding(account_id)
 
     async def status(self, account: str | None = None) -> list[dict[str, Any]]:
         """
@@ -387,9 +318,9 @@ class Reports:
         )
         one = {accounts.c.id: account}
         async with self._reading() as connection:
-            rows = [plain(row) for row in await connection.execute(_where(overview, one))]
-            runs = [plain(row) for row in await connection.execute(_where(_last_runs(), one))]
-            models = {row.account: plain(row) for row in await connection.execute(_where(_models(), one))}
+            rows = [plain(row) for row in await connection.execute(where(overview, one))]
+            runs = [plain(row) for row in await connection.execute(where(_last_runs(), one))]
+            models = {row.account: plain(row) for row in await connection.execute(where(_models(), one))}
         stages: dict[str, dict[str, Any]] = {row["account"]: {} for row in rows}
         for run in runs:
             stages.setdefault(run.pop("account"), {})[run.pop("stage")] = run
@@ -407,7 +338,7 @@ class Reports:
         and all that come after them, are told when it has ended. Raises BadCursor.
         """
         statement = (
-            _where(select(*columns_of(events)), {events.c.account_id: account, events.c.kind: kind})
+            where(select(*columns_of(events)), {events.c.account_id: account, events.c.kind: kind})
             .where(events.c.xid < func.pg_snapshot_xmin(func.pg_current_snapshot()))
             .order_by(events.c.xid, events.c.id)
             .limit(limit)
@@ -421,46 +352,11 @@ class Reports:
         told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
         return Page(rows=told, next=told[-1]["cursor"] if told else after)
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        if self._connection is not None:
-            yield self._connection
-            return
-        async with self._database.reading() as connection:
-            yield connection
-
-    async def _list(
-        self,
-        statement: Select[Any],
-        key: Sequence[ColumnElement[Any]],
-        account: ColumnElement[str],
-        time: ColumnElement[datetime],
-        narrowing: Narrowing,
-        *,
-        ascending: bool = False,
-    ) -> Page:
-        statement = _where(statement, {account: narrowing.get("account")})
-        statement = _within(statement, time, narrowing.get("since"), narrowing.get("until"))
-        limit, before = narrowing.get("limit", 100), narrowing.get("before")
-        async with self._reading() as connection:
-            return await read_page(connection, statement, key, limit=limit, before=before, ascending=ascending)
-
-
-def _where(statement: Select[Any], wanted: Mapping[Any, Any]) -> Select[Any]:
-    return statement.where(*(column == value for column, value in wanted.items() if value is not None))
-
 
 def _full_calls() -> Select[Any]:
     answered = (answers.c.account_id == model_calls.c.account_id) & (answers.c.tick == model_calls.c.tick)
     read = [answers.c.repairs, type_coerce(answers.c.unread, JSONB).label("unread")]
     return select(*columns_of(model_calls), *read).outerjoin_from(model_calls, answers, answered)
-
-
-def _within(
-    statement: Select[Any], time: ColumnElement[datetime], since: datetime | None, until: datetime | None
-) -> Select[Any]:
-    statement = statement if since is None else statement.where(time >= since)
-    return statement if until is None else statement.where(time < until)
 
 
 def _newest_equity() -> FromClause:
@@ -493,42 +389,6 @@ def _count(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
         .where(table.c.account_id == accounts.c.id, *conditions)
         .scalar_subquery()
     )
-
-
-def _asked_by_day() -> Subquery:
-    """Return what models were asked and what that cost, by account and day of the tick."""
-    day = func.date_trunc("day", model_calls.c.tick, "UTC", type_=Moment).label("day")
-    used = model_calls.c.content.is_not(None) & model_calls.c.purpose.in_(OF_THE_CYCLE)
-    return (
-        select(
-            model_calls.c.account_id,
-            day,
-            func.count().label("calls"),
-            func.count().filter(model_calls.c.estimated).label("estimated"),
-            func.count(model_calls.c.tick.distinct()).filter(used).label("decisions"),
-            func.sum(model_calls.c.cost).label("cost"),
-        )
-        .group_by(model_calls.c.account_id, day)
-        .subquery("asked")
-    )
-
-
-def _entered_by_day() -> Subquery:
-    """Return how many entries risk let through, by account and day of the tick."""
-    day = func.date_trunc("day", decisions.c.tick, "UTC", type_=Moment).label("day")
-    return (
-        select(decisions.c.account_id, day, func.count().label("entries"))
-        .where(
-            decisions.c.action.in_([Action.BUY, Action.SELL]),
-            decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
-        )
-        .group_by(decisions.c.account_id, day)
-        .subquery("entered")
-    )
-
-
-def _share(cost: ColumnElement[Any], count: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.trim_scale(func.round(cost / func.nullif(count, 0), 8), type_=Money)
 
 
 def _stop() -> ScalarSelect[Any]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -392,6 +393,60 @@ incomes = Table(
     Column("at", Moment, nullable=False),
     PrimaryKeyConstraint("account_id", "kind", "transaction_id"),
     Index("incomes_by_account_and_time", "account_id", "at"),
+    Index("incomes_of_funding", "account_id", "symbol", "at", postgresql_where=text("kind = 'FUNDING_FEE'")),
+)
+
+# Positions from flat to flat, the open ones among them, put together from fills as these come in.
+round_trips = Table(
+    "round_trips",
+    metadata,
+    _account(),
+    Column("symbol", CleanText, nullable=False),
+    Column("position_side", CleanText, nullable=False),  # BOTH in one-way mode
+    Column("first_trade_id", BigInteger, nullable=False),
+    Column("last_trade_id", BigInteger, nullable=False),
+    Column("direction", CleanText, nullable=False),
+    Column("entry_order", BigInteger, nullable=False),  # the exchange's id
+    Column("exit_order", BigInteger),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment),  # null while it is open
+    Column("held", Money, nullable=False),
+    Column("entered", Money, nullable=False),
+    Column("entry_value", Money, nullable=False),
+    Column("exited", Money, nullable=False),
+    Column("exit_value", Money, nullable=False),
+    Column("realized", Money, nullable=False),
+    Column("fees", Money, nullable=False),
+    Column("trades", Integer, nullable=False),
+    Column("funding", Money, nullable=False, server_default="0"),  # what it paid the account while the trip lasted
+    Column("tick", Moment),  # of the entry, and what follows from it; null where no order of ours opened it
+    Column("model", CleanText),
+    Column("stop_price", Money),  # the first
+    Column("exit", CleanText),
+    PrimaryKeyConstraint("account_id", "symbol", "position_side", "first_trade_id"),
+    Index("round_trips_by_account_and_end", "account_id", "closed_at"),
+    Index("round_trips_by_end", "closed_at"),
+    Index("round_trips_by_symbol_and_end", "account_id", "symbol", "closed_at"),
+)
+
+# What trading came to, by UTC day: of trades and funding when they were, of round trips when they ended.
+trading_days = Table(
+    "trading_days",
+    metadata,
+    _account(),
+    Column("day", Date, nullable=False),
+    Column("trades", Integer, nullable=False),
+    Column("turnover", Money, nullable=False),
+    Column("fees", Money, nullable=False),
+    Column("funding", Money, nullable=False),
+    Column("trips", Integer, nullable=False),
+    Column("wins", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("gained", Money, nullable=False),
+    Column("lost", Money, nullable=False),
+    Column("returns", Double, nullable=False),
+    Column("squares", Double, nullable=False),
+    PrimaryKeyConstraint("account_id", "day"),
 )
 
 positions = Table(
@@ -423,6 +478,26 @@ equity = Table(
     PrimaryKeyConstraint("account_id", "at"),
     Index("equity_by_time", "at", "account_id"),
     Index("equity_by_profit", "account_id", text("(wallet + unrealized - deposited - unexplained)")),
+)
+
+# The curve by UTC day, deposits taken out: what is kept of it however long it gets.
+equity_days = Table(
+    "equity_days",
+    metadata,
+    _account(),
+    Column("day", Date, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("equity", Money, nullable=False),
+    Column("deposited", Money, nullable=False),
+    Column("growth", Money, nullable=False),
+    Column("peak", Money, nullable=False),
+    Column("high", Money, nullable=False),
+    Column("high_at", Moment, nullable=False),
+    Column("deepest", Money, nullable=False),
+    Column("deepest_at", Moment, nullable=False),
+    Column("drawdown", Money, nullable=False),
+    PrimaryKeyConstraint("account_id", "day"),
 )
 
 # Each breaker of an account as it was tripped last.

@@ -61,7 +61,7 @@ def trips(
 ) -> list[Trip]:
     """Return the breakers that the figures trip, those that stand already left out."""
     found = []
-    for breaker, (value, limit, words) in _measured(figures, limits).items():
+    for breaker, (value, limit, words) in measured(figures, limits).items():
         if value >= limit and breaker not in standing:
             found.append(
                 Trip(
@@ -76,11 +76,11 @@ def trips(
     return found
 
 
-def _measured(figures: Figures, limits: RiskLimits) -> dict[Breaker, tuple[Decimal, Decimal, str]]:
+def measured(figures: Figures, limits: RiskLimits) -> dict[Breaker, tuple[Decimal, Decimal, str]]:
     """Return for each breaker its value, the limit that trips it, and what that means in words."""
     equity, marks, others = figures.equity, figures.marks, figures.others
     day, fall, held = _lost(marks.day, equity), _lost(marks.peak, equity), _exposure(figures.exposure, equity)
-    measured = {
+    found = {
         Breaker.DAILY_LOSS: (day, limits.max_daily_loss, f"the account lost {day:.2%} today"),
         Breaker.DRAWDOWN: (fall, limits.max_drawdown, f"the account lost {fall:.2%} from its peak"),
         Breaker.EXPOSURE: (held, limits.max_exposure_held, f"the positions are {held:.2f} times the equity"),
@@ -90,12 +90,12 @@ def _measured(figures: Figures, limits: RiskLimits) -> dict[Breaker, tuple[Decim
         (Breaker.MODEL_FAILURES, figures.model_failures, limits.max_model_failures, "cycles in a row had no answer"),
         (Breaker.ORDER_REFUSALS, figures.order_refusals, limits.max_order_refusals, "entries in a row were refused"),
     ):
-        measured[breaker] = (Decimal(count), Decimal(most), f"{count} {what}")
+        found[breaker] = (Decimal(count), Decimal(most), f"{count} {what}")
     if others:
         worth = equity + others.equity
         day, fall = _lost(marks.day + others.day, worth), _lost(marks.peak + others.peak, worth)
         held = _exposure(figures.exposure + others.exposure, worth)
-        measured |= {
+        found |= {
             Breaker.GLOBAL_DAILY_LOSS: (day, limits.global_max_daily_loss, f"all accounts lost {day:.2%} today"),
             Breaker.GLOBAL_DRAWDOWN: (
                 fall,
@@ -108,7 +108,7 @@ def _measured(figures: Figures, limits: RiskLimits) -> dict[Breaker, tuple[Decim
                 f"the positions of all accounts are {held:.2f} times what they are worth",
             ),
         }
-    return measured
+    return found
 
 
 def _lost(before: Decimal, equity: Decimal) -> Decimal:

@@ -89,6 +89,7 @@ ROLES = {
     "POST /changes/{change}/withdraw": Role("admin", Kept.FOUND, "/changes/999999/withdraw"),
     "GET /accounts/{account}/prompt": Role("read", Kept.PATH),
     "GET /positions": Role("read", Kept.QUERY),
+    "GET /positions/closed": Role("read", Kept.QUERY),
     "GET /orders": Role("read", Kept.QUERY),
     "GET /orders/{order}": Role("read", Kept.FOUND, "/orders/999999"),
     "GET /trades": Role("read", Kept.QUERY),
@@ -107,9 +108,13 @@ ROLES = {
     "GET /market-data/indicators": Role("read", Kept.SHARED),
     "GET /events": Role("read", Kept.QUERY),
     "GET /equity": Role("read", Kept.QUERY),
+    "GET /equity/curve": Role("read", Kept.QUERY, "/equity/curve?account={account}"),
     "GET /diary": Role("read", Kept.QUERY),
     "GET /discrepancies": Role("read", Kept.QUERY),
     "GET /performance": Role("read", Kept.QUERY),
+    "GET /performance/returns": Role("read", Kept.QUERY),
+    "GET /edge": Role("read", Kept.QUERY),
+    "GET /limits": Role("read", Kept.QUERY),
     "POST /functions/{stage}/invocations": Role("operate", Kept.BODY, "/functions/gamble/invocations"),
     "POST /2015-03-31/functions/{name}/invocations": Role(
         "operate", Kept.BODY, "/2015-03-31/functions/gamble/invocations"

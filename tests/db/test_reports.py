@@ -13,8 +13,7 @@ from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.decision import Action, Answer, UnreadItem
 from shared.domain.errors import BadCursor
 from shared.domain.market import Series, Timeframe
-from shared.domain.order import Income, IncomeKind, OrderState
-from shared.domain.performance import assess
+from shared.domain.order import OrderState
 from shared.domain.reconciliation import Difference, Discrepancy
 from shared.domain.risk import Verdict
 from tests.db.samples import (
@@ -223,45 +222,6 @@ async def test_candles_of_one_series_are_paged_newest_first(database: Database, 
     assert [row["opened"] for row in page.rows] == [run[n].opened.isoformat() for n in (3, 2, 1)]
     assert [row["opened"] for row in rest.rows] == [first.isoformat()]
     assert page.rows[0]["close"] == "64000.1"
-
-
-async def test_performance_is_computed_from_curve_fills_and_funding(database: Database, reports: Reports) -> None:
-    bought, sold = a_fill(1), a_fill(2, realized_pnl=Decimal("5"))
-    paid = Income(
-        transaction_id="1",
-        kind=IncomeKind.FUNDING_FEE,
-        symbol="BTCUSDT",
-        amount=Decimal("-0.25"),
-        asset="USDT",
-        at=TICK,
-    )
-    async with database.open_work() as work:
-        assert await reports.performance_inputs("main") == ([], [], Decimal(0))
-        await work.fills.save("main", [sold, bought])
-        deposit = replace(paid, kind=IncomeKind.TRANSFER, amount=Decimal(1000))
-        await work.incomes.save("main", [paid, replace(paid, transaction_id="2"), deposit])
-        await work.holds.add_equity("main", a_point(TICK, "1005"))
-        await work.holds.add_equity("main", a_point(TICK - timedelta(days=1)))
-
-    curve, fills, funding = await reports.performance_inputs("main")
-
-    assert curve == [a_point(TICK - timedelta(days=1)), a_point(TICK, "1005")]
-    assert fills == [bought, sold]
-    assert funding == Decimal("-0.50")
-    assert assess(curve, fills, funding=funding).profit == 5
-
-
-async def test_a_long_curve_is_thinned_out_evenly_and_ends_with_the_newest_point(
-    database: Database, reports: Reports, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.db.reports.CURVE_POINTS", 4)
-    async with database.open_work() as work:
-        for n in range(11):
-            await work.holds.add_equity("main", a_point(TICK + timedelta(minutes=n)))
-
-    curve, _, _ = await reports.performance_inputs("main")
-
-    assert [(point.at - TICK).seconds // 60 for point in curve] == [1, 4, 7, 10]
 
 
 async def test_the_status_shows_the_last_run_of_each_stage(database: Database, reports: Reports) -> None:
