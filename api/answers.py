@@ -71,7 +71,9 @@ class Account(Answer):
     config: Document = Field(description="In force.")
     version: int = Field(description="One more with everything that is said: what a change has to name.")
     said: Document = Field(description="What was said over the API, and goes before the configuration.")
-    authority_until: Time | None = Field(description="When it may open nothing any more; null: never.")
+    authority_until: Time | None = Field(
+        description="When it may open nothing any more; null: never; 1970: it was never allowed to."
+    )
     removed_at: Time | None
     stop: Stop | None
     change: int | None = Field(description="The id of the change that waits: see /changes.")

@@ -27,10 +27,11 @@ from api.live.market import Market
 from api.live.prices import MarketQuery
 from api.live.sockets import Stream
 from api.live.streams import ListenQuery
+from api.meter import Meter, Metered
 from api.openapi import document
 from api.operations import Operation, routes
 from api.problems import STAGE
-from api.pulse import Pulse
+from api.pulse import MODELS_FRESH_SECONDS, Pulse, asks_for_models
 from api.routes import (
     accounts,
     audit,
@@ -41,6 +42,7 @@ from api.routes import (
     invocations,
     lists,
     market,
+    monitoring,
     performance,
     records,
     results,
@@ -161,6 +163,11 @@ OPERATIONS = (
     Operation("GET", "/equity/curve", performance.curve, READ, problems=ACCOUNT),
     Operation("GET", "/diary", lists.diary, READ),
     Operation("GET", "/discrepancies", lists.discrepancies, READ),
+    Operation("GET", "/metrics", monitoring.metrics, READ, whole_house=True, media_types=monitoring.METRICS_TYPES),
+    Operation("GET", "/operations", monitoring.operations, READ, problems=ACCOUNT),
+    Operation("GET", "/alerts", monitoring.alerts, READ),
+    Operation("POST", "/alerts/{alert}/acknowledge", monitoring.acknowledge, OPERATE, problems=("unknown_alert",)),
+    Operation("GET", "/logs", monitoring.logs, READ, problems=("no_log_files",)),
     Operation("GET", "/performance", performance.performance, READ, problems=ACCOUNT),
     Operation("GET", "/performance/returns", performance.returns, READ),
     Operation("GET", "/edge", results.edge, READ),
@@ -212,6 +219,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     own = settings.api_token.get_secret_value() if settings.api_token else None
     admission = Admission(TokenTable(runtime.database), own)
     trail = AuditTrail(runtime.database)
+    meter = Meter()
     app = Starlette(
         routes=[
             *routes(OPERATIONS),
@@ -220,6 +228,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
             *files.routes(),
         ],
         middleware=[
+            Middleware(Metered, meter),
             *_behind_proxies(settings),
             Middleware(AccessLog),
             Middleware(SecurityHeaders),
@@ -238,7 +247,11 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.feed = Feed(Outbox(runtime.database))
     app.state.market = Market(runtime)
     app.state.sockets = set()
-    app.state.pulse = Pulse(app.state.runtime.market.server_time)
+    app.state.meter = meter
+    app.state.pulse = Pulse(runtime.market.server_time)
+    app.state.models_pulse = Pulse(
+        asks_for_models(settings.model_url), of="the service of the models", fresh_seconds=MODELS_FRESH_SECONDS
+    )
     return app
 
 

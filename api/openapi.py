@@ -78,6 +78,10 @@ TAGS = {
     "models": "How language models compare.",
     "llm-interactions": "Every question to a model.",
     "market-data": "Prices.",
+    "metrics": "How things stand, for Prometheus.",
+    "operations": "How well the work was done.",
+    "alerts": "What a person must know.",
+    "logs": "What our processes have written.",
     "functions": "The stages, invoked.",
     "session": "Logging in and out of the dashboard.",
     "tokens": "Who may ask for what.",
@@ -256,6 +260,8 @@ def _responses(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
 
 
 def _content(operation: Operation, schemas: Mapping[_Key, Json]) -> Json:
+    if operation.media_types:
+        return {kind: {"schema": {"type": "string"}} for kind in operation.media_types}
     content: Json = {JSON: {"schema": schemas.get((name_of(operation), "answer"), {})}}
     if operation.item:
         content |= {kind: {"schema": {"type": "string"}} for kind in (CSV, JSONL)}

@@ -52,6 +52,8 @@ class Operation:
     problems: tuple[str, ...] = ()
     whole_house: bool = False
     found_again: bool = False
+    media_types: tuple[str, ...] = ()
+    """Of what the handler writes itself, where that is no JSON."""
 
     @cached_property
     def hints(self) -> dict[str, Any]:

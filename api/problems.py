@@ -74,6 +74,8 @@ CATALOGUE: Mapping[str, Entry] = {
     "unknown_token": Entry(404, "There is no such token", "See /tokens: `id` names each."),
     "unknown_order": Entry(404, "There is no such order", "See /orders: `id` names each."),
     "unknown_model_call": Entry(404, "There is no such question to a model", "See /llm-interactions: `id` names each."),
+    "unknown_alert": Entry(404, "There is no such alert", "See /alerts: `id` names each."),
+    "no_log_files": Entry(404, "There are no log files", "Set LOG_FOLDER, or look where the platform keeps stdout."),
     "unknown_change": Entry(404, "There is no such change", "See /changes: `id` names each."),
     "method_not_allowed": Entry(405, "The path does not take this method", "The header Allow says which it takes."),
     "account_halted": Entry(409, "The account is halted", "Resume it: that takes a person's word."),

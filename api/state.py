@@ -4,6 +4,7 @@ import asyncio
 
 from starlette.requests import HTTPConnection
 
+from api.meter import Meter
 from api.pulse import Pulse
 from shared.db.audit import AuditTrail
 from shared.db.idempotency import IdempotencyKeys
@@ -28,6 +29,18 @@ def pulse_of(request: HTTPConnection) -> Pulse:
     """Return what knows whether the exchange answers."""
     pulse: Pulse = request.app.state.pulse
     return pulse
+
+
+def models_pulse_of(request: HTTPConnection) -> Pulse:
+    """Return what knows whether the service of the models answers."""
+    pulse: Pulse = request.app.state.models_pulse
+    return pulse
+
+
+def meter_of(request: HTTPConnection) -> Meter:
+    """Return what this process measures of itself."""
+    meter: Meter = request.app.state.meter
+    return meter
 
 
 def downloads_of(request: HTTPConnection) -> asyncio.Semaphore:

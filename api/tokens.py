@@ -15,7 +15,7 @@ from api.errors import as_problem, internal_error
 from api.routes.tokens import TokenWanted
 from shared.complaints import one_clear_line
 from shared.db.audit import Action, AuditTrail
-from shared.db.tokens import TokenTable
+from shared.db.tokens import BY_HAND, TokenTable
 from shared.db.unit_of_work import Database
 from shared.domain.access import Scope
 from shared.domain.errors import BadRequest, PerpetuaError
@@ -101,7 +101,7 @@ async def _on_record(database: Database, command: str, given: Mapping[str, Any])
 
 def _who() -> str:
     """By hand: whoever the system says is at the terminal."""
-    return f"{getpass.getuser()} at a terminal"
+    return f"{getpass.getuser()}{BY_HAND}"
 
 
 def _say(line: str) -> None:

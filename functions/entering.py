@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from functions.exiting import close_now
@@ -19,6 +20,7 @@ from shared.domain.decision import Move
 from shared.domain.errors import NoChangeNeeded, Refused, VenueError, WouldTrigger
 from shared.domain.order import Leg, Order
 from shared.domain.position import Direction
+from shared.domain.protection import NakedSpell
 
 log = logging.getLogger("perpetua.trading")
 
@@ -67,14 +69,13 @@ async def _open(desk: Desk, entry: Entry) -> None:
         return
     stop, *others = entry.protection
     protected, *_ = await asyncio.gather(desk.insist(stop), *(desk.send(other) for other in others))
-    if order.sent_at is not None and protected.order.state.working:
-        naked = (desk.run.clock.now() - order.sent_at).total_seconds()
-        log.info("entry protected", extra={"symbol": entry.symbol, "naked_seconds": naked})
+    stands, until = protected.order.state, desk.run.clock.now() if protected.order.state.working else None
     order = await desk.finish(order)
-    stands = protected.order.state
     if not (stands.working or stands.unsettled) and order.executed_quantity > 0:
         # It cannot be protected, so it may not stand.
-        await _leave(desk, entry, order.executed_quantity)
+        until = desk.run.clock.now() if await _leave(desk, entry, order.executed_quantity) else None
+    if order.sent_at is not None and order.executed_quantity > 0:
+        _note_naked(desk, entry.symbol, entry.direction, order.sent_at, until)
 
 
 async def _add(desk: Desk, entry: Entry) -> None:
@@ -125,8 +126,8 @@ async def _replace(desk: Desk, new: Order, old: Sequence[Order]) -> tuple[bool |
             stands = wanted is new.intent
         if sent.order.state.working or isinstance(sent.failure, WouldTrigger):
             break
-    naked = (desk.run.clock.now() - began).total_seconds()
-    log.info("protection replaced", extra={"symbol": new.intent.symbol, "stands": stands, "naked_seconds": naked})
+    until = None if stands is None else desk.run.clock.now()
+    _note_naked(desk, new.intent.symbol, new.intent.direction, began, until)
     return stands, sent
 
 
@@ -136,8 +137,17 @@ async def _placed(desk: Desk, order: Order) -> Sent:
     return Sent(await desk.look_up(sent.order), sent.failure) if sent.order.state.unsettled else sent
 
 
-async def _leave(desk: Desk, entry: Entry, quantity: Decimal) -> None:
-    """End what is held, and take its protection away once it is gone."""
-    if await close_now(desk, entry.symbol, entry.direction, quantity):
+async def _leave(desk: Desk, entry: Entry, quantity: Decimal) -> bool:
+    """End what is held, and take its protection away once it is gone; say whether it is."""
+    gone = await close_now(desk, entry.symbol, entry.direction, quantity)
+    if gone:
         protection = [desk.latest(order) for order in (*entry.standing, *entry.protection)]
         await asyncio.gather(*(desk.cancel(order) for order in protection if order.state.working))
+    return gone
+
+
+def _note_naked(desk: Desk, symbol: str, direction: Direction, since: datetime, until: datetime | None) -> None:
+    """Note how long a position stood without a stop: at most, from when its entry was sent. None: it still does."""
+    desk.naked.append(NakedSpell(symbol=symbol, direction=direction, since=since, until=until))
+    seconds = None if until is None else (until - since).total_seconds()
+    log.info("stood without a stop", extra={"symbol": symbol, "naked_seconds": seconds})

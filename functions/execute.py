@@ -2,7 +2,8 @@
 Execute: send what the review approved, each order once, each entry with its stop and its target.
 
 Reads    the cycle's reviewed decisions, our resting orders, the breakers that stand
-Writes   intents, committed before anything is sent; then what the exchange answered
+Writes   intents, committed before anything is sent; then what the exchange answered, and how long entries stood without
+         a stop
 Repeats  safely. Client order ids follow from the cycle. A run that finds intents of an earlier one sends nothing: what
          was promised and has no answer becomes UNRESOLVED, and reconcile finds out.
 
@@ -84,6 +85,7 @@ async def execute(
             orders = desk.orders
         async with open_work(run.lease) as work:
             await work.orders.save(orders)
+            await work.naked.add(run.account.id, desk.naked)
             details = {
                 "orders": [_line(order) for order in orders],
                 "repeated_after_crash": bool(earlier),

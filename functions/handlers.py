@@ -1,5 +1,5 @@
 """
-AWS Lambda's doors: `handler(event, context)` for each stage, for the whole cycle, and for comparing.
+AWS Lambda's doors: `handler(event, context)` for each stage, for the whole cycle, for comparing, and for alerts.
 
 One event loop and one runtime a container, opened by the first call and kept: asyncpg ties a connection to the loop
 that opened it, so `asyncio.run` would open a fresh one on every invocation.
@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import Any
 
+from functions.alerting import attend
 from functions.invoke import COMPARE, CYCLE, invoke
 from shared.domain.cycle import Stage
 from shared.domain.errors import PerpetuaError
@@ -18,6 +19,8 @@ from shared.secrets import mask_text
 from shared.settings import read_settings
 
 log = logging.getLogger("perpetua.app")
+
+ALERT = "alert"
 
 _loop = asyncio.new_event_loop()
 _runtime: Runtime | None = None
@@ -53,6 +56,11 @@ def compare(event: dict[str, Any], context: object) -> dict[str, Any]:
     return _answer(COMPARE, event)
 
 
+def alert(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Look whether something is the matter, and send what people are to be told. To be called every minute."""
+    return _answer(ALERT, event)
+
+
 class StageDefect(Exception):
     """Something failed that we have no name for; the log holds the rest."""
 
@@ -75,4 +83,6 @@ async def _invoke(door: str, event: dict[str, Any]) -> dict[str, Any]:
         settings = read_settings()
         set_up_logging("lambda", level=settings.log_level, folder=None)
         _runtime = await Runtime.open(settings, long_lived=False)
+    if door == ALERT:
+        return await attend(_runtime)
     return await invoke(_runtime, door, event)

@@ -12,6 +12,7 @@ from functions.fetch import fetch
 from functions.reconcile import reconcile
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.market import EPOCH, Timeframe
+from shared.domain.tally import Counted, outcome_of
 from shared.logs import log_ids
 from shared.runtime import Runtime
 
@@ -22,7 +23,20 @@ DOORS = (*(stage.value for stage in Stage), CYCLE, COMPARE)
 
 
 async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
-    """Run one stage with the runtime's adapters. Raises PerpetuaError."""
+    """Run one stage with the runtime's adapters, and count what came of it. Raises PerpetuaError."""
+    try:
+        return await _run(runtime, stage, request)
+    except Exception as exc:
+        if request.account_id in runtime.accounts:
+            what = Counted("stage_failures", request.account_id, stage.value, outcome_of(exc))
+            runtime.tally.count(what)
+        raise
+    finally:
+        # Now, for a container may be put to sleep as soon as it has answered.
+        await runtime.write_down()
+
+
+async def _run(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
     account_id = request.account_id
     with log_ids(account=account_id, cycle=request.tick.isoformat(), stage=stage.value):
         match stage:

@@ -4,8 +4,9 @@ Reconcile: the exchange is the truth; make ours equal theirs, and no position st
 Reads    our living orders, last positions, last equity, known trades and ledger rows, the plans, the tick's snapshot,
          what counts towards a breaker
 Asks     the exchange for holdings, resting orders, and whatever trades and ledger rows the books still lack
-Writes   orders, trades, ledger rows, positions, an equity point, each discrepancy with what was done about it, and the
-         breakers that trip or are lifted; where one says so, it closes what is open. An emergency stop goes first
+Writes   orders, trades, ledger rows, positions, when any stood without a stop, an equity point, each discrepancy with
+         what was done about it, and the breakers that trip or are lifted; where one says so, it closes what is open.
+         An emergency stop goes first
 Repeats  safely: trades are counted once by the exchange's id, repairs are intents like any other order.
 
 Positions whose exit plan has come true are closed. It has no age limit and needs no model: protection never waits. A
@@ -15,7 +16,7 @@ run that leaves a position without a stop has failed.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +35,7 @@ from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, 
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import WALLET_ASSET, Direction, Position
-from shared.domain.protection import stops_of
+from shared.domain.protection import naked_since, stops_of
 from shared.domain.reconciliation import (
     Difference,
     Discrepancy,
@@ -99,8 +100,9 @@ async def reconcile(
             await _tell(work, run, discrepancies)
             plans = await plans_of(work, run.account.id, positions)
             sights = await _sights(work, run, positions) if positions else {}
-            bare = {position.symbol for position in positions if not stops_of(position, seen.open_orders)}
-            fired = await work.orders.fired(run.account.id, bare) if bare else frozenset()
+            bare = _bare(known, seen, clock)
+            await work.naked.stand(run.account.id, bare, seen.holdings.at)
+            fired = await work.orders.fired(run.account.id, {symbol for symbol, _ in bare}) if bare else frozenset()
 
         desk = tools.desk(run, known)
         repairs = Repairs(
@@ -116,6 +118,8 @@ async def reconcile(
         await repairs.tidy(ours, standing, seen.open_orders)
         async with open_work(run.lease) as work:
             await work.orders.save(desk.orders)
+            if bare:
+                await work.naked.stand(run.account.id, _of_symbols(bare, repairs.naked), clock.now())
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
             details = _details(seen, discrepancies + repairs.discrepancies, desk.orders, tripped) | stopping
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
@@ -127,6 +131,24 @@ async def reconcile(
                 return await run.finish(work, details)
         # Not finished: whoever asked has to ask again, and soon.
         raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
+
+
+def _bare(known: Known, seen: Seen, clock: Clock) -> dict[tuple[str, Direction], datetime]:
+    """Return the positions that stand without a stop, and since when they may have."""
+    looked_at = known.point.at if known.point else None
+    return {
+        position.key: naked_since(
+            position, before=known.positions, looked_at=looked_at, fills=seen.fills, now=clock.now()
+        )
+        for position in seen.holdings.positions
+        if not stops_of(position, seen.open_orders)
+    }
+
+
+def _of_symbols(
+    bare: dict[tuple[str, Direction], datetime], symbols: Sequence[str]
+) -> dict[tuple[str, Direction], datetime]:
+    return {key: since for key, since in bare.items() if key[0] in symbols}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,10 @@ from shared.settings import Settings, read_settings
 async def resume_account(work: Work, account_id: str, now: datetime, reason: str) -> dict[str, Any]:
     """Make the account active and lift every breaker; their counts begin anew. An emergency stop is over with it.
 
-    Raises UnknownAccount, and BadRequest while a stop has left something.
+    Raises UnknownAccount, and BadRequest while a stop has left something, or without authority to trade.
     """
+    if not (await work.accounts.get(account_id)).may_trade(now):
+        raise BadRequest(f"account {account_id} has no authority to trade now: see the changes that wait")
     stop = await work.stops.get(account_id)
     if stop and not stop.finished_at:
         left = "; ".join(stop.left) or "nothing has been closed yet"

@@ -33,7 +33,7 @@ from shared.domain.instrument import Instrument
 from shared.domain.order import Intent, Leg, Order, OrderState
 from shared.domain.ports import Exchange, MarketData
 from shared.domain.position import Direction
-from shared.domain.protection import fit
+from shared.domain.protection import NakedSpell, fit
 from shared.domain.reconciliation import order_after
 from shared.domain.work import OpenWork
 
@@ -76,6 +76,8 @@ class Desk:
         self._last_attempt: dict[tuple[str, Leg], int] = {}
         for order in earlier:
             self._note_attempt(order.intent)
+        self.naked: list[NakedSpell] = []
+        """When positions stood without a stop while it was being placed."""
         self.alarm: Refused | None = None
         """A refusal after which the account may open nothing until a person has looked at it."""
 

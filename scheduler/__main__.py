@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 
+from scheduler.attending import Attendant
 from scheduler.local import LocalScheduler
 from scheduler.watch import Watcher
 from shared.complaints import one_clear_line
@@ -35,13 +36,16 @@ async def _run(settings: Settings) -> None:
         await runtime.verify()
         scheduler = LocalScheduler(runtime)
         watcher = Watcher(runtime, scheduler.turn) if settings.streams else None
+        attendant = Attendant(runtime)
         await scheduler.start()
+        attendant.start()
         if watcher:
             watcher.start()
         await stop.wait()
         if watcher:
             await watcher.stop()
         await scheduler.stop()
+        await attendant.stop()
     finally:
         await runtime.close()
 

@@ -232,7 +232,8 @@ def configured_accounts(settings: Settings) -> dict[str, ConfiguredAccount]:
         for account_id, entry in configured_entries(settings).items()
     }
     require_one_account_a_key(accounts.values(), where)
-    remember(secret.get_secret_value() for secret in (settings.api_token, settings.database_url) if secret)
+    secrets = (settings.api_token, settings.database_url, settings.alert_webhook_url, settings.alert_webhook_secret)
+    remember(secret.get_secret_value() for secret in (*secrets, *settings.alert_urls) if secret)
     return accounts
 
 

@@ -18,6 +18,11 @@ _SAMPLES = 2  # the first opens the connection and is late; the second is fair
 _DRIFT = 1e-4  # how much a machine's clock may gain or lose: more than any that is in order
 
 
+def system_time() -> datetime:
+    """Return this machine's time, UTC: for messages to people while the exchange's is not known."""
+    return datetime.now(UTC)
+
+
 class VenueClock:
     """The exchange's time: what it said when last asked, plus the time gone by since, times `speed`.
 

@@ -18,10 +18,19 @@ from shared.accounts import ConfiguredAccount, ExchangeKeys
 from shared.clock import VenueClock
 from shared.db.allowances import AllowanceTable
 from shared.db.lanes import LaneTable
+from shared.db.tallies import write_down
 from shared.db.unit_of_work import Database
 from shared.domain.account import Account
-from shared.domain.errors import DatabaseUnavailable, NotAuthorised, UnknownAccount, VenueError, VenueUnreachable
+from shared.domain.errors import (
+    DatabaseUnavailable,
+    NotAuthorised,
+    PerpetuaError,
+    UnknownAccount,
+    VenueError,
+    VenueUnreachable,
+)
 from shared.domain.ports import Analyst, Clock
+from shared.domain.tally import Tally
 from shared.domain.work import OpenWork
 from shared.exchange.account import AsterExchange, open_exchange
 from shared.exchange.auth import NONCES, ApiKey, Credentials, SignerWallet
@@ -66,7 +75,10 @@ class Runtime:
         self._venue_clock = None if clock else venue_clock
         self.clock: Clock = clock or venue_clock
         self._synchronised = self._venue_clock is None
-        self.market: AsterMarketData = open_market(settings.exchange_url, self.clock, exchange_transport)
+        self.tally = Tally()
+        self.market: AsterMarketData = open_market(
+            settings.exchange_url, self.clock, exchange_transport, tally=self.tally
+        )
         self.analyst: Analyst = TalibAnalyst(_indicators(settings))
         self._exchange_transport = exchange_transport
         # What all processes behind one address share, and who of them gives out which nonces.
@@ -174,6 +186,18 @@ class Runtime:
         for account in self._configured():  # no more than a warning: it may be right again when it is needed
             await self.engine(account.id).check((account.model, *account.fallback_models))
 
+    async def write_down(self) -> None:
+        """Have the database know what this process has counted. While it cannot, the counts are kept."""
+        try:
+            await write_down(self.database, self.tally)
+        except PerpetuaError as exc:  # nothing that is done waits for its being counted
+            log.warning("counts are kept for later", extra={"why": str(exc)})
+
+    @property
+    def weight_limit(self) -> int:
+        """The request weight that the exchange allows a minute, as far as this process was told."""
+        return self._budget.limit
+
     async def unlisted(self, account: Account) -> list[str]:
         """Return a line for each symbol of the account that the exchange does not list. Raises VenueError."""
         listed = await self.market.instruments()
@@ -238,6 +262,7 @@ class Runtime:
             self.clock,
             self._exchange_transport,
             instruments_changed=self.market.forget_instruments,
+            tally=self.tally,
         )
 
     def engine(self, account_id: str, template: PromptTemplate | None = None) -> LlmEngine:

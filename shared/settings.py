@@ -5,10 +5,12 @@ Every knob the operator has, read once from the environment and `.env`; nothing 
 are hidden, and a set-up that cannot work is refused at the door, in one line that names the variable.
 """
 
+import base64
 import difflib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
@@ -42,7 +44,7 @@ from shared.durations import Duration
 DOTENV = ".env"
 ALL_BUT = 0.85
 """How alike a name must be to one of ours to be taken for it misspelled."""
-OUR_PREFIXES = ("ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_", "INDICATOR_")
+OUR_PREFIXES = ("ALERT_", "ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_", "INDICATOR_")
 LIVE_CONFIRMATION = "yes, with real money"
 CURRENT_DATA = Path(".perpetua/current")
 """By default every market has a folder of its own under `.perpetua`, and this one leads to the one last traded on."""
@@ -58,6 +60,10 @@ HOTTEST = 2
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - how such secrets begin
+LEAST_WEBHOOK_SECRET = 24
+SERVICE_URL = re.compile(r"[a-z][a-z0-9]{1,31}://\S+")
 
 
 class SettingsError(PerpetuaError):
@@ -151,6 +157,32 @@ def _postgres_url(value: SecretStr) -> SecretStr:
     scheme = value.get_secret_value().partition("://")[0]
     if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
         raise ValueError("must be a PostgreSQL address such as postgresql://user:password@host:5432/name")
+    return value
+
+
+def _webhook_url(value: SecretStr) -> SecretStr:
+    # Secret as a whole: the path of such an address is often what lets a message in.
+    parts = urlsplit(value.get_secret_value())
+    inside = parts.hostname in LOOPBACK or "." not in (parts.hostname or ".")
+    if not parts.hostname or parts.scheme not in ({"https", "http"} if inside else {"https"}):
+        raise ValueError("must be an address such as https://example.com/alerts; http:// stays on this machine")
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    try:
+        key = base64.b64decode(value.get_secret_value().removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
+    except ValueError:
+        key = b""
+    if not value.get_secret_value().startswith(WEBHOOK_SECRET_PREFIX) or len(key) < LEAST_WEBHOOK_SECRET:
+        raise ValueError(f"must be {WEBHOOK_SECRET_PREFIX} and at least {LEAST_WEBHOOK_SECRET} random bytes in base64")
+    return value
+
+
+def _service_urls(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for number, url in enumerate(value, 1):
+        if not SERVICE_URL.match(url.get_secret_value()):
+            raise ValueError(f"address {number} is no address of apprise, such as slack://… or mailto://…")
     return value
 
 
@@ -359,6 +391,10 @@ class Settings(BaseSettings):
     log_folder: Path | None = Path("logs")
     logging_config: Path | None = None
 
+    alert_webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = None
+    alert_webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = None
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words), AfterValidator(_service_urls)] = ()
+    alert_check_seconds: FiniteFloat = Field(default=15, ge=1)
     raise_delay: Duration | None = None
     authority_lasts: Duration = Field(default="30d", validate_default=True)
 
@@ -420,6 +456,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} is the real exchange, but TRADING_MODE is {self.trading_mode.value}")
             if self.trading_mode is not Mode.PAPER and urlsplit(url).scheme != secure:
                 raise ValueError(f"{name} must begin with {secure}:// outside paper trading")
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_are_signed(self) -> Self:
+        if self.alert_webhook_url is not None and self.alert_webhook_secret is None:
+            raise ValueError("ALERT_WEBHOOK_URL needs ALERT_WEBHOOK_SECRET: messages are signed with it")
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from api.answers import Change, Listing
 from api.auth import caller_of, require_account
 from api.errors import Problem
 from api.schemas import ChangeId, ChangesQuery
-from api.state import reports_of, runtime_of
+from api.state import reports_of, runtime_of, tokens_of
 from shared.domain.authority import Change as Waiting
 from shared.domain.authority import ChangeState
 from shared.domain.work import Work
@@ -21,13 +21,20 @@ async def listed(request: Request, query: ChangesQuery) -> Listing[Change]:
 async def approve_one(request: Request, change: ChangeId) -> Change:
     """Say that you are for a change: two people's word puts it in force at once."""
     runtime, who = runtime_of(request), caller_of(request).name
-    async with runtime.open_work() as work:
-        found = await _waiting(request, work, change)
-        if who in found.words:
-            raise Problem(409, "same_person", f"{who} is for change {change} already: it takes another person, or time")
-        await approve(work, found, who, runtime.clock.now(), runtime.settings)
+    approved = None
+    while approved is None:  # again where somebody spoke meanwhile: words only grow
+        async with runtime.open_work() as work:
+            words = (await _waiting(request, work, change)).words
+        if await tokens_of(request).one_voice(who, words):
+            why = f"{who}, or a token that stands behind it, is for change {change} already"
+            raise Problem(409, "same_person", f"{why}: it takes another person, or time")
+        async with runtime.open_work() as work:
+            found = await _waiting(request, work, change)
+            if found.words == words:
+                await approve(work, found, who, runtime.clock.now(), runtime.settings)
+                approved = found
     await runtime.follow_accounts()
-    return await _told(request, found)
+    return await _told(request, approved)
 
 
 async def withdraw_one(request: Request, change: ChangeId) -> Change:

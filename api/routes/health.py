@@ -1,21 +1,28 @@
 """
-Is it well? `live`: this process answers. `ready`: the database and the exchange answer, and no account's cycles lag.
+Is it well? `live`: this process answers. `ready`: what trading needs is there.
 
-`live` is open to everybody. Reasons are told without addresses; the log has the rest.
+Without the database, the exchange, tables of our version or cycles in time it is not ready. What trading can do without
+for a while is a warning: protection needs no model, a log can be missed. `live` is open to everybody. Reasons are told
+without addresses; the log has the rest.
 """
 
 import asyncio
 import logging
+import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 
 from api.auth import caller_of
 from api.errors import Problem
-from api.state import pulse_of, reports_of, runtime_of
+from api.state import models_pulse_of, pulse_of, reports_of, runtime_of
+from shared.db.gauges import Rows, read_freshness
 from shared.domain.account import AccountStatus
 from shared.domain.errors import DatabaseUnavailable
+from shared.domain.market import Timeframe
+from shared.runtime import Runtime
 
 log = logging.getLogger("perpetua.app")
 
@@ -23,6 +30,9 @@ PATIENCE_SECONDS = 2.0
 MOST_ACCOUNTS = 1000
 MOST_INTERVALS_BEHIND = 2
 """A cycle serves its tick until the next one comes; a whole interval later it is late."""
+HEARTBEAT_SECONDS = 120.0
+LEAST_DISK = 200_000_000
+VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
 
 
 async def live(request: Request) -> dict[str, Any]:
@@ -31,31 +41,54 @@ async def live(request: Request) -> dict[str, Any]:
 
 
 async def ready(request: Request) -> dict[str, Any]:
-    """Report every check; 503 with the reasons when one of them failed."""
-    exchange, accounts = await asyncio.gather(pulse_of(request).beats(), _accounts(request))
+    """Report every check; 503 with the reasons when one failed that trading needs."""
+    exchange, models, found = await asyncio.gather(
+        pulse_of(request).beats(), models_pulse_of(request).beats(), _found(request)
+    )
     runtime = runtime_of(request)
     may_see = caller_of(request).may_see
+    now = runtime.clock.now()
+    rows, series, heartbeats, revision = found or ([], [], [], None)
     cycles = {
-        row["account"]: _cycle(row["last_tick"], runtime.intervals[row["account"]], runtime.clock.now())
-        for row in accounts or []
+        row["account"]: _cycle(row["last_tick"], runtime.intervals[row["account"]], now)
+        for row in rows
         if row["account"] in runtime.intervals and may_see(row["account"]) and row["status"] != AccountStatus.HALTED
     }
-    checks = {"database": accounts is not None, "exchange": exchange, "cycles": cycles}
+    head = max((path.name[:4] for path in VERSIONS.glob("[0-9]*.py")), default=revision)
+    beats = {row.name: round(float(row.seconds), 1) for row in heartbeats}
+    disk = _disk(runtime.settings.log_folder)
+    checks = {
+        "database": found is not None,
+        "exchange": exchange,
+        "models": models,
+        "migrations": revision == head if found else None,
+        "cycles": cycles,
+        "data": _data(series, runtime, now),
+        "heartbeats": beats,
+        "log_disk": disk,
+    }
     reasons = [f"the {name} does not answer" for name in ("database", "exchange") if not checks[name]]
+    reasons += ["the tables are not of this version"] if checks["migrations"] is False else []
     reasons += [
         f"the last cycle of account {name} was for {cycle['last_tick']}"
         for name, cycle in cycles.items()
         if not cycle["fresh"]
     ]
+    warnings = [] if models else ["the models do not answer"]
+    warnings += [f"{name} was last heard of {age:.0f} s ago" for name, age in beats.items() if age > HEARTBEAT_SECONDS]
+    warnings += ["some series of candles are old"] if checks["data"]["stale"] else []
+    warnings += ["the disk that the log is on is all but full"] if disk is False else []
     if reasons:
-        raise Problem(503, "not_ready", "; ".join(reasons), reasons=reasons, checks=checks)
-    return {"status": "ready", "checks": checks}
+        raise Problem(503, "not_ready", "; ".join(reasons), reasons=reasons, warnings=warnings, checks=checks)
+    return {"status": "ready", "warnings": warnings, "checks": checks}
 
 
-async def _accounts(request: Request) -> list[dict[str, Any]] | None:
+async def _found(request: Request) -> tuple[list[dict[str, Any]], Rows, Rows, str | None] | None:
+    runtime = runtime_of(request)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return (await reports_of(request).accounts(limit=MOST_ACCOUNTS)).rows
+            rows = (await reports_of(request).accounts(limit=MOST_ACCOUNTS)).rows
+            return rows, *await read_freshness(runtime.database, runtime.clock.now())
     except (DatabaseUnavailable, TimeoutError) as exc:
         log.warning("the database does not answer", extra={"why": str(exc) or "no answer in time"})
         return None
@@ -65,3 +98,27 @@ def _cycle(last_tick: str | None, interval: timedelta, now: datetime) -> dict[st
     """An account that never ran is no cause for alarm: its scheduler may be about to start."""
     late = last_tick is not None and now - datetime.fromisoformat(last_tick) > MOST_INTERVALS_BEHIND * interval
     return {"last_tick": last_tick, "fresh": not late}
+
+
+def _data(series: Rows, runtime: Runtime, now: datetime) -> dict[str, Any]:
+    """Tell how old candles are. They are fetched at ticks, so that much older than its width each may be."""
+    patience = MOST_INTERVALS_BEHIND * max(runtime.intervals.values())
+    ages = [
+        (now - closed, closed - row.opened)
+        for row in series
+        if row.opened is not None
+        for closed in [Timeframe(row.timeframe).following(row.opened)]
+    ]
+    return {
+        "series": len(series),
+        "stale": sum(age > width + patience for age, width in ages),
+        "oldest_seconds": round(max((age.total_seconds() for age, _ in ages), default=0.0), 1),
+    }
+
+
+def _disk(folder: Path | None) -> bool | None:
+    """Say whether there is room for the log; None where there is none."""
+    try:
+        return None if folder is None else shutil.disk_usage(folder).free >= LEAST_DISK
+    except OSError:
+        return None

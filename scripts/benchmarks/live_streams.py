@@ -167,11 +167,11 @@ def api(database_url: str, logs: Path) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def bare() -> Iterator[int]:
-    """Run the bare server; yield its port."""
+def bare() -> Iterator[tuple[int, int]]:
+    """Run the bare server; yield its process and its port."""
     with subprocess.Popen([sys.executable, "-c", BARE], stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield int(cast(IO[str], process.stdout).readline())
+            yield process.pid, int(cast(IO[str], process.stdout).readline())
         finally:
             process.kill()
 
@@ -195,10 +195,18 @@ def memory(pid: int) -> float:
     return int(kib) / 1024
 
 
-async def compare(database: Database, port: int, bare_port: int) -> None:
+def busy(pid: int) -> float:
+    """Return the seconds that a process has had a processor."""
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def compare(database: Database, server: tuple[int, int], other: tuple[int, int]) -> None:
     """Tell the same to 500 listeners of each, by turns."""
+    (pid, port), (bare_pid, bare_port) = server, other
     ours, theirs = Heard(), Heard()
     sockets = await listen(port, "/ws/trading-events", SOCKETS, ours) + await listen(bare_port, "/", SOCKETS, theirs)
+    spent, bare_spent = busy(pid), busy(bare_pid)
     async with connect(f"ws://127.0.0.1:{bare_port}/say", compression=None, proxy=None) as say:
         for number in range(WARM_UP + EVENTS):
             await tell(database, number, ours)
@@ -210,11 +218,14 @@ async def compare(database: Database, port: int, bare_port: int) -> None:
             await asyncio.sleep(PAUSE)
     for heard in (ours, theirs):
         await heard.until(latencies=SOCKETS * EVENTS)
+    messages = SOCKETS * (WARM_UP + EVENTS)
+    each, bare_each = (busy(pid) - spent) / messages * 1e6, (busy(bare_pid) - bare_spent) / messages * 1e6
     for socket in sockets:
         socket.close()
     (half, most), (bare_half, bare_most) = quantiles(ours.latencies), quantiles(theirs.latencies)
     print(f"{SOCKETS} sockets, {EVENTS} events, ms from commit to socket: p50 {half:.1f}, p99 {most:.1f}")
     print(f"  a bare broadcast of the same messages: p50 {bare_half:.1f}, p99 {bare_most:.1f}")
+    print(f"  the server's processor time, a message and socket: {each:.0f} µs, bare {bare_each:.0f} µs")
     print(f"  ratio: p50 {half / bare_half:.1f}, p99 {most / bare_most:.1f}")
 
 
@@ -237,11 +248,11 @@ async def many(database: Database, pid: int, port: int) -> None:
         socket.close()
 
 
-async def measure(url: str, pid: int, port: int, bare_port: int) -> None:
+async def measure(url: str, server: tuple[int, int], other: tuple[int, int]) -> None:
     """Measure everything."""
     database = Database(url, long_lived=True)
-    await compare(database, port, bare_port)
-    await many(database, pid, port)
+    await compare(database, server, other)
+    await many(database, *server)
     await database.close()
 
 
@@ -253,8 +264,8 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(embedded_postgres(folder / "postgres"))
         asyncio.run(upgrade(url))
-        pid, port = stack.enter_context(api(url, folder / "api.log"))
-        asyncio.run(measure(url, pid, port, stack.enter_context(bare())))
+        server = stack.enter_context(api(url, folder / "api.log"))
+        asyncio.run(measure(url, server, stack.enter_context(bare())))
 
 
 if __name__ == "__main__":

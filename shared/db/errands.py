@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,6 +11,8 @@ from shared.db.values import CleanText, Moment
 
 A_WHILE = 200
 """Milliseconds before *at* among which one is free."""
+KEPT = timedelta(days=30)
+"""So long a key names the same errand."""
 
 
 class ErrandTable:
@@ -23,7 +25,11 @@ class ErrandTable:
         """Return the moment that names the errand: that of its first time, or one at or just before *at*.
 
         No other errand of the account has it, nor has an order, so that the errand's client order ids are its own.
+        Forgets what is old.
         """
+        await self._connection.execute(
+            delete(errands).where(errands.c.account_id == account_id, errands.c.tick < at - KEPT)
+        )
         back = func.generate_series(0, A_WHILE).table_valued("ms").render_derived(name="back")
         moment = literal(at, Moment) - back.c.ms * literal(timedelta(milliseconds=1))
         free = (

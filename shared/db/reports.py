@@ -34,6 +34,7 @@ from shared.db.reading import Narrowing, where, within
 from shared.db.result_reports import ResultReports
 from shared.db.tables import (
     accounts,
+    alerts,
     answers,
     audit,
     audit_outcomes,
@@ -257,6 +258,20 @@ class Reports(ResultReports):
         statement = where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
         return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
 
+    async def alerts(
+        self,
+        *,
+        id: int | None = None,  # noqa: A002 - as people know it
+        kind: str | None = None,
+        standing: bool | None = None,
+        **narrowing: Unpack[Narrowing],
+    ) -> Page:
+        """Return what people were to be told, newest first."""
+        statement = where(select(*columns_of(alerts)), {alerts.c.id: id, alerts.c.kind: kind})
+        if standing is not None:
+            statement = statement.where(alerts.c.resolved_at.is_(None) == standing)
+        return await self._list(statement, [alerts.c.id], alerts.c.account_id, alerts.c.raised_at, narrowing)
+
     async def candles(
         self,
         *,
@@ -314,6 +329,7 @@ class Reports(ResultReports):
                 _count(orders, unsettled).label("unsettled_orders"),
             )
             .select_from(accounts.outerjoin(newest, true()))
+            .where(accounts.c.removed_at.is_(None))
             .order_by(accounts.c.id)
         )
         one = {accounts.c.id: account}

@@ -683,6 +683,84 @@ idempotency_keys = Table(
     Index("idempotency_keys_by_age", "claimed_at"),
 )
 
+# What happened, as totals that only grow: triggers add to them in the transaction that writes what they count, and
+# processes add what they alone saw. What is read every few seconds is never counted anew.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("name", CleanText, nullable=False),
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # null: of the house
+    Column("subject", CleanText, nullable=False, server_default=""),
+    Column("outcome", CleanText, nullable=False, server_default=""),
+    Column("value", Money, nullable=False),
+    UniqueConstraint("name", "account_id", "subject", "outcome", postgresql_nulls_not_distinct=True),
+)
+
+# When a position stood without a stop of its full size. `until` is null while it does.
+naked_spells = Table(
+    "naked_spells",
+    metadata,
+    _identity(),
+    _account(),
+    Column("symbol", CleanText, nullable=False),
+    Column("direction", CleanText, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment),
+    Index("naked_spells_by_account_and_time", "account_id", "since"),
+    Index("naked_now", "account_id", "symbol", "direction", unique=True, postgresql_where=text("until IS NULL")),
+)
+
+# What a person must know. While it stands there is one row of it, however often it is seen.
+alerts = Table(
+    "alerts",
+    metadata,
+    _identity(),
+    Column("kind", CleanText, nullable=False),
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # null: of the house
+    Column("subject", CleanText, nullable=False),
+    Column("severity", CleanText, nullable=False),
+    Column("text", CleanText, nullable=False),
+    Column("raised_at", Moment, nullable=False),
+    Column("resolved_at", Moment),
+    Column("acknowledged_at", Moment),
+    Column("acknowledged_by", CleanText),
+    Index(
+        "alerts_standing",
+        "kind",
+        "account_id",
+        "subject",
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+        postgresql_where=text("resolved_at IS NULL"),
+    ),
+    Index("alerts_by_account", "account_id", "id"),
+)
+
+# Each piece of news on its way to each channel. Times are the database's: no market's clock keeps a message waiting.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _identity(),
+    Column("alert_id", BigInteger, ForeignKey("alerts.id"), nullable=False),
+    Column("news", CleanText, nullable=False),
+    Column("channel", CleanText, nullable=False),
+    Column("queued_at", Moment, nullable=False, server_default=func.now()),
+    Column("due_at", Moment, nullable=False, server_default=func.now()),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("delivered_at", Moment),
+    Column("failure", CleanText),
+    UniqueConstraint("alert_id", "news", "channel"),
+    Index("deliveries_waiting", "channel", "due_at", postgresql_where=text("delivered_at IS NULL")),
+)
+
+# When each of our processes last said that it is there, by the database's clock.
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", CleanText, primary_key=True),
+    Column("at", Moment, nullable=False),
+)
+
 # One row at most: the last event that was taken away for its age.
 pruned_events = Table(
     "pruned_events",

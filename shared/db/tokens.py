@@ -8,11 +8,13 @@ byte by byte: how long that takes tells of a hash, and nobody can choose what th
 Time is the database's: a token ends at the same moment for every process.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlalchemy import Text, delete, func, insert, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.paging import Page, plain, read_page
@@ -21,6 +23,8 @@ from shared.db.unit_of_work import Database
 from shared.domain.access import Caller, Scope
 from shared.domain.errors import BadRequest, UnknownToken
 
+BY_HAND = " at a terminal"
+"""How the name of a maker ends who is no token, but somebody at the command line."""
 USE_NOTED = timedelta(minutes=1)
 """How exactly it is known when a token was used last: a write for each request would cost more than it tells."""
 
@@ -102,6 +106,15 @@ class TokenTable:
                 raise UnknownToken(f"there is no token {token_id}")
             return plain(row)
 
+    async def one_voice(self, name: str, others: Collection[str]) -> bool:
+        """Return whether whoever goes by *name* may be one of the *others*.
+
+        What a token has made, and what that has made, may speak for its holder: two count as two only where no token
+        stands behind both. Whoever reaches the database makes tokens that stand by themselves.
+        """
+        async with self._database.reading() as connection:
+            return not (await _voices(connection, [name])).isdisjoint(await _voices(connection, others))
+
     async def page(self, *, limit: int, before: str | None) -> Page:
         """Return tokens, newest first, valid or not. Raises BadCursor."""
         async with self._database.reading() as connection:
@@ -147,6 +160,13 @@ class TokenTable:
         """End a session."""
         async with self._database.transaction() as connection:
             await connection.execute(delete(sessions).where(sessions.c.hash == digest))
+
+
+async def _voices(connection: AsyncConnection, names: Collection[str]) -> set[str]:
+    """Return the names, those of who made their tokens, and so on; but not of people at a terminal."""
+    line = select(func.unnest(literal(list(names), ARRAY(Text))).label("name")).cte(recursive=True)
+    line = line.union(select(tokens.c.created_by).where(tokens.c.name == line.c.name))
+    return {name for name in await connection.scalars(select(line.c.name)) if not name.endswith(BY_HAND)}
 
 
 async def _add(connection: AsyncConnection, token: NewToken) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from shared.db.journal import JournalTables
 from shared.db.model_calls import ModelCallTable
 from shared.db.model_health import ModelHealthTable
 from shared.db.model_spending import ModelSpendingTable
+from shared.db.naked_spells import NakedSpellTable
 from shared.db.opinions import OpinionTable
 from shared.db.orders import OrderTable
 from shared.db.records import RecordTable
@@ -58,6 +59,7 @@ class UnitOfWork:
         self.incomes: promised.Incomes = IncomeTable(connection)
         self.expenses: promised.ExpenseBooks = ExpenseTable(connection)
         self.holds: promised.Holds = HoldTable(connection)
+        self.naked: promised.NakedSpells = NakedSpellTable(connection)
         self.breakers: promised.Breakers = BreakerTable(connection)
         self.changes: promised.Changes = ChangeTable(connection)
         self.stops: promised.Stops = StopTable(connection)

@@ -104,6 +104,11 @@ class Allowance:
         self._take(now, amount)
         return Grant(amount=amount, wait=wait, closed_for=closed_for, careful_for=careful_for)
 
+    def used_at(self, now: datetime) -> int:
+        """Return what was taken within the minute before *now*."""
+        self._keep_only_the_last_minute(now)
+        return self.used()
+
     def used(self) -> int:
         """Return what was taken within the last minute of the last report."""
         return sum(self.taken.values())

@@ -1,14 +1,39 @@
 """Protection: the resting orders that end a position. A position without its stop may stand only for seconds."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from shared.domain.instrument import Instrument
-from shared.domain.order import PROTECTION, Intent, Leg, OrderType, Side, VenueOrder
+from shared.domain.order import PROTECTION, Fill, Intent, Leg, OrderType, Side, VenueOrder
 from shared.domain.position import Direction, Position
 from shared.domain.sizing import LIQUIDATION_BUFFER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NakedSpell:
+    """A time in which a position stood without a stop of its full size; `until` is None while it does."""
+
+    symbol: str
+    direction: Direction
+    since: datetime
+    until: datetime | None = None
+
+
+def naked_since(
+    position: Position, *, before: Iterable[Position], looked_at: datetime | None, fills: Iterable[Fill], now: datetime
+) -> datetime:
+    """Return since when a position that was found without a stop may have had none: the worst case.
+
+    One that stood *before*, when the account was last *looked_at*, since then; one that is new, since the first of the
+    *fills* that came since, or since *now* where none of them opened it.
+    """
+    if looked_at is not None and position.key in {held.key for held in before}:
+        return looked_at
+    opening = Side.opening(position.direction)
+    opened = [fill.at for fill in fills if fill.symbol == position.symbol and fill.side is opening]
+    return min(opened, default=now)
 
 
 def protective_intent(

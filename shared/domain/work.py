@@ -25,6 +25,7 @@ from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, OrdersA
 from shared.domain.outcome import Proposal, Score
 from shared.domain.performance import Combined, EquityPoint
 from shared.domain.position import Direction, Modes, Position
+from shared.domain.protection import NakedSpell
 from shared.domain.reconciliation import Discrepancy
 from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Review, ReviewedDecision
@@ -439,6 +440,18 @@ class Holds(Protocol):
         ...
 
 
+class NakedSpells(Protocol):
+    """When positions stood without a stop."""
+
+    async def add(self, account_id: str, spells: Sequence[NakedSpell]) -> None:
+        """Record spells. One that stands still is not begun anew."""
+        ...
+
+    async def stand(self, account_id: str, naked: Mapping[tuple[str, Direction], datetime], at: datetime) -> None:
+        """Let these be the positions that are naked at *at*, each since then; the spell of any other has ended."""
+        ...
+
+
 class Breakers(Protocol):
     """What stops an account, and what counts towards that."""
 
@@ -574,6 +587,7 @@ class Work(Protocol):
     incomes: Incomes
     expenses: ExpenseBooks
     holds: Holds
+    naked: NakedSpells
     breakers: Breakers
     changes: Changes
     stops: Stops

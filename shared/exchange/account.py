@@ -17,6 +17,7 @@ from shared.domain.errors import NotAuthorised, Refused, VenueUnreachable
 from shared.domain.order import Fill, Income, Intent, VenueOrder
 from shared.domain.ports import Clock
 from shared.domain.position import Holdings
+from shared.domain.tally import Tally
 from shared.exchange.account_wire import read_account, read_positions
 from shared.exchange.auth import Credentials, Signer, signer_for
 from shared.exchange.client import AsterClient
@@ -40,14 +41,16 @@ def open_exchange(
     transport: httpx.AsyncBaseTransport | None = None,
     *,
     instruments_changed: Callable[[], None] = lambda: None,
+    tally: Tally | None = None,
 ) -> "AsterExchange":
     """Return the account of *credentials* at *base_url*; close it when done.
 
     A *transport* handed in is shared and stays open. *instruments_changed* is called when an order shows that a
-    contract is not what we know of it. Raises NotAuthorised when the credentials are malformed.
+    contract is not what we know of it. Requests are counted in *tally*. Raises NotAuthorised when the
+    credentials are malformed.
     """
     signer = signer_for(credentials)
-    client = AsterClient(base_url, clock=clock, signer=signer, transport=transport)
+    client = AsterClient(base_url, clock=clock, signer=signer, transport=transport, tally=tally)
     return AsterExchange(client, signer, clock, instruments_changed)
 
 

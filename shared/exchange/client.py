@@ -8,8 +8,8 @@ Never     encodes a signed string a second time
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ import httpx
 
 from shared.domain.errors import ClockSkewed, RateLimited, VenueError, VenueUnreachable
 from shared.domain.ports import Clock
+from shared.domain.tally import ANSWERED, Counted, Tally, outcome_of
 from shared.exchange.auth import NONCES, Signed, Signer, current_path
 from shared.exchange.failures import Call, answer_of, venue_failures
 from shared.exchange.limits import Sleep, learn_limits, order_budget, weight_budget
@@ -56,8 +57,13 @@ class AsterClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        tally: Tally | None = None,
     ) -> None:
-        """A *transport* that is handed in may be shared, and stays open; whoever made it closes it."""
+        """A *transport* that is handed in may be shared, and stays open; whoever made it closes it.
+
+        What is sent is counted in *tally*, by its path and by what came of it.
+        """
+        self._tally = tally or Tally()
         self._http = httpx.AsyncClient(
             base_url=base_url, transport=transport, limits=_LIMITS, timeout=httpx.Timeout(ATTEMPT_SECONDS, connect=5.0)
         )
@@ -159,15 +165,16 @@ class AsterClient:
                 minute = await budget.reserve(
                     amount, clock=self._clock, sleep=self._sleep, patience=patience, urgent=urgent
                 )
-        async with nullcontext() if urgent else self._ordinary:
-            request = self._request(call, params)
-            with venue_failures(call):
-                async with asyncio.timeout(ATTEMPT_SECONDS):
-                    response = await self._http.send(request)
-        self._learn(response, minute, orders)
         try:
-            with venue_failures(call):
-                return into(self._answer(response, call))
+            with self._counted(call):
+                async with nullcontext() if urgent else self._ordinary:
+                    request = self._request(call, params)
+                    with venue_failures(call):
+                        async with asyncio.timeout(ATTEMPT_SECONDS):
+                            response = await self._http.send(request)
+                self._learn(response, minute, orders)
+                with venue_failures(call):
+                    return into(self._answer(response, call))
         except RateLimited as exc:
             await self._keep_quiet(response, exc)
             raise
@@ -175,6 +182,17 @@ class AsterClient:
             if self._signer:
                 await self._clock.assure(doubted=True)
             raise
+
+    @contextmanager
+    def _counted(self, call: Call) -> Iterator[None]:
+        outcome = ANSWERED
+        try:
+            yield
+        except VenueError as exc:
+            outcome = outcome_of(exc)
+            raise
+        finally:
+            self._tally.count(Counted("exchange_calls", subject=str(call), outcome=outcome))
 
     def _request(self, call: Call, params: Mapping[str, str]) -> httpx.Request:
         """Build the request around one encoded string, in the query or as a form, exactly as it was signed."""

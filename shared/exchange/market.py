@@ -14,6 +14,7 @@ from shared.domain.errors import RateLimited, Refused, VenueError, VenueUnreacha
 from shared.domain.instrument import Instrument
 from shared.domain.market import WIDTH, Candle, Quote, Series, Timeframe
 from shared.domain.ports import Clock
+from shared.domain.tally import Tally
 from shared.exchange.client import AsterClient
 from shared.exchange.fields import milliseconds
 from shared.exchange.market_wire import (
@@ -48,9 +49,14 @@ _SHORTEST_MONTH = timedelta(days=28)
 _NOBODY_KNOWS = -1121
 
 
-def open_market(base_url: str, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> "AsterMarketData":
-    """Return the market at *base_url*; close it when done. A *transport* handed in is shared and stays open."""
-    return AsterMarketData(AsterClient(base_url, clock=clock, transport=transport), clock)
+def open_market(
+    base_url: str, clock: Clock, transport: httpx.AsyncBaseTransport | None = None, *, tally: Tally | None = None
+) -> "AsterMarketData":
+    """Return the market at *base_url*; close it when done. A *transport* handed in is shared and stays open.
+
+    Requests are counted in *tally*.
+    """
+    return AsterMarketData(AsterClient(base_url, clock=clock, transport=transport, tally=tally), clock)
 
 
 class AsterMarketData:

@@ -12,7 +12,11 @@ import httpx
 import pytest
 
 from api.app import OPERATIONS, create_app
+from api.credentials import draw_token
 from shared.clock import VenueClock
+from shared.db.tokens import NewToken, TokenTable
+from shared.db.unit_of_work import Database
+from shared.domain.access import Scope
 from shared.domain.order import OrderType, Side
 from shared.domain.position import Direction
 from shared.exchange.account import open_exchange
@@ -21,6 +25,8 @@ from shared.exchange.market import open_market
 from shared.exchange.new_order import NewOrder
 from shared.settings import Settings, read_settings
 from tests.served import served
+
+OWN = "a-token-nobody-guesses"
 
 
 class Trader:
@@ -249,6 +255,32 @@ async def test_a_raise_waits_is_not_approved_by_who_proposed_it_and_can_be_withd
     assert (late.status_code, late.json()["code"]) == (409, "change_decided")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_change")
     assert (resumed.status_code, resumed.json()["code"]) == (409, "no_authority")
+
+
+async def test_tokens_that_one_token_made_are_one_person_s_and_one_made_at_a_terminal_is_anothers(
+    door: Door, database: Database
+) -> None:
+    client = await door.open(raise_delay="1d", api_token=OWN)
+    client.headers["Authorization"] = f"Bearer {OWN}"
+    tokens = []
+    for name in ("ada", "bob"):
+        made = await client.post("/tokens", json={"name": name, "scope": "admin"})
+        tokens.append(made.json()["token"])
+    drawn = draw_token()
+    by_hand = NewToken(
+        name="carol", scope=Scope.ADMIN, created_by="root at a terminal", prefix=drawn.prefix, digest=drawn.digest
+    )
+    await TokenTable(database).create(by_hand)
+    [addition] = (await client.get("/changes", params={"state": "pending"})).json()["items"]
+
+    answers = [
+        await client.post(f"/changes/{addition['id']}/approve", headers={"Authorization": f"Bearer {token}"})
+        for token in (*tokens, OWN, drawn.text)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 409, 409, 200]
+    assert {answer.json()["code"] for answer in answers[1:3]} == {"same_person"}
+    assert answers[3].json()["state"] == "applied"
 
 
 def test_what_changes_accounts_or_their_authority_takes_an_admin() -> None:

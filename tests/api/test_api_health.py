@@ -2,15 +2,19 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
+from sqlalchemy import text
 
 from api.pulse import Pulse
 from shared.db.unit_of_work import Database
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import VenueUnreachable
+from shared.domain.market import Series, Timeframe
 from tests.api.conftest import Serve
+from tests.db.samples import a_candle
 
 FIVE_MINUTES = timedelta(minutes=5)
 
@@ -30,9 +34,52 @@ async def test_a_fresh_installation_is_ready_before_its_first_cycle(client: http
     answer = await client.get("/health/ready")
 
     assert answer.status_code == 200
-    cycles = {"main": {"last_tick": None, "fresh": True}}
-    assert answer.json() == {"status": "ready", "checks": {"database": True, "exchange": True, "cycles": cycles}}
+    assert answer.json() == {
+        "status": "ready",
+        "warnings": [],
+        "checks": {
+            "database": True,
+            "exchange": True,
+            "models": True,
+            "migrations": True,
+            "cycles": {"main": {"last_tick": None, "fresh": True}},
+            "data": {"series": 4, "stale": 0, "oldest_seconds": 0.0},
+            "heartbeats": {},
+            "log_disk": None,
+        },
+    }
     assert (await client.get("/health")).json() == answer.json()
+
+
+async def test_what_trading_can_do_without_is_a_warning(serve: Serve, database: Database, tmp_path: Path) -> None:
+    async with httpx.AsyncClient(
+        base_url=serve(openrouter_base_url="http://127.0.0.1:9", log_folder=tmp_path)
+    ) as client:
+        async with database.transaction() as connection:
+            await connection.execute(text("INSERT INTO heartbeats VALUES ('scheduler', now() - interval '1 hour')"))
+        async with database.open_work() as work:
+            old = await market_time(client) - timedelta(days=1)
+            await work.candles.save({Series("BTCUSDT", Timeframe.M5): [a_candle(old.replace(second=0, microsecond=0))]})
+
+        answer = (await client.get("/health/ready")).json()
+
+    assert answer["status"] == "ready"
+    assert answer["warnings"] == [
+        "the models do not answer",
+        "scheduler was last heard of 3600 s ago",
+        "some series of candles are old",
+    ]
+    assert answer["checks"]["log_disk"] is True
+
+
+async def test_tables_of_another_version_are_not_ready(client: httpx.AsyncClient, database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+    answer = await client.get("/health/ready")
+
+    assert answer.status_code == 503
+    assert answer.json()["reasons"] == ["the tables are not of this version"]
 
 
 async def test_an_account_whose_cycles_lag_is_not_ready_and_named(

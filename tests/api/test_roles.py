@@ -20,7 +20,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from api.app import OPERATIONS, create_app
+from shared.db.alerts import AlertTable
 from shared.db.unit_of_work import Database
+from shared.domain.alert import Alarm, AlertKind
 from shared.domain.authority import CONFIGURATION, Terms
 from shared.settings import Settings, read_settings
 from tests.api.conftest import serving
@@ -111,6 +113,11 @@ ROLES = {
     "GET /equity/curve": Role("read", Kept.QUERY, "/equity/curve?account={account}"),
     "GET /diary": Role("read", Kept.QUERY),
     "GET /discrepancies": Role("read", Kept.QUERY),
+    "GET /metrics": Role("read", Kept.HOUSE),
+    "GET /operations": Role("read", Kept.QUERY),
+    "GET /alerts": Role("read", Kept.QUERY),
+    "POST /alerts/{alert}/acknowledge": Role("operate", Kept.FOUND, "/alerts/999999/acknowledge"),
+    "GET /logs": Role("read", Kept.QUERY),
     "GET /performance": Role("read", Kept.QUERY),
     "GET /performance/returns": Role("read", Kept.QUERY),
     "GET /edge": Role("read", Kept.QUERY),
@@ -142,7 +149,7 @@ def several(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     file = tmp_path / "accounts.yaml"
     file.write_text(ACCOUNTS.format(token_hex(32), token_hex(32)))
     given = settings.model_dump(exclude_unset=True, exclude={"asterdex_private_key", "assets"})
-    return read_settings(**{**given, "accounts_file": file, "api_token": OWN})
+    return read_settings(**{**given, "accounts_file": file, "api_token": OWN, "log_folder": tmp_path})
 
 
 @pytest.fixture
@@ -250,10 +257,14 @@ async def test_what_is_found_by_a_name_of_its_own_is_shown_to_whose_it_is(
             await work.accounts.configure([replace(raised, leverage=1)])
             terms = Terms(mode="paper", delay=timedelta(days=1))
             await work.changes.settle([raised], CONFIGURATION, intent.tick, terms)
+        async with database.transaction() as connection:
+            halted = Alarm(kind=AlertKind.ACCOUNT_HALTED, account_id="other", text="")
+            await AlertTable(connection).settle([halted], intent.tick, channels=[])
         theirs = {
             "decision": await newest(client, "/decisions", tokens["read"], "cycle"),
             "order": await newest(client, "/orders", tokens["read"], "id"),
             "call": await newest(client, "/llm-interactions", tokens["read"], "id"),
+            "alert": await newest(client, "/alerts", tokens["read"], "id"),
             "change": await newest(client, "/changes", tokens["read"], "id"),
         }
         for key in keys(Kept.FOUND):

@@ -21,6 +21,7 @@ RESTS_ON: dict[str, tuple[str, ...]] = {
     "shared.exchange": ("shared.domain",),
     "shared.llm": ("shared.domain",),
     "shared.db": ("shared.domain",),
+    "shared.notices": ("shared.domain",),
     **dict.fromkeys(COMPOSITION, ("shared",)),
     "functions": ("shared",),
     "api": ("shared", "functions"),
@@ -30,7 +31,7 @@ RESTS_ON: dict[str, tuple[str, ...]] = {
 }
 HOUSE = ("shared", "functions", "api", "scheduler", "migrations", "emulators")
 NAMELESS = {"utils", "helpers", "common"}
-SLOW_TO_IMPORT = ("pandas", "boto3", "eth_account")
+SLOW_TO_IMPORT = ("pandas", "boto3", "eth_account", "apprise")
 ASKS_THE_TIME = (
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
     *("time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"),

@@ -1,14 +1,15 @@
 """Protection: what ends a position, and which resting orders count as doing so."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from shared.domain.order import Leg, OrderType, Side
-from shared.domain.position import Direction
-from shared.domain.protection import exit_intent, fallback_stop, protective_intent, stops_of, targets_of
-from tests.builders import BUY, LONG, SELL, SHORT, TICK, a_position, a_venue_order, an_instrument
+from shared.domain.order import Fill, Leg, OrderType, Side
+from shared.domain.position import Direction, Position
+from shared.domain.protection import exit_intent, fallback_stop, naked_since, protective_intent, stops_of, targets_of
+from tests.builders import BUY, LONG, SELL, SHORT, TICK, a_fill, a_position, a_venue_order, an_instrument
 
 
 @pytest.mark.parametrize(("direction", "side"), [(LONG, SELL), (SHORT, BUY)])
@@ -91,3 +92,18 @@ def test_a_stop_without_a_plan_comes_before_liquidation(direction: Direction, li
     position = a_position(direction=direction, liquidation_price=Decimal(liquidation))
 
     assert fallback_stop(position, an_instrument(), Decimal("0.10")) == Decimal(stop)
+
+
+def test_a_position_is_taken_to_have_been_naked_for_as_long_as_it_may_have_been() -> None:
+    looked_at, now = TICK, TICK + timedelta(minutes=5)
+    position = a_position()
+    opened = a_fill(trade_id=1, symbol=position.symbol, side=Side.BUY, at=TICK + timedelta(minutes=2))
+    closed = a_fill(trade_id=2, symbol=position.symbol, side=Side.SELL, at=TICK + timedelta(minutes=1))
+
+    def since(before: list[Position], fills: list[Fill], looked_at: datetime | None = looked_at) -> datetime:
+        return naked_since(position, before=before, looked_at=looked_at, fills=fills, now=now)
+
+    assert since([position], [opened]) == looked_at
+    assert since([], [closed, opened]) == opened.at
+    assert since([], []) == now
+    assert since([position], [], looked_at=None) == now

@@ -10,10 +10,11 @@ import pytest
 
 from functions.configuring import Configured, add_account, change_account, remove_account
 from functions.invoke import invoke_cycle
+from functions.resuming import resume_account
 from shared.domain.account import Account, AccountStatus
 from shared.domain.authority import Change, ChangeState
 from shared.domain.cycle import StageRequest, tick_at
-from shared.domain.errors import AccountChanged, AccountExists, NotFlat, UnknownAccount
+from shared.domain.errors import AccountChanged, AccountExists, BadRequest, NotFlat, UnknownAccount
 from shared.roster import approve, withdraw
 from shared.settings import SettingsError
 from tests.house import FIVE_MINUTES, House, built_house
@@ -369,3 +370,11 @@ async def test_a_mode_that_an_account_was_not_added_for_gives_it_no_authority(da
         await house.enter("BTCUSDT")
     async with slow_house(database_url) as house:
         assert [each.raises for each in await pending(house)] == [("trade paper",)]
+
+
+async def test_nobody_resumes_an_account_without_authority(database_url: str) -> None:
+    async with slow_house(database_url) as house:
+        await house.cycle()
+        with pytest.raises(BadRequest, match="no authority"):
+            async with house.runtime.open_work() as work:
+                await resume_account(work, "main", house.clock.now(), "by hand")

@@ -171,3 +171,14 @@ async def let_the_lease_run_out(database: Database) -> None:
     """A dead copy's lease ends by the database's clock: put it into the past."""
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE leases SET expires_at = clock_timestamp() - interval '1 second'"))
+
+
+async def test_somebody_looks_after_alerts_in_the_cloud_too(cloud: Cloud, database: Database) -> None:
+    alert = await cloud.function("alert", ALERT_URLS="json://127.0.0.1:9/nobody")
+
+    first = await alert.invoke({})
+
+    assert not first.failed, first.payload
+    assert first.payload == {"delivered": 0}
+    async with database.reading() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM heartbeats")) == 1

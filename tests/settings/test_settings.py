@@ -220,6 +220,7 @@ def test_a_file_that_is_no_text_is_one_clear_line() -> None:
 @pytest.mark.parametrize(
     ("switches", "says"),
     [
+        ({**LIVE, "RAISE_DELAY": "1m"}, "RAISE_DELAY must be at least 1h when TRADING_MODE=live"),
         ({"TRADING_MODE": "live"}, "TRADING_MODE=live also needs LIVE_TRADING_CONFIRMED='yes, with real money'"),
         (
             {"TRADING_MODE": "live", "LIVE_TRADING_CONFIRMED": "yes"},
@@ -404,3 +405,22 @@ def test_settings_are_read_without_touching_the_environment() -> None:
     read_settings()
 
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "delay", "lasts"),
+    [
+        ({}, timedelta(0), None),
+        ({"RAISE_DELAY": "1m"}, timedelta(minutes=1), timedelta(days=30)),
+        (LIVE, timedelta(hours=24), timedelta(days=30)),
+        (LIVE | {"RAISE_DELAY": "2h", "AUTHORITY_LASTS": "7d"}, timedelta(hours=2), timedelta(days=7)),
+    ],
+)
+def test_with_real_money_what_allows_an_account_more_waits(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], delay: timedelta, lasts: timedelta | None
+) -> None:
+    put(monkeypatch, **variables)
+
+    terms = read_settings().terms
+
+    assert (terms.delay, terms.lasts) == (delay, lasts)

@@ -1,0 +1,1 @@
+"""How people are told: by a webhook, and through the usual chat services."""
