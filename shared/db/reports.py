@@ -353,8 +353,9 @@ class Reports(ResultReports):
         `next` is always the cursor to go on from. Nothing is passed over: the rows of a transaction that still runs,
         and all that come after them, are told when it has ended. Raises BadCursor.
         """
+        shown = [column for column in columns_of(events) if column.name != "told_at"]  # of the house, for pruning
         statement = (
-            where(select(*columns_of(events)), {events.c.account_id: account, events.c.kind: kind})
+            where(select(*shown), {events.c.account_id: account, events.c.kind: kind})
             .where(events.c.xid < func.pg_snapshot_xmin(func.pg_current_snapshot()))
             .order_by(events.c.xid, events.c.id)
             .limit(limit)
