@@ -9,12 +9,13 @@ export function held(position, mark) {
   const now = number(mark) ?? number(position.mark_price);
   const sign = position.direction === 'SHORT' ? -1 : 1;
   const [quantity, entry] = [Math.abs(number(position.quantity) ?? 0), number(position.entry_price)];
-  const [stop, target, first] = [position.stop_price, position.target_price, position.first_stop].map(number);
+  const { protection } = position;
+  const [stop, target, first] = [protection.stop?.price, protection.target?.price, position.first_stop].map(number);
   const gained = now === null || entry === null ? null : (now - entry) * sign;
   const risk = entry === null || first === null ? null : Math.abs(entry - first);
   const away = (level) => (level === null || !now ? null : Math.abs(level - now) / now);
   return {
-    ...position, now, sign, stop, target,
+    ...position, now, sign, stop, target, naked: protection.naked,
     unrealized: gained === null ? number(position.unrealized) : gained * quantity,
     notional: now === null ? null : now * quantity,
     moved: gained === null || !entry ? null : gained / entry,

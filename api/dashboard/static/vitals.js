@@ -124,7 +124,7 @@ function modelBudget(house) {
 
 /** What the accounts take together of what the exchange answers in a minute. */
 function rateBudget(house) {
-  const told = house.limits.data?.requests;
+  const told = house.limits.items[0]?.limits.find(({ effect }) => effect === 'requests');
   if (!told) return cell('Requests', badge(house.limits.error ? 'Not known' : '…', 'quiet'));
   return cell('Requests', [percent(told.share, 0), h('small', null, ' of the minute')], { note: meter(told.share, { label: 'Exchange requests used this minute' }), title: `${count(told.used)} of ${count(told.allowed)}` });
 }

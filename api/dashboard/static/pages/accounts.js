@@ -64,7 +64,7 @@ const EFFECTS = {
 
 function limitsUsed(row, house) {
   const found = house.limits.data?.items.find((each) => each.account === row.account);
-  const all = [...(found?.limits ?? []), ...(found && house.limits.data.requests ? [house.limits.data.requests] : [])];
+  const all = found?.limits ?? [];
   return [
     trouble(house.limits, { what: 'how much of each limit is used' }),
     found && all.length <= 1 && empty('Not known yet how much is used.', 'It is reckoned when the first cycle has been reconciled.'),
@@ -77,18 +77,16 @@ function limitsUsed(row, house) {
 
 function limitRow(each) {
   return h('li', { key: each.limit }, h('span.name', null, words(each.limit).replace(/^max /, '')),
-    h('span.value.num', null, amount(each.limit, each.used), h('small', null, each.allowed === null ? ' no limit' : ` of ${amount(each.limit, each.allowed)}`)),
+    h('span.value.num', null, amount(each, each.used), h('small', null, each.allowed === null ? ' no limit' : ` of ${amount(each, each.allowed)}`)),
     meter(each.share, { label: words(each.limit), tone: each.standing ? 'bad' : undefined }),
     each.standing && h('small.standing', null, each.standing));
 }
 
-const FRACTIONS = /fraction|loss$|drawdown|exposure/;
-
-function amount(name, value) {
+function amount({ limit, unit }, value) {
   if (number(value) === null) return NOTHING;
-  if (name === 'daily_budget') return cost(value);
-  if (name === 'max_leverage') return `${exact(value)}×`;
-  return FRACTIONS.test(name) ? percent(value, 1) : exact(value);
+  if (unit === 'usd') return cost(value);
+  if (unit === 'fraction') return percent(value, 1);
+  return exact(value) + (limit === 'max_leverage' ? '×' : '');
 }
 
 function controls(row, house, ask, act) {

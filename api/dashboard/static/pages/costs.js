@@ -2,7 +2,7 @@
 
 import { bars } from '../bars.js';
 import { h } from '../dom.js';
-import { cost, count, gain, money, number, NOTHING, percent } from '../format.js';
+import { cost, count, gain, money, number, NOTHING, percent, plural } from '../format.js';
 import { Listing } from '../listing.js';
 import { card, empty, fact, facts, table } from '../parts.js';
 import { day } from '../time.js';
@@ -17,11 +17,11 @@ export function costs(tools) {
       { name: 'Account', cell: (each) => each.account },
       { name: 'Fees', kind: 'num', cell: (each) => [cost(each.fees), each.fees_per_trade !== null && h('small', null, `${cost(each.fees_per_trade)} a trade`)] },
       { name: 'Funding', kind: 'num', cell: (each) => gain(each.funding) },
-      { name: 'Models', kind: 'num', cell: (each) => [cost(each.models), each.models_per_decision !== null && h('small', null, `${cost(each.models_per_decision)} a decision`)] },
-      { name: 'In all', kind: 'num', cell: (each) => [cost(each.total), each.total_per_trip !== null && h('small', null, `${cost(each.total_per_trip)} a position`)] },
+      { name: 'Models', kind: 'num', cell: (each) => [cost(each.cost), each.cost_per_decision !== null && h('small', null, `${cost(each.cost_per_decision)} a decision`)] },
+      { name: 'In all', kind: 'num', cell: (each) => [cost(each.total), each.total_per_round_trip !== null && h('small', null, `${cost(each.total_per_round_trip)} a position`)] },
       { name: 'Model budget', kind: 'num', cell: (each) => used(house, each) },
       { name: 'Trades', kind: 'num', cell: (each) => [count(each.trades), h('small', null, `${money(each.turnover)} turned over`)] },
-      { name: 'Decisions', kind: 'num', cell: (each) => [count(each.decisions), h('small', null, `${count(each.entries)} entries`)] },
+      { name: 'Decisions', kind: 'num', cell: (each) => [count(each.decisions), h('small', null, `${plural(each.entries, 'entry', 'entries')}${each.cost_per_entry === null ? '' : `, ${cost(each.cost_per_entry)} each`}`)] },
       { name: 'Questions', kind: 'num', cell: (each) => [count(each.calls), each.estimated > 0 && h('small', null, `${count(each.estimated)} estimated`)] },
     ], rows, { key: list.name }), empty('Nothing was spent yet.', 'The first question to a model is the first cost.'))),
   ];
@@ -30,7 +30,7 @@ export function costs(tools) {
 
 function together(list) {
   const of = (name) => list.items.reduce((sum, row) => sum + (number(row[name]) ?? 0), 0);
-  const [fees, funding, models, trips, decisions] = [of('fees'), -of('funding'), of('models'), of('trips'), of('decisions')];
+  const [fees, funding, models, trips, decisions] = [of('fees'), -of('funding'), of('cost'), of('round_trips'), of('decisions')];
   return card('All together', { note: `of the ${list.items.length > 1 ? `${count(list.items.length)} account days` : 'day'} below` },
     facts(
       fact('Fees', cost(fees), { note: of('trades') ? `${cost(fees / of('trades'))} a trade` : null }),
@@ -43,5 +43,5 @@ function together(list) {
 
 function used(house, row) {
   const budget = number(house.config(row.account).model_options?.daily_budget);
-  return budget ? percent(number(row.models) / budget, 1) : NOTHING;
+  return budget ? percent(number(row.cost) / budget, 1) : NOTHING;
 }

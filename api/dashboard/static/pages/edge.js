@@ -12,15 +12,16 @@ const TITLES = {
 
 export function edge({ house, resource }) {
   const profile = resource('/edge', { account: house.account || undefined }, { kinds: ['position_closed', 'fill', 'stage'] });
-  const view = () => told(profile, 'the edge profile', ({ total, by, whole }) => {
-    if (!total.trips) return card('Edge', {}, empty('No position has ended yet.', 'Every closed position is counted here by side, symbol, hour, model and holding time.'));
+  const view = () => told(profile, 'the edge profile', ({ total, groups, whole, caution }) => {
+    if (!total.round_trips) return card('Edge', {}, empty('No position has ended yet.', 'Every closed position is counted here by side, symbol, hour, model and holding time.'));
     return [
-      !whole && notice('info', `There are more: these are the last ${count(total.trips)}.`),
+      caution && notice('warn', caution),
+      !whole && notice('info', `There are more: these are the last ${count(total.round_trips)}.`),
       h('section.card', { 'aria-label': 'All closed positions' }, facts(
-        fact('Closed positions', count(total.trips)), fact('Won', percent(total.wins / total.trips, 0)), fact('Profit', gain(total.profit), { note: 'after fees, with funding' }),
+        fact('Closed positions', count(total.round_trips)), fact('Won', percent(total.win_rate, 0)), fact('Profit', gain(total.profit), { note: 'after fees, with funding' }),
         fact('Gained', gain(total.gained)), fact('Lost', gain(-total.lost)), fact('Mean return', gain(total.mean_return, changePercent(total.mean_return))), fact('Mean in risk taken', multiple(total.mean_r)), fact('Fees', cost(total.fees)))),
-      h('div.columns', null, Object.entries(TITLES).filter(([name]) => by[name]?.length).map(([name, title]) =>
-        card(title, { key: name, note: 'profit in USD' }, bars(title, inOrder(name, by[name]).map((row) => bar(name, row)))))),
+      h('div.columns', null, Object.entries(TITLES).filter(([name]) => groups[name]?.length).map(([name, title]) =>
+        card(title, { key: name, note: 'profit in USD' }, bars(title, inOrder(name, groups[name]).map((row) => bar(name, row)))))),
     ];
   });
   return { title: 'Edge', lead: 'Where the profit comes from, over every closed position', view };
@@ -42,6 +43,6 @@ function nameOf(dimension, value) {
 function bar(dimension, row) {
   return {
     name: nameOf(dimension, row.value), value: row.profit, text: gain(row.profit, change(row.profit)),
-    note: `${plural(row.trips, 'trade')}, ${percent(row.wins / row.trips, 0)} won`,
+    note: `${plural(row.round_trips, 'trade')}, ${percent(row.win_rate, 0)} won`,
   };
 }

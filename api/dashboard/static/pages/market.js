@@ -202,8 +202,8 @@ function quote(house, symbol, rows) {
 function levels(open) {
   return open.flatMap((each) => [
     { price: each.entry_price, name: `entry ${each.account}`, kind: 'entry' },
-    each.stop !== null && { price: each.stop_price, name: `stop ${each.account}`, kind: 'stop' },
-    each.target !== null && { price: each.target_price, name: `target ${each.account}`, kind: 'target' },
+    each.stop !== null && { price: each.stop, name: `stop ${each.account}`, kind: 'stop' },
+    each.target !== null && { price: each.target, name: `target ${each.account}`, kind: 'target' },
   ].filter(Boolean));
 }
 

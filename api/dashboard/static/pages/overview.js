@@ -142,7 +142,7 @@ function positionsView(open) {
     { name: 'Size', kind: 'num', cell: (each) => [exact(each.quantity), h('small', null, `${money(each.notional)} USD`)] },
     { name: 'Profit now', kind: 'num', cell: profit },
     { name: 'Stop, entry, now, target', kind: 'whole', cell: spanLine },
-    { name: 'Stop', kind: 'num', cell: (each) => level(each.stop_price, each.stopAway) },
+    { name: 'Stop', kind: 'num', cell: (each) => level(each.stop, each.stopAway) },
     { name: 'Protection', cell: protectionBadge },
   ], open, {
     key: (each) => `${each.account} ${each.symbol} ${each.direction}`, tone: (each) => (each.naked ? 'alarm' : ''),

@@ -59,13 +59,13 @@ function positionCard(each, house, ask) {
       fact('Size', exact(each.quantity), { note: `${money(each.notional)} USD, ${each.leverage}×` }),
       fact('Entry', exact(each.entry_price), { note: each.opened_at ? age(each.opened_at) : null }),
       fact('Price now', price(each.now)),
-      fact('Stop', level(each.stop_price, each.stopAway), { note: since(each.stop_since) }),
-      fact('Target', level(each.target_price, each.targetAway), { note: since(each.target_since) }),
+      fact('Stop', level(each.stop, each.stopAway), { note: since(each.protection.stop?.since) }),
+      fact('Target', level(each.target, each.targetAway), { note: since(each.protection.target?.since) }),
       fact('If the stop is hit', each.atStop === null ? NOTHING : gain(each.atStop), { note: each.endsWith === null ? null : ['the trade ends with ', gain(each.endsWith)] }),
       fact('Liquidation', each.liquidation_price ? price(each.liquidation_price) : 'none', { note: each.liquidationAway === null ? 'not within reach' : `${percent(each.liquidationAway, 1)} away` }),
       fact('Fees and funding', cost(each.fees), { note: number(each.funding) === null ? null : ['funding ', gain(each.funding)] }),
       fact('Model', each.model ?? NOTHING),
-      fact('Confirmed', age(each.at), { note: 'at the exchange' }))));
+      fact('Confirmed', age(each.protection.confirmed_at), { note: 'at the exchange' }))));
 }
 
 function closedTable(rows) {
