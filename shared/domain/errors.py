@@ -34,6 +34,7 @@ PerpetuaError
 ├── PositionUnprotected         a position stands without a stop and could not be closed: reconcile again at once
 ├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
 ├── BadCursor                   no page begins there: begin with the first
+│   └── CursorTooOld            something that came after it is gone: look at how things are now, go on from there
 ├── BadRequest                  what was asked for cannot be done: the message says why, and what to ask for
 ├── UnknownRecord               no decision of that name is on record, or several are
 ├── UnknownToken                no such token

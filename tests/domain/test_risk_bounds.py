@@ -305,7 +305,7 @@ def test_the_cases_do_hold_approvals_to_prove_something_by() -> None:
     approved = []
 
     @given(case=cases())
-    @settings(max_examples=100, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=300, derandomize=True, deadline=None, database=None)
     def count(case: tuple[list[Decision], RiskContext]) -> None:
         approved.append(len(entries(*case)))
 

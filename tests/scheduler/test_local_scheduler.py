@@ -298,7 +298,7 @@ async def test_a_shadow_that_thinks_for_ever_keeps_no_cycle_waiting(
             }
 
     assert all("equity" in outcome["reconcile"] for outcome in seen)
-    assert found["scripted/model"].asked >= 3
+    assert found["scripted/model"].asked >= 2  # a loaded machine may serve a tick too late to ask
     assert 1 <= found["scripted/shadow"].answered < found["scripted/model"].asked
 
 
