@@ -17,12 +17,12 @@ export function byCycle(rows) {
   return [...cycles.values()];
 }
 
-export function cycleName({ account, tick }) {
+function cycleName({ account, tick }) {
   return `${account}@${shortTick(tick)}`;
 }
 
 /** The tick as addresses write it: 2025-01-01T00:30:00Z */
-export function shortTick(tick) {
+function shortTick(tick) {
   return new Date(Date.parse(tick)).toISOString().replace('.000Z', 'Z');
 }
 
