@@ -5,9 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.account import Account, AccountStatus
-from shared.domain.authority import NEVER
+from shared.domain.authority import NEVER, NO_AUTHORITY
 from shared.domain.work import Work
-from shared.roster import NO_AUTHORITY
 
 log = logging.getLogger("perpetua.trading")
 

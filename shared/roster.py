@@ -22,14 +22,11 @@ from shared.accounts import (
     require_one_account_a_key,
 )
 from shared.domain.account import Account, AccountEntry, AccountStatus
-from shared.domain.authority import CONFIGURATION, ENOUGH_WORDS, Change
+from shared.domain.authority import CONFIGURATION, ENOUGH_WORDS, NO_AUTHORITY, Change
 from shared.domain.work import Work
 from shared.settings import Settings, SettingsError
 
 log = logging.getLogger("perpetua.app")
-
-NO_AUTHORITY = "no authority"
-"""How the reason begins for which an account without authority is paused: with authority it trades again."""
 
 
 class Roster:

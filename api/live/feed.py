@@ -14,7 +14,7 @@ import bisect
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -26,6 +26,8 @@ log = logging.getLogger("perpetua.app")
 MOST_EVENTS = 5_000
 """How many of the newest are kept for those who are not there yet."""
 PAGE = 500
+TICK_SECONDS = 1.0
+"""How long listeners may sleep: one timer for all of them, who have pings to send."""
 MOST_AT_ONCE = 4
 """How many listeners are read for alone at a time: when a thousand come back at once, others need the database too."""
 WAITING_SECONDS = 0.01
@@ -103,18 +105,12 @@ class Follower:
         """Look whether there is a way on from our place. Raises CursorTooOld and DatabaseUnavailable."""
         self._early = await self._catch_up()
 
-    async def take(self, seconds: float) -> Sequence[Told]:
-        """Return the next events, oldest first; after so many seconds without one, none.
+    async def take(self) -> Sequence[Told]:
+        """Return the next events, oldest first; after a second or so without one that is wanted, none.
 
         Raises CursorTooOld, TooSlow and DatabaseUnavailable.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while True:
-                    new = await self._next()
-                    if found := [told for told in new if self._is_wanted(told)]:
-                        return found
-        return []
+        return [told for told in await self._next() if self._is_wanted(told)]
 
     def _is_wanted(self, told: Told) -> bool:
         return self._account in (None, told.account_id) and self._wanted(told)
@@ -129,9 +125,11 @@ class Follower:
             return await self._catch_up()
         if self.place < reading.since:
             raise TooSlow(f"more than {MOST_EVENTS} events behind: come again with the last cursor")
-        while not (new := reading.after(self.place)):
+        if not (new := reading.after(self.place)):
             await reading.more()
-        self.place = new[-1].place
+            new = reading.after(self.place)
+        if new:
+            self.place = new[-1].place
         return new
 
     async def _catch_up(self) -> Sequence[Told]:
@@ -158,6 +156,7 @@ class _Reading:
         self._outbox = outbox
         self._kept: list[Told] = []
         self._moved = asyncio.Event()
+        self._woke_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -174,7 +173,7 @@ class _Reading:
         return self._kept[bisect.bisect_right(self._kept, place, key=_PLACE) :]
 
     async def more(self) -> None:
-        """Return when there is more. Raises DatabaseUnavailable when there will be none."""
+        """Return when there is more, or after a while. Raises DatabaseUnavailable when there will be none."""
         if self.failure is None:
             await self._moved.wait()
         if self.failure is not None:
@@ -194,7 +193,10 @@ class _Reading:
         self._wake()
 
     async def _read(self, watch: Watch) -> None:
+        clock = asyncio.get_running_loop()
         while True:
+            if clock.time() - self._woke_at >= TICK_SECONDS:
+                self._wake()
             batch = await watch.read(self.position, limit=PAGE)
             if batch.events:
                 self._keep(batch.events)
@@ -212,6 +214,7 @@ class _Reading:
         self._wake()
 
     def _wake(self) -> None:
+        self._woke_at = asyncio.get_running_loop().time()
         self._moved.set()
         self._moved = asyncio.Event()
 

@@ -40,7 +40,7 @@ STUCK_SECONDS = 30.0
 """How long a frame may wait for its reader."""
 FAREWELL_SECONDS = 5.0
 DOOR_SECONDS = 5.0
-"""How soon a revoked token stops a stream."""
+"""How often a stream is looked after: how soon a revoked token ends it."""
 MOST_SOCKETS = 2_000
 
 
@@ -50,6 +50,8 @@ class Socket:
     def __init__(self, socket: WebSocket) -> None:
         self.app = socket.app
         self._socket = socket
+        self._clock = asyncio.get_running_loop()
+        self._saying_since: float | None = None
 
     def now(self) -> datetime:
         """Return the exchange's time."""
@@ -57,12 +59,19 @@ class Socket:
         return runtime.clock.now()
 
     async def say(self, message: str) -> None:
-        """Send a message. Raises TooSlow where nobody takes it."""
-        try:
-            async with asyncio.timeout(STUCK_SECONDS):
-                await self._socket.send_text(message)
-        except TimeoutError:
-            raise TooSlow(f"nothing was taken for {STUCK_SECONDS:g} s: come again with the last cursor") from None
+        """Send a message. It waits for as long as nobody takes it: see `mind`."""
+        self._saying_since = self._clock.time()
+        await self._socket.send_text(message)
+        self._saying_since = None
+
+    async def mind(self) -> None:
+        """Raise TooSlow when nothing is taken any more, and Problem when what let the client in does so no longer."""
+        while True:
+            await asyncio.sleep(DOOR_SECONDS)
+            if self._saying_since is not None and self._clock.time() - self._saying_since > STUCK_SECONDS:
+                raise TooSlow(f"nothing was taken for {STUCK_SECONDS:g} s: come again with the last cursor")
+            if not await may_still_listen(self._socket):
+                raise Problem(401, "token_ended", "the token was revoked, or it or the session has ended: log in again")
 
 
 Serve = Callable[[Socket, Q], Awaitable[None]]
@@ -104,7 +113,8 @@ class Stream(Generic[Q]):
             detail = f"this takes the scope {self.scope}, and {caller.name} has {caller.scope}"
             raise Problem(403, "scope_too_small", detail)
         query = confined(read_query(socket, self.query), caller)
-        await _first(self.serve(Socket(socket), query), _listen(socket), _mind_the_door(socket))
+        listener = Socket(socket)
+        await _first(self.serve(listener, query), _listen(socket), listener.mind())
 
 
 def _problem(exc: Exception) -> Problem:
@@ -123,14 +133,6 @@ async def _listen(socket: WebSocket) -> None:
     """Return when the client has left. Raises Problem when it says something."""
     if (await socket.receive())["type"] != "websocket.disconnect":
         raise Problem(400, "unexpected_message", "a stream takes no messages: ask by the query string")
-
-
-async def _mind_the_door(socket: WebSocket) -> None:
-    """Raises Problem when what let the client in does so no longer."""
-    while True:
-        await asyncio.sleep(DOOR_SECONDS)
-        if not await may_still_listen(socket):
-            raise Problem(401, "token_ended", "the token was revoked, or it or the session has ended: log in again")
 
 
 async def _first(*jobs: Awaitable[None]) -> None:

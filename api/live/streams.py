@@ -65,7 +65,7 @@ async def _tell_on(socket: Socket, follower: Follower) -> None:
     clock = asyncio.get_running_loop()
     due = clock.time() + messages.HEARTBEAT_SECONDS
     while True:
-        for told in await follower.take(due - clock.time()):
+        for told in await follower.take():
             await socket.say(told.message)
         if clock.time() >= due:
             await socket.say(messages.ping(str(follower.place), socket.now()))

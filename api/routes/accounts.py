@@ -94,7 +94,9 @@ async def pause(request: Request, account: AccountId) -> Account:
         status = (await work.accounts.get(account)).status
         if status is AccountStatus.HALTED:
             raise Problem(409, "account_halted", f"account {account} is halted, which is more than paused")
-        await change_status(work, account, AccountStatus.PAUSED, _reason(request))
+        was = await change_status(work, account, AccountStatus.PAUSED, _reason(request))
+        if was is AccountStatus.PAUSED:  # whatever for: from now on because a person wants it so
+            await work.accounts.set_status(account, AccountStatus.PAUSED, _reason(request))
     return await _told(request, account)
 
 

@@ -49,13 +49,14 @@ class AlertTable:
         self._connection = connection
 
     async def facts(self, now: datetime) -> list[AccountFacts]:
-        """Return how every account stands, in a number of queries that no number of accounts or rows changes."""
+        """Return how every account stands that was not removed, in as many queries for many as for one."""
         rows = (await self._connection.execute(_ACCOUNTS, {"now": now})).all()
         standing: dict[str, dict[str, dict[str, Any]]] = {row.id: defaultdict(dict) for row in rows}
         for name, statement in (("breakers", _BREAKERS), ("naked", _NAKED), ("unresolved", _UNRESOLVED)):
             given = {"now": now} if name == "breakers" else {}
             for row in await self._connection.execute(statement, given):
-                standing[row.account_id][name][row.subject] = row.value
+                if row.account_id in standing:
+                    standing[row.account_id][name][row.subject] = row.value
         differences: defaultdict[str, list[tuple[int, Difference, datetime, str]]] = defaultdict(list)
         asked = {"since": now - TOLD_FOR, "kinds": [kind.value for kind in GRAVE]}
         for row in await self._connection.execute(_DIFFERENCES, asked):
@@ -238,6 +239,7 @@ _ACCOUNTS = text("""
     FROM accounts a
     LEFT JOIN model_spending s ON s.account_id = a.id AND s.day = (CAST(:now AS timestamptz) AT TIME ZONE 'UTC')::date
     LEFT JOIN model_health h ON h.account_id = a.id
+    WHERE a.removed_at IS NULL
     ORDER BY a.id
 """)
 

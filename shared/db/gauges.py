@@ -87,6 +87,7 @@ _ACCOUNTS = text("""
         (SELECT min(since) FROM naked_spells WHERE account_id = a.id AND until IS NULL) AS naked_since
     FROM accounts a
     LEFT JOIN model_spending s ON s.account_id = a.id AND s.day = (CAST(:now AS timestamptz) AT TIME ZONE 'UTC')::date
+    WHERE a.removed_at IS NULL
     ORDER BY a.id
 """)
 
@@ -101,6 +102,7 @@ _SERIES = text("""
         SELECT DISTINCT symbol, timeframe FROM accounts,
             jsonb_array_elements_text(config -> 'symbols') AS symbol,
             jsonb_array_elements_text(config -> 'timeframes') AS timeframe
+        WHERE removed_at IS NULL
     )
     SELECT symbol, timeframe, (
         SELECT opened FROM candles

@@ -46,7 +46,7 @@ async def operations(
 _NUMBERS = text("""
     SELECT a.id AS account, a.interval, served.*, naked.*, sent.*, asked.*,
         trim_scale(round(asked.model_cost / nullif(asked.decisions, 0), 8)) AS cost_per_decision
-    FROM (SELECT id, (config ->> 'interval')::interval AS interval FROM accounts) a
+    FROM (SELECT id, (config ->> 'interval')::interval AS interval FROM accounts WHERE removed_at IS NULL) a
     CROSS JOIN LATERAL (
         SELECT count(*) AS cycles,
             coalesce(sum(missed), 0)::integer AS missed_cycles,

@@ -32,7 +32,7 @@ _READ = """
         SELECT xid, id, account_id, kind, at, body::text AS body,
             coalesce(body ->> 'symbol', body ->> 'asset') AS symbol
         FROM events
-        WHERE (xid, id) > (CAST(:xid AS xid8), :id){of_account}
+        WHERE (xid, id) > (CAST(:xid AS xid8), :id){wanted}
         ORDER BY xid, id LIMIT :limit
     ) AS found ON true
     ORDER BY found.xid, found.id
@@ -106,10 +106,18 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(self, after: Place, *, account_id: str | None = None, limit: int = 500) -> Batch:
+    async def read(
+        self, after: Place, *, account_id: str | None = None, kind: str | None = None, limit: int = 500
+    ) -> Batch:
         """Return the events after that place, oldest first. Raises CursorTooOld where some of them are gone."""
         async with self._database.reading() as connection:
-            return await _read(connection, after, account_id, limit)
+            return await _read(connection, after, limit, account_id=account_id, kind=kind)
+
+    async def beginning(self) -> Place:
+        """Return the place before the oldest event that is kept."""
+        async with self._database.reading() as connection:
+            last = (await connection.execute(text("SELECT xid, id FROM pruned_events"))).one_or_none()
+        return BEGINNING if last is None else Place(last.xid, last.id)
 
     async def end(self) -> Place:
         """Return the place after which only what has not happened yet will be told."""
@@ -173,7 +181,7 @@ class Watch:
 
     async def read(self, after: Place, *, limit: int) -> Batch:
         """Do what `Outbox.read` does."""
-        batch = await _read(self._connection, after, None, limit)
+        batch = await _read(self._connection, after, limit)
         await self._connection.rollback()
         if batch.events and not self._hinted:
             self._hints.doubt()
@@ -185,10 +193,10 @@ class Watch:
         return self._hinted
 
 
-async def _read(connection: AsyncConnection, after: Place, account_id: str | None, limit: int) -> Batch:
-    statement = text(_READ.format(of_account=" AND account_id = :account" if account_id else ""))
-    given = {"xid": after.xid, "id": after.id, "limit": limit} | ({"account": account_id} if account_id else {})
-    rows = (await connection.execute(statement, given)).all()
+async def _read(connection: AsyncConnection, after: Place, limit: int, **wanted: str | None) -> Batch:
+    narrowed = {column: value for column, value in wanted.items() if value is not None}
+    statement = text(_READ.format(wanted="".join(f" AND {column} = :{column}" for column in narrowed)))
+    rows = (await connection.execute(statement, {"xid": after.xid, "id": after.id, "limit": limit, **narrowed})).all()
     state = rows[0]
     if state.pruned or after.xid > state.next:
         why = "events after it are kept no longer" if state.pruned else "it is not of this database"

@@ -1,11 +1,10 @@
 """
-What people and dashboards read: lists by the page, the outbox by its cursor, and the state of things at a glance.
+What people and dashboards read: lists by the page, and the state of things at a glance.
 
 Rows are plain JSON; the exchange's ids are strings, being larger than some readers' numbers. Each call is one read-only
 transaction and raises DatabaseUnavailable, and BadCursor where it takes a cursor.
 """
 
-import re
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -23,7 +22,6 @@ from sqlalchemy import (
     literal,
     select,
     true,
-    tuple_,
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
@@ -45,7 +43,6 @@ from shared.db.tables import (
     diary,
     discrepancies,
     equity,
-    events,
     fills,
     model_calls,
     model_health,
@@ -56,10 +53,8 @@ from shared.db.tables import (
     stage_runs,
     stops,
 )
-from shared.db.values import TransactionId
 from shared.domain.authority import ChangeState
 from shared.domain.cycle import Stage
-from shared.domain.errors import BadCursor
 from shared.domain.market import Timeframe
 from shared.domain.order import OrderState
 from shared.domain.record import RecordId
@@ -344,30 +339,6 @@ class Reports(ResultReports):
             found.pop("account")
         return [row | {"stages": stages[row["account"]], "models": models[row["account"]]} for row in rows]
 
-    async def events(
-        self, *, after: str | None = None, account: str | None = None, kind: str | None = None, limit: int = 100
-    ) -> Page:
-        """
-        Return what happened after the cursor *after*, oldest first; from the beginning without one.
-
-        `next` is always the cursor to go on from. Nothing is passed over: the rows of a transaction that still runs,
-        and all that come after them, are told when it has ended. Raises BadCursor.
-        """
-        statement = (
-            where(select(*columns_of(events)), {events.c.account_id: account, events.c.kind: kind})
-            .where(events.c.xid < func.pg_snapshot_xmin(func.pg_current_snapshot()))
-            .order_by(events.c.xid, events.c.id)
-            .limit(limit)
-        )
-        if after is not None:
-            xid, number = _event_cursor(after)
-            last = tuple_(literal(xid, TransactionId), literal(number, BigInteger))
-            statement = statement.where(tuple_(events.c.xid, events.c.id) > last)
-        async with self._reading() as connection:
-            rows = [plain(row) for row in await connection.execute(statement)]
-        told = [{"cursor": f"{row.pop('xid')}-{row.pop('id')}", **row} for row in rows]
-        return Page(rows=told, next=told[-1]["cursor"] if told else after)
-
 
 def _full_calls() -> Select[Any]:
     answered = (answers.c.account_id == model_calls.c.account_id) & (answers.c.tick == model_calls.c.tick)
@@ -462,9 +433,3 @@ def _last_runs() -> Select[Any]:
     return select(last.c.account_id.label("account"), *columns).select_from(
         accounts.join(stage, true()).join(last, true())
     )
-
-
-def _event_cursor(cursor: str) -> tuple[int, int]:
-    if not (parts := re.fullmatch(r"(\d{1,18})-(\d{1,18})", cursor, re.ASCII)):
-        raise BadCursor(f"{cursor[:80]!r} is no cursor of an event: leave it out to begin with the oldest")
-    return int(parts[1]), int(parts[2])

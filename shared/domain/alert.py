@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.account import AccountStatus
+from shared.domain.authority import NO_AUTHORITY
 from shared.domain.cycle import tick_at
 from shared.domain.reconciliation import Difference
 
@@ -35,6 +36,7 @@ class AlertKind(StrEnum):
     """What is the matter."""
 
     ACCOUNT_HALTED = "account_halted"
+    NO_AUTHORITY = "no_authority"
     BREAKER_TRIPPED = "breaker_tripped"
     POSITION_NAKED = "position_naked"
     CYCLES_MISSED = "cycles_missed"
@@ -60,6 +62,7 @@ class Severity(StrEnum):
 
 SEVERITY: Mapping[AlertKind, Severity] = {
     AlertKind.ACCOUNT_HALTED: Severity.CRITICAL,
+    AlertKind.NO_AUTHORITY: Severity.WARNING,
     AlertKind.BREAKER_TRIPPED: Severity.WARNING,
     AlertKind.POSITION_NAKED: Severity.CRITICAL,
     AlertKind.CYCLES_MISSED: Severity.CRITICAL,
@@ -149,6 +152,8 @@ def _of_account(facts: AccountFacts, now: datetime, deadline: timedelta) -> Iter
 
     if facts.status is AccountStatus.HALTED:
         yield alarm(AlertKind.ACCOUNT_HALTED, f"halted: {facts.status_reason}; it opens nothing until it is resumed")
+    if facts.status is AccountStatus.PAUSED and facts.status_reason.startswith(NO_AUTHORITY):
+        yield alarm(AlertKind.NO_AUTHORITY, facts.status_reason)
     for breaker, reason in facts.breakers.items():
         yield alarm(AlertKind.BREAKER_TRIPPED, f"{breaker}: {reason}", breaker)
     for position, since in facts.naked.items():

@@ -230,6 +230,9 @@ class Change:
 NEVER = EPOCH
 """Until when an account has authority that was never given any: no clock that is wrong makes more of it."""
 
+NO_AUTHORITY = "no authority"
+"""How the reason begins for which an account without authority is paused: with authority it trades again."""
+
 ENOUGH_WORDS = 2
 CONFIGURATION = "the configuration"
 """Who proposes what stands in the configuration of a process: it has no word of its own."""

@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import IO, Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -78,8 +80,16 @@ def api_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[str]
     command = [sys.executable, "-m", "api"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            said = next(line for line in map(json.loads, process.stdout) if line["message"] == "listening")
-            yield said["url"], process
+            # Read to its end: a process that cannot get rid of what it says stands still.
+            said: SimpleQueue[str] = SimpleQueue()
+            threading.Thread(target=_pass_on, args=(process.stdout, said), daemon=True).start()
+            while (line := json.loads(said.get(timeout=60)))["message"] != "listening":
+                pass
+            yield line["url"], process
         finally:
             process.kill()
+
+
+def _pass_on(lines: IO[str], said: SimpleQueue[str]) -> None:
+    for line in lines:
+        said.put(line)

@@ -242,7 +242,11 @@ async def test_a_raise_waits_is_not_approved_by_who_proposed_it_and_can_be_withd
     unknown = await client.post("/changes/999/approve")
     await invoked(client)
     resumed = await client.post("/accounts/main/resume")
+    waits = (await client.get("/accounts/main")).json()["status_reason"]
+    paused = (await client.post("/accounts/main/pause")).json()["status_reason"]
 
+    assert waits.startswith("no authority yet")
+    assert paused.endswith("asked for it over the API")  # and what waits does not undo that
     assert (addition["kind"], addition["raises"], addition["proposed_by"]) == (
         "add",
         ["trade paper"],

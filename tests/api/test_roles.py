@@ -5,6 +5,7 @@ ROLES tells of every operation which scope it takes and how a token of one accou
 does not stand here fails the first test.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -134,7 +135,11 @@ ROLES = {
     "DELETE /tokens/{token}": Role("admin", Kept.HOUSE, "/tokens/999999"),
     "GET /audit": Role("admin", Kept.QUERY),
 }
-SOCKETS: dict[str, Kept] = {}
+SOCKETS = {
+    "/ws/trading-events": Kept.QUERY,
+    "/ws/positions": Kept.QUERY,
+    "/ws/market-data": Kept.QUERY,
+}
 """Every WebSocket takes the scope read."""
 
 
@@ -298,6 +303,30 @@ def test_no_stream_opens_for_somebody_without_a_token(url: str) -> None:
         with pytest.raises(InvalidStatus) as refused, connect(url.replace("http", "ws") + path):
             pass
         assert (path, refused.value.response.status_code) == (path, 401)
+
+
+def first_message(url: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+    with connect(url.replace("http", "ws") + path, additional_headers=headers) as socket:
+        message: dict[str, Any] = json.loads(socket.recv(timeout=30))
+        return message
+
+
+def test_every_stream_opens_for_whoever_may_read(url: str, tokens: dict[str | None, dict[str, str]]) -> None:
+    for path in SOCKETS:
+        for who in (*SCOPES, "read-main"):
+            assert (path, who, first_message(url, path, tokens[who])["type"] != "error") == (path, who, True)
+
+
+def test_a_stream_tells_a_token_of_one_account_nothing_of_another(
+    url: str, tokens: dict[str | None, dict[str, str]]
+) -> None:
+    mine = tokens["admin-main"]
+    for path in [path for path, kept in SOCKETS.items() if kept is Kept.QUERY]:
+        refused = first_message(url, f"{path}?account=other", mine)
+        assert (path, refused["type"], refused["code"]) == (path, "error", "wrong_account")
+        assert "other" not in accounts_in(first_message(url, path, mine))
+    assert accounts_in(first_message(url, "/ws/trading-events", mine)) == {"main"}
+    assert accounts_in(first_message(url, "/ws/trading-events", tokens["read"])) == {"main", "other"}
 
 
 def test_the_table_holds_for_downloads_too(url: str, tokens: dict[str | None, dict[str, str]]) -> None:

@@ -58,6 +58,7 @@ def test_an_account_that_is_well_raises_nothing() -> None:
     ("changes", "kind", "subject"),
     [
         ({"status": AccountStatus.HALTED, "status_reason": "the key"}, AlertKind.ACCOUNT_HALTED, ""),
+        ({"status": AccountStatus.PAUSED, "status_reason": "no authority yet"}, AlertKind.NO_AUTHORITY, ""),
         ({"breakers": {"drawdown": "21 %"}}, AlertKind.BREAKER_TRIPPED, "drawdown"),
         ({"naked": {"LONG BTCUSDT": NOW - timedelta(seconds=31)}}, AlertKind.POSITION_NAKED, "LONG BTCUSDT"),
         ({"last_tick": TICK - 3 * FIVE}, AlertKind.CYCLES_MISSED, ""),

@@ -11,6 +11,7 @@ import pytest
 from functions.configuring import Configured, add_account, change_account, remove_account
 from functions.invoke import invoke_cycle
 from functions.resuming import resume_account
+from shared.db.alerts import AlertTable
 from shared.domain.account import Account, AccountStatus
 from shared.domain.authority import Change, ChangeState
 from shared.domain.cycle import StageRequest, tick_at
@@ -209,6 +210,8 @@ async def test_an_account_is_removed_only_when_it_is_flat_and_its_history_stays(
     assert house.runtime.accounts == {}
     with pytest.raises(UnknownAccount):
         await house.cycle()
+    async with house.runtime.database.reading() as connection:
+        assert await AlertTable(connection).facts(house.clock.now()) == []  # and nobody misses its cycles
     async with house.runtime.database.reading() as connection:
         for table in ("orders", "fills", "equity", "decisions", "accounts"):
             assert (await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar()
