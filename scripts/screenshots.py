@@ -46,12 +46,9 @@ PICTURES = (
     Picture("positions", "positions"),
     Picture("positions-phone", "positions", scheme="dark", phone=True),
     Picture("market", "market?show=ema,rsi,trades,levels", scheme="dark"),
-    Picture("decisions", "decisions"),
     Picture("decision", WHY),
     Picture("performance", "performance", scheme="dark"),
     Picture("edge", "edge"),
-    Picture("costs", "costs"),
-    Picture("activity", "activity"),
     Picture("accounts", "accounts"),
 )
 
