@@ -102,7 +102,7 @@ def _cycle(last_tick: str | None, interval: timedelta, now: datetime) -> dict[st
 
 def _data(series: Rows, runtime: Runtime, now: datetime) -> dict[str, Any]:
     """Tell how old candles are. They are fetched at ticks, so that much older than its width each may be."""
-    patience = MOST_INTERVALS_BEHIND * max(runtime.intervals.values())
+    patience = MOST_INTERVALS_BEHIND * max(runtime.intervals.values(), default=timedelta(0))
     ages = [
         (now - closed, closed - row.opened)
         for row in series
