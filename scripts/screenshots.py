@@ -46,12 +46,9 @@ PICTURES = (
     Picture("positions", "positions"),
     Picture("positions-phone", "positions", scheme="dark", phone=True),
     Picture("market", "market?show=ema,rsi,trades,levels", scheme="dark"),
-    Picture("decisions", "decisions"),
     Picture("decision", WHY),
     Picture("performance", "performance", scheme="dark"),
     Picture("edge", "edge"),
-    Picture("costs", "costs"),
-    Picture("activity", "activity"),
     Picture("accounts", "accounts"),
 )
 
@@ -59,8 +56,8 @@ PICTURES = (
 def main() -> int:
     """Take every picture; 2 when something that it takes is not there."""
     parser = argparse.ArgumentParser(prog="scripts.screenshots", description="Take the pictures of docs/dashboard.md.")
-    parser.add_argument("--cycles", type=int, default=400, help="cycles of all accounts before the first picture")
-    parser.add_argument("--speed", type=float, default=120, help="how many times faster than life")
+    parser.add_argument("--cycles", type=int, default=110, help="cycles of all accounts before the first picture")
+    parser.add_argument("--speed", type=float, default=60, help="how many times faster than life")
     parser.add_argument("--seed", type=int, default=8, help="of the market and of the models")
     chosen = parser.parse_args()
     if find_browser() is None:
@@ -137,7 +134,7 @@ async def _opened(browser: Browser, url: str, picture: Picture) -> Page:
     )
     page = await context.new_page()
     if picture.path == WHY:
-        await page.goto(f"{url}/#/decisions?action=buy")
+        await page.goto(f"{url}/#/decisions?action=buy&verdict=approved")
         await page.locator(".cycle", has_text="buy").first.click()
     else:
         await page.goto(f"{url}/#/{picture.path}")

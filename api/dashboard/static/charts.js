@@ -73,21 +73,6 @@ export function candleChart({ label, candles, forming, lines = [], levels = [], 
   return h('figure.chart', { class: kind, 'aria-label': label, mount: mounted(drawCandles), candles, forming, lines, levels, marks });
 }
 
-/** A small line without axes. */
-export function sparkline(values, { label, width = 120, height = 30 } = {}) {
-  const known = values.filter((value) => Number.isFinite(value));
-  if (known.length < 2) return null;
-  const low = Math.min(...known);
-  const high = Math.max(...known);
-  const points = known.map((value, place) => [
-    (place / (known.length - 1)) * (width - 2) + 1,
-    high === low ? height / 2 : height - 2 - ((value - low) / (high - low)) * (height - 4),
-  ]);
-  const way = known.at(-1) >= known[0] ? 'up' : 'down';
-  return h('svg.spark', { class: way, viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': label },
-    h('polyline', { points: points.map((point) => point.map((each) => each.toFixed(1)).join(',')).join(' '), fill: 'none', stroke: 'currentColor', 'stroke-width': '1.6', 'stroke-linejoin': 'round' }));
-}
-
 /** What the dom module calls *mount*: draws once the library is here, and again whenever the data or the colours change. */
 function mounted(draw) {
   return (element, first) => {

@@ -20,7 +20,7 @@ export class Curves {
       if (this.#known.has(account)) continue;
       this.#known.set(account, this.#tools.resource('/equity/curve', { account, points: this.#points }, { kinds: ['equity'] }));
     }
-    return [...this.#known].map(([account, answer]) => ({ account, answer, points: answer.data?.points ?? [] }));
+    return [...this.#known].map(([account, answer]) => ({ account, answer, awaited: !answer.data && !answer.error, points: answer.data?.points ?? [] }));
   }
 }
 

@@ -9,25 +9,16 @@ import { time } from './time.js';
 export function byCycle(rows) {
   const cycles = new Map();
   for (const row of rows) {
-    const name = cycleName(row);
-    if (!cycles.has(name)) cycles.set(name, { name, account: row.account, tick: row.tick, model: row.model, rows: [] });
-    cycles.get(name).rows.push(row);
+    const { cycle, account, tick, model } = row;
+    if (!cycles.has(cycle)) cycles.set(cycle, { cycle, account, tick, model, rows: [] });
+    cycles.get(cycle).rows.push(row);
   }
   for (const cycle of cycles.values()) cycle.rows.sort((a, b) => a.position - b.position);
   return [...cycles.values()];
 }
 
-export function cycleName({ account, tick }) {
-  return `${account}@${shortTick(tick)}`;
-}
-
-/** The tick as addresses write it: 2025-01-01T00:30:00Z */
-export function shortTick(tick) {
-  return new Date(Date.parse(tick)).toISOString().replace('.000Z', 'Z');
-}
-
 export function cycleLink(row, asset) {
-  return `#/decisions/${cycleName(row)}${asset ? `?asset=${encodeURIComponent(asset)}` : ''}`;
+  return `#/decisions/${row.cycle}${asset ? `?asset=${encodeURIComponent(asset)}` : ''}`;
 }
 
 const TONES = { buy: 'long', sell: 'short', close: 'info', hold: 'quiet' };
@@ -41,7 +32,7 @@ export function cycleRow(cycle, { accounts = true, whole = false } = {}) {
   const moves = cycle.rows.filter((row) => row.action !== 'hold');
   const shown = whole ? cycle.rows : moves;
   const held = cycle.rows.length - moves.length;
-  return h('a.cycle', { key: cycle.name, class: moves.length ? '' : 'holds', href: cycleLink(cycle, moves[0]?.asset), 'data-step': true },
+  return h('a.cycle', { key: cycle.cycle, class: moves.length ? '' : 'holds', href: cycleLink(cycle, moves[0]?.asset), 'data-step': true },
     h('span.when', null, time(cycle.tick, { seconds: false })),
     h('span.who', null, accounts ? cycle.account : ''),
     h('span.moves', null,

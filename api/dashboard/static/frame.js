@@ -113,7 +113,7 @@ function stopButton(house, ask) {
   }, icon('stop'), h('span', null, 'Stop all')));
 }
 
-export function stopEverything(house) {
+function stopEverything(house) {
   return {
     title: 'Stop everything?',
     lines: [

@@ -92,11 +92,16 @@ export function trouble(resource, { what = 'this' } = {}) {
   return null;
 }
 
+/** What stands where an answer is awaited. */
+export function loading() {
+  return h('div.loading', { 'aria-hidden': 'true' }, h('span'), h('span'), h('span'));
+}
+
 /** Draw *view* of what *resource* answered, or say why it cannot be. */
 export function told(resource, what, view) {
   return [
     trouble(resource, { what }),
-    resource.data ? view(resource.data) : !resource.error && h('div.loading', { 'aria-hidden': 'true' }, h('span'), h('span'), h('span')),
+    resource.data ? view(resource.data) : !resource.error && loading(),
   ];
 }
 

@@ -13,7 +13,7 @@ const CHANNELS = ['app', 'trading', 'market_data', 'llm', 'errors'];
 
 const SYMBOL = { name: 'symbol', label: 'Symbol', symbols: true };
 
-const reason = (row) => row.tick && h('a', { href: cycleLink(row, row.symbol) }, timeText(row.tick, { seconds: false }));
+const reason = (row) => row.cycle && h('a', { href: cycleLink(row, row.symbol) }, timeText(row.tick, { seconds: false }));
 
 const LISTS = {
   orders: {

@@ -2,10 +2,10 @@
 
 import { send } from '../api.js';
 import { h } from '../dom.js';
-import { words } from '../format.js';
+import { cost, count, NOTHING, percent, plural, words } from '../format.js';
 import { Listing } from '../listing.js';
-import { badge, card, empty, narrow, notice, table, toggle } from '../parts.js';
-import { age, time } from '../time.js';
+import { badge, card, empty, narrow, notice, table, told, toggle } from '../parts.js';
+import { age, day, span, time } from '../time.js';
 
 const TONES = { critical: 'bad', warning: 'warn' };
 
@@ -17,6 +17,8 @@ export function alerts(tools) {
   const list = new Listing(tools, '/alerts', {
     query: () => ({ account: house.account || undefined, standing: standing() || undefined }), kinds: ['alert', 'account', 'breaker', 'stage'],
   });
+
+  const operations = tools.resource('/operations', { account: house.account || undefined }, { kinds: ['equity'] });
 
   const acknowledge = async (alert) => {
     try {
@@ -45,6 +47,7 @@ export function alerts(tools) {
           : h('button', { type: 'button', disabled: !may, title: may ? undefined : 'your token may only read', onclick: () => acknowledge(each) }, 'Take notice') },
       ], rows, { key: list.name, tone: (each) => (each.resolved_at ? 'dim' : '') }),
       empty('Nothing has happened that a person must know at once.', 'A halt, a breaker, a naked position, missed cycles, a spent budget would stand here, and go out by webhook.'))),
+      card('How well it runs', { note: operations.data ? `since ${day(operations.data.since)}` : '' }, told(operations, 'how well it runs', ({ items }) => runs(items))),
     ];
   };
   return {
@@ -54,4 +57,19 @@ export function alerts(tools) {
       list.turned();
     },
   };
+}
+
+function runs(items) {
+  return table('How well it runs', [
+    { name: 'Account', kind: 'lead', cell: (each) => each.account },
+    { name: 'Cycles', kind: 'num', cell: (each) => [count(each.cycles), h('small', null, `${count(each.missed_cycles)} missed (${percent(each.missed_rate, 1)})`)] },
+    { name: 'Without a stop', kind: 'num', cell: (each) => [seconds(each.naked_seconds), h('small', null, each.naked_spells ? `${plural(each.naked_spells, 'time')}, ${seconds(each.longest_naked_seconds)} at most` : 'never')] },
+    { name: 'Failed orders', kind: 'num', cell: (each) => [count(each.order_errors), h('small', null, `of ${count(each.orders_sent)} (${percent(each.order_error_rate, 1)})`)] },
+    { name: 'Recovery', kind: 'num', cell: (each) => [each.recovery_seconds === null ? NOTHING : seconds(each.recovery_seconds), h('small', null, plural(each.outages, 'outage'))] },
+    { name: 'A decision costs', kind: 'num', cell: (each) => [cost(each.cost_per_decision), h('small', null, plural(each.decisions, 'decision'))] },
+  ], items, { key: (each) => each.account, none: empty('No account yet.') });
+}
+
+function seconds(value) {
+  return value < 60 ? `${Math.round(value * 10) / 10} s` : span(value * 1000);
 }

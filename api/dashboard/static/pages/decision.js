@@ -71,7 +71,7 @@ function head(all, record, asset) {
 function stages(all) {
   const troubled = Object.entries(all).filter(([, run]) => run.result?.no_answer || run.result?.refused || run.result?.manage_only || run.result?.breakers?.length);
   return troubled.map(([name, run]) => h('div', { key: name }, notice('warn', h('strong', null, `${name}: `),
-    [run.result.no_answer, run.result.refused, run.result.manage_only, ...(run.result.breakers ?? [])].filter(Boolean).map((each) => (typeof each === 'string' ? each : JSON.stringify(each))).join('; '))));
+    [run.result.no_answer, run.result.refused, run.result.manage_only, ...(run.result.breakers ?? []).map((each) => `breaker ${words(each.breaker ?? each)}`)].filter(Boolean).map((each) => (typeof each === 'string' ? each : JSON.stringify(each))).join('; '))));
 }
 
 function wishCard(row) {
@@ -89,7 +89,7 @@ function wishCard(row) {
     row.action !== 'hold' && facts(
       entry && fact('Asked for', `${money(wish.allocation_usd)} USD`, { note: `at ${count(wish.leverage)}×` }),
       fact('Allowed', number(review.quantity) > 0 ? exact(review.quantity) : 'nothing', { note: number(review.quantity) > 0 && entry ? `${money(review.quantity * review.price)} USD at ${count(review.leverage)}×` : null }),
-      fact('Price when reviewed', exact(review.price)),
+      fact('Price when reviewed', at === null ? NOTHING : exact(review.price), { note: at === null ? 'refused before it was looked at' : null }),
       entry && fact('Stop', exact(review.stop_loss ?? wish.stop_loss), { note: away(review.stop_loss ?? wish.stop_loss) }),
       entry && fact('Target', exact(review.take_profit ?? wish.take_profit), { note: away(review.take_profit ?? wish.take_profit) }),
       entry && fact('Reward to risk', ratio(reward), { note: 'before costs' }),

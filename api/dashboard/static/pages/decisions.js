@@ -65,7 +65,7 @@ function runs(cycles) {
 
 function quiet(run, row) {
   // Named by its oldest cycle: what comes in at the top leaves an open fold open.
-  return h('details.quiet-run', { key: `quiet ${run.at(-1).name}` },
+  return h('details.quiet-run', { key: `quiet ${run.at(-1).cycle}` },
     h('summary', { 'data-step': true }, h('span', null, time(run.at(-1).tick, { seconds: false }), ' to ', time(run[0].tick, { seconds: false })), h('span', null, `${plural(run.length, 'cycle')} held everything`)),
     run.map(row));
 }

@@ -7,7 +7,7 @@ import { h } from '../dom.js';
 import { changePercent, cost, exact, gain, money, number, percent, plural, symbolName, words } from '../format.js';
 import { held, level, profit, protectionBadge, spanLine, total } from '../holdings.js';
 import { icon } from '../icons.js';
-import { accountStatus, badge, card, direction, empty, fact, facts, meter, table, told, trouble } from '../parts.js';
+import { accountStatus, badge, card, direction, empty, fact, facts, loading, meter, table, told, trouble } from '../parts.js';
 import { age, clock } from '../time.js';
 import { killState, stageMarks } from '../vitals.js';
 
@@ -50,7 +50,7 @@ function hero(house, open, { positions, days, curves }) {
     h('div', null,
       h('p.label', null, accounts.length > 1 ? `Equity of ${plural(accounts.length, 'account')}` : 'Equity'),
       h('p.worth', { 'data-figure': 'equity' }, money(worth), h('small', null, 'USD')),
-      h('p.today', null, today === null ? h('span.quiet-text', null, 'nothing gained or lost today yet') : [gain(today.profit), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
+      h('p.today', null, today === null ? h('span.quiet-text', null, days.data ? 'nothing gained or lost today yet' : 'today: not known yet') : [gain(today.profit), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
     facts(
       fact('Profit since start', gain(gained), { note: deposited > 0 && gained !== null ? changePercent(gained / deposited) : null }),
       fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data ? `${money(total(open, 'notional'))} held` : null }),
@@ -106,6 +106,7 @@ function attention(house) {
 function growth(curves) {
   const drawn = curves.filter(({ points }) => points.length > 1);
   const troubles = curves.map(({ account, answer }) => trouble(answer, { what: `the curve of ${account}` }));
+  if (!curves.length || (!drawn.length && curves.some(({ awaited }) => awaited))) return [troubles, loading()];
   if (!drawn.length) return [troubles, empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.')];
   const lines = drawn.map(({ account, points }, place) => ({ name: account, colour: LINE_COLOURS[place % LINE_COLOURS.length], area: drawn.length === 1 && 'above', points: line(points, grown) }));
   const last = (each) => each.points.at(-1).value;

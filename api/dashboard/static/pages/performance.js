@@ -5,7 +5,7 @@ import { bought, Curves, fallen, grown, line, LINE_COLOURS } from '../curves.js'
 import { h } from '../dom.js';
 import { change, changePercent, cost, count, gain, money, NOTHING, number, percent, plural, ratio, words } from '../format.js';
 import { Listing } from '../listing.js';
-import { badge, card, empty, fact, facts, narrow, notice, table, tabs, told, trouble } from '../parts.js';
+import { badge, card, empty, fact, facts, loading, narrow, notice, table, tabs, told, trouble } from '../parts.js';
 import { day, time } from '../time.js';
 
 const BENCHMARKS = { buy_and_hold: 'Buy and hold', random_entry: 'Random entries', no_model: 'No model' };
@@ -43,7 +43,8 @@ export function performance(tools) {
   };
 }
 
-function curveCard({ account, answer, points }, place, record) {
+function curveCard({ account, answer, awaited, points }, place, record) {
+  if (awaited) return card(account, { key: account }, loading());
   if (points.length < 2) {
     return card(account, { key: account }, trouble(answer, { what: 'its curve' }), empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.'));
   }
