@@ -121,7 +121,7 @@ async def _run(settings: Settings, chosen: argparse.Namespace, symbols: list[str
         if stop.is_set():
             return 0
         await starting
-        say(f"ready after {time.monotonic() - began:.1f} s; http://localhost:{settings.api_port}/status tells more")
+        say(f"ready after {time.monotonic() - began:.1f} s; the dashboard is at http://localhost:{settings.api_port}/")
         waits.add(ending := asyncio.create_task(children.first_to_end()))
         await asyncio.wait(waits - {starting}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
