@@ -56,6 +56,7 @@ def main() -> int:
                 access_log=False,
                 server_header=False,
                 http=PatientProtocol,
+                loop="asyncio",
                 proxy_headers=False,  # the application believes those of TRUSTED_PROXIES
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 **KEEPALIVE,

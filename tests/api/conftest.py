@@ -32,6 +32,7 @@ class AnnouncedServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=PatientProtocol,
+                loop="asyncio",  # as `python -m api` runs: another loop comes with a package of the tests
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,

@@ -49,7 +49,7 @@ async def test_every_list_is_downloaded_as_it_is_shown(client: httpx.AsyncClient
         assert (operation.path, len(rows)) == (operation.path, len(shown))
         assert lines.headers["content-type"] == "application/jsonl"
         assert table.headers["content-type"].startswith("text/csv; charset=utf-8")
-        name = f"perpetua-{operation.path[1:]}-"
+        name = f"perpetua-{operation.path[1:].replace('/', '-')}-"
         assert table.headers["content-disposition"].startswith(f'attachment; filename="{name}')
         assert table.headers["content-disposition"].endswith('Z.csv"')
 
