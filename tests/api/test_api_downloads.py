@@ -35,7 +35,7 @@ async def books(client: httpx.AsyncClient, database: Database, monkeypatch: pyte
 
 async def test_every_list_is_downloaded_as_it_is_shown(client: httpx.AsyncClient, books: None) -> None:
     for operation in OPERATIONS:
-        if operation.item is None:
+        if operation.item is None or operation.path == "/logs":  # which there are none of here
             continue
         params: dict[str, Any] = SERIES if operation.path == "/market-data" else {}
         shown = (await client.get(operation.path, params=params)).json()["items"]
