@@ -289,6 +289,8 @@ async def _life(app: Starlette) -> AsyncIterator[None]:
         preparing.cancel()
         following.cancel()
         await asyncio.wait({preparing, following})
+        await app.state.feed.ended()
+        await app.state.market.ended()
         await runtime.close()
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ def environment(database_url: str, exchange_url: str, model_url: str) -> dict[st
         "ENVIRONMENT": "testing",
         "DATABASE_URL": database_url,
         "ASTERDEX_BASE_URL": exchange_url,
+        "ASTERDEX_PRIVATE_KEY": token_hex(32),  # the exchange has seen nonces of the usual one
         "OPENROUTER_BASE_URL": model_url,
         "API_PORT": "0",
     }
