@@ -64,8 +64,10 @@ class Feed:
         self._reading: _Reading | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def ended(self) -> None:
-        """Wait a while until those that were told to stop have given their connections back."""
+    async def aclose(self) -> None:
+        """Stop reading, whoever still listens, and wait a while until the connections have been given back."""
+        if self._reading:
+            self._stop(self._reading)
         if self._ending:
             await asyncio.wait(self._ending, timeout=ENDING_SECONDS)
 
@@ -89,11 +91,14 @@ class Feed:
     def _leave(self, reading: "_Reading") -> None:
         reading.listeners -= 1
         if not reading.listeners:
-            if task := reading.stop():
-                self._ending.add(task)
-                task.add_done_callback(self._ending.discard)
-            if reading is self._reading:
-                self._reading = None
+            self._stop(reading)
+
+    def _stop(self, reading: "_Reading") -> None:
+        if task := reading.stop():
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        if reading is self._reading:
+            self._reading = None
 
 
 class Follower:

@@ -151,8 +151,9 @@ class Market:
             task.add_done_callback(self._ending.discard)
         self._tasks = []
 
-    async def ended(self) -> None:
-        """Wait a while until those that were told to stop have given their connections back."""
+    async def aclose(self) -> None:
+        """Stop, whoever still listens, and wait a while until the connections have been given back."""
+        self._stop()
         if self._ending:
             await asyncio.wait(self._ending, timeout=ENDING_SECONDS)
 

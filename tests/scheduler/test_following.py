@@ -120,6 +120,7 @@ async def test_the_watch_begins_and_ends_with_its_accounts(house: House) -> None
     await remove_account(house.runtime, "second", by="ann")
     await until(lambda: watches({"main"}))
     await watcher.stop()
+    assert watcher._watched == {}
 
 
 async def test_the_schedules_of_the_cloud_follow_what_was_said_over_the_api(house: House) -> None:
