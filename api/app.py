@@ -289,8 +289,6 @@ async def _life(app: Starlette) -> AsyncIterator[None]:
         preparing.cancel()
         following.cancel()
         await asyncio.wait({preparing, following})
-        await app.state.feed.aclose()
-        await app.state.market.aclose()
         await runtime.close()
 
 

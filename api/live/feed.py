@@ -23,7 +23,6 @@ from shared.domain.errors import DatabaseUnavailable, PerpetuaError
 
 log = logging.getLogger("perpetua.app")
 
-ENDING_SECONDS = 5.0
 MOST_EVENTS = 5_000
 """How many of the newest are kept for those who are not there yet."""
 PAGE = 500
@@ -62,14 +61,6 @@ class Feed:
         """To be held while something is read for one listener alone."""
         self._starting = asyncio.Lock()
         self._reading: _Reading | None = None
-        self._ending: set[asyncio.Task[None]] = set()
-
-    async def aclose(self) -> None:
-        """Stop reading, whoever still listens, and wait a while until the connections have been given back."""
-        if self._reading:
-            self._stop(self._reading)
-        if self._ending:
-            await asyncio.wait(self._ending, timeout=ENDING_SECONDS)
 
     @asynccontextmanager
     async def follow(self, after: Place, wanted: Wanted, account_id: str | None = None) -> AsyncIterator["Follower"]:
@@ -91,14 +82,9 @@ class Feed:
     def _leave(self, reading: "_Reading") -> None:
         reading.listeners -= 1
         if not reading.listeners:
-            self._stop(reading)
-
-    def _stop(self, reading: "_Reading") -> None:
-        if task := reading.stop():
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
-        if reading is self._reading:
-            self._reading = None
+            reading.stop()
+            if reading is self._reading:
+                self._reading = None
 
 
 class Follower:
@@ -176,10 +162,9 @@ class _Reading:
     def start(self) -> None:
         self._task = asyncio.create_task(self._run())
 
-    def stop(self) -> asyncio.Task[None] | None:
+    def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        return self._task
 
     def after(self, place: Place) -> Sequence[Told]:
         """Return what is kept of the events after *place*."""

@@ -24,7 +24,6 @@ from shared.runtime import Runtime
 
 log = logging.getLogger("perpetua.app")
 
-ENDING_SECONDS = 5.0
 QUIET_SECONDS = 5.0
 """Prices come every second: after so long without one, they are not those of now."""
 LOOK_SECONDS = 0.5
@@ -98,7 +97,6 @@ class Market:
         self._runtime = runtime
         self._ears: set[Ear] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._ending: set[asyncio.Task[None]] = set()
         self._streamed: tuple[frozenset[str], frozenset[Series]] = (frozenset(), frozenset())
         self._prices: dict[str, str] = {}
         self._heard_at = 0.0
@@ -147,15 +145,7 @@ class Market:
     def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
         self._tasks = []
-
-    async def aclose(self) -> None:
-        """Stop, whoever still listens, and wait a while until the connections have been given back."""
-        self._stop()
-        if self._ending:
-            await asyncio.wait(self._ending, timeout=ENDING_SECONDS)
 
     async def _look(self) -> None:
         """Hand over candles as they are stored."""

@@ -129,8 +129,12 @@ class Database:
                 if not self._pooled:
                     await connection.execution_options(isolation_level="AUTOCOMMIT")
                 await connection.run_sync(lambda each: each.detach())
-                await driver.add_listener(channel, lambda *_: heard())
-                yield connection
+                try:
+                    await driver.add_listener(channel, lambda *_: heard())
+                    yield connection
+                finally:
+                    # SQLAlchemy loses a detached connection whose last words were cut short.
+                    driver.terminate()
 
     def forget_months(self) -> None:
         """Take no month's partition for granted any longer: some were dropped."""

@@ -53,19 +53,22 @@ def serving(app: ASGIApp) -> Iterator[str]:
     server = AnnouncedServer(app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             assert server.up.wait(timeout=20)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(timeout=20)
+            thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def exchange_url() -> Iterator[str]:
-    """An exchange whose market stands still, and with it the minute of its request limit: that is out of reach."""
+    """An exchange whose market stands still, and with it the minute of its request limit: that is out of reach.
+
+    One for each test: whoever starts believes the weight that it says was used, and would wait for the next minute.
+    """
     venue = aster.Venue(aster.synthetic_market(symbols=("BTCUSDT", "ETHUSDT")))
     with serving(aster.create_app(venue, settings=aster.Settings(weight_limit=10**9))) as url:
         yield url

@@ -1,8 +1,10 @@
 """The way to the database: what a failure is called, how long anybody waits, and a pooler in between."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from asyncpg import Connection
 from sqlalchemy import make_url, select, text
 
 from shared.db import engine
@@ -162,3 +164,28 @@ async def test_a_pooler_may_hand_each_transaction_to_another_server(
 async def test_a_connection_says_whose_it_is(database: Database) -> None:
     async with database.transaction() as connection:
         assert await connection.scalar(text("SHOW application_name")) == "perpetua"
+
+
+async def test_whoever_is_cut_short_while_listening_leaves_no_connection_open(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, listeners = asyncio.Event(), []
+    add_listener = Connection.add_listener
+
+    async def noted(self: Connection, *arguments: Any) -> None:
+        listeners.append(self)
+        await add_listener(self, *arguments)
+
+    async def listen() -> None:
+        async with database.listening("news", lambda: None) as connection:
+            asking.set()
+            await connection.execute(text("SELECT pg_sleep(600)"))
+
+    monkeypatch.setattr(Connection, "add_listener", noted)
+    listening = asyncio.create_task(listen())
+    await asking.wait()
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+
+    assert [connection.is_closed() for connection in listeners] == [True]
