@@ -16,9 +16,10 @@ from emulators.aster.venue import START_BALANCE
 from functions.invoke import invoke_cycle, invoke_stage
 from shared.clock import SteppedClock
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
-from shared.domain.order import Order
-from shared.domain.position import Position
+from shared.domain.order import Order, OrderType, Side
+from shared.domain.position import Direction, Position
 from shared.exchange.auth import NONCES
+from shared.exchange.new_order import NewOrder
 from shared.runtime import Runtime
 from shared.settings import TestingSettings
 
@@ -136,6 +137,21 @@ class House:
         """Have a position with its stop and target: one whole cycle."""
         self.model.will_decide(await self.wish(symbol, action))
         await self.cycle()
+
+    async def bid(self, symbol: str = "ETHUSDT", name: str = "by-hand-1") -> str:
+        """Have somebody else's order of that name rest below the market, and return the name."""
+        price = (await self.mark(symbol) * Decimal("0.9")).quantize(Decimal(1))
+        order = NewOrder(
+            symbol=symbol,
+            side=Side.BUY,
+            type=OrderType.LIMIT,
+            quantity=Decimal("0.1"),
+            price=price,
+            direction=Direction.LONG,
+            client_order_id=name,
+        )
+        await self.runtime.exchange("main").orders.place(order)
+        return name
 
     async def spoil(self, method: str, path: str, kind: str, count: int = 1) -> None:
         """Have the exchange fail the next such requests."""

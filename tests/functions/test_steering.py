@@ -10,9 +10,7 @@ import pytest
 from functions.steering import Closing, Done, Errand, Tools, cancel_order, cancel_orders, close_position
 from shared.domain.cycle import Duty, Stage
 from shared.domain.errors import BadRequest, StageBusy
-from shared.domain.order import Intent, Leg, OrderState, OrderType, Side, VenueOrder, leg_named
-from shared.domain.position import Direction
-from shared.exchange.new_order import NewOrder
+from shared.domain.order import Intent, Leg, OrderState, VenueOrder, leg_named
 from tests.house import House
 
 ORDER = "/fapi/v3/order"
@@ -53,21 +51,6 @@ async def exits(house: House) -> list[str]:
     return [
         order["clientOrderId"] for order in await house.venue_orders() if leg_named(order["clientOrderId"]) is Leg.EXIT
     ]
-
-
-async def a_limit(house: House, symbol: str = "ETHUSDT", name: str = "by-hand-1") -> str:
-    price = (await house.mark(symbol) * Decimal("0.9")).quantize(Decimal(1))
-    order = NewOrder(
-        symbol=symbol,
-        side=Side.BUY,
-        type=OrderType.LIMIT,
-        quantity=Decimal("0.1"),
-        price=price,
-        direction=Direction.LONG,
-        client_order_id=name,
-    )
-    await house.runtime.exchange("main").orders.place(order)
-    return name
 
 
 async def test_a_position_that_is_closed_takes_its_protection_with_it(house: House) -> None:
@@ -185,7 +168,7 @@ async def test_an_errand_waits_for_a_stage_at_work_and_gives_up_when_that_lasts(
 
 
 async def test_an_order_that_is_cancelled_twice_is_cancelled_once(house: House) -> None:
-    name = await a_limit(house)
+    name = await house.bid()
 
     outcomes = [await cancel_order(an_errand(key), name, tools(house)) for key in ("one", "two")]
 
@@ -209,8 +192,8 @@ async def test_cancelling_all_leaves_what_protects_unless_that_is_asked_for_and_
     house: House,
 ) -> None:
     await house.enter("BTCUSDT")
-    await a_limit(house)
-    await a_limit(house, "BTCUSDT", "by-hand-2")
+    await house.bid()
+    await house.bid("BTCUSDT", "by-hand-2")
 
     entries = await cancel_orders(an_errand("one"), "ETHUSDT", tools(house))
     rest = await working(house)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,9 +19,7 @@ from functions.stopping import Stopped, stop_account, stop_all
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage
 from shared.domain.errors import BadRequest, LeaseLost
-from shared.domain.order import Leg, OrderType, Side, leg_named
-from shared.domain.position import Direction
-from shared.exchange.new_order import NewOrder
+from shared.domain.order import Leg, leg_named
 from tests.house import SYMBOLS, House, built_house
 from tests.served import served
 
@@ -72,23 +69,9 @@ async def exits(house: House) -> Counter[str]:
     )
 
 
-async def a_limit_by_hand(house: House, symbol: str = "ETHUSDT", name: str = "by-hand-1") -> None:
-    price = (await house.mark(symbol) * Decimal("0.9")).quantize(Decimal(1))
-    order = NewOrder(
-        symbol=symbol,
-        side=Side.BUY,
-        type=OrderType.LIMIT,
-        quantity=Decimal("0.1"),
-        price=price,
-        direction=Direction.LONG,
-        client_order_id=name,
-    )
-    await house.runtime.exchange("main").orders.place(order)
-
-
 async def test_a_stop_closes_what_is_held_cancels_what_rests_and_halts(house: House) -> None:
     await house.enter("BTCUSDT")
-    await a_limit_by_hand(house)
+    await house.bid()
 
     outcome = await stop(house)
 
@@ -193,8 +176,8 @@ async def test_a_stop_that_was_killed_at_any_moment_is_finished_by_whoever_recon
 async def test_the_exchange_cancels_what_we_could_not_and_never_what_protects_a_position(house: House) -> None:
     """Killed before the first cancellation: the exchange's countdown runs out where nothing is held, and only there."""
     await house.enter("BTCUSDT")
-    await a_limit_by_hand(house, "ETHUSDT", "a-bid")
-    await a_limit_by_hand(house, "BTCUSDT", "another-bid")
+    await house.bid("ETHUSDT", "a-bid")
+    await house.bid("BTCUSDT", "another-bid")
 
     async def killed(*_: object) -> None:
         raise Killed
@@ -210,9 +193,9 @@ async def test_the_exchange_cancels_what_we_could_not_and_never_what_protects_a_
 
 
 async def test_no_countdown_outlives_a_stop(house: House) -> None:
-    await a_limit_by_hand(house, "ETHUSDT", "a-bid")
+    await house.bid("ETHUSDT", "a-bid")
     await stop(house)
-    await a_limit_by_hand(house, "ETHUSDT", "a-later-bid")
+    await house.bid("ETHUSDT", "a-later-bid")
 
     await house.pass_time(timedelta(minutes=1))
 

@@ -15,12 +15,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from emulators.aster import Venue, create_app, synthetic_market
-from functions.forgetting import forget
-from functions.history import prune
 from functions.invoke import invoke_cycle
-from functions.pruning import prune_events
+from scheduler import local
 from scheduler.local import LocalScheduler
-from shared.db.retention import Pruned
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, tick_at
 from shared.domain.errors import RateLimited
@@ -138,26 +135,31 @@ async def test_every_tick_is_served_once_and_in_order(database_url: str, venue: 
     assert len(model.questions) >= len(seen)
 
 
+async def run_until_done(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, duty: str) -> None:
+    """Run the scheduler until it has done that once."""
+    done, real = asyncio.Event(), getattr(local, duty)
+
+    async def heard(*arguments: Any) -> Any:
+        outcome = await real(*arguments)
+        done.set()
+        return outcome
+
+    monkeypatch.setattr(local, duty, heard)
+    scheduler = LocalScheduler(runtime)
+    await scheduler.start()
+    async with asyncio.timeout(PATIENCE):
+        await done.wait()
+    await scheduler.stop()
+
+
 async def test_old_candles_are_taken_away_when_told_how_long_to_keep_them(
     database_url: str, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = asyncio.Event()
-
-    async def heard(*arguments: Any) -> Pruned:
-        pruned = await prune(*arguments)
-        done.set()
-        return pruned
-
-    monkeypatch.setattr("scheduler.local.prune", heard)
     old = {Series("BTCUSDT", Timeframe.M5): [a_candle(datetime(2020, 1, 1, tzinfo=UTC))]}
     async with a_runtime(database_url, ScriptedModel(), venue, candle_retention=timedelta(days=7)) as runtime:
         async with runtime.open_work() as work:
             await work.candles.save(old)
-        scheduler = LocalScheduler(runtime)
-        await scheduler.start()
-        async with asyncio.timeout(PATIENCE):
-            await done.wait()
-        await scheduler.stop()
+        await run_until_done(runtime, monkeypatch, "prune")
         async with runtime.open_work() as work:
             began = await work.candles.began(old)
         assert all(opened.year > 2020 for opened in began.values())
@@ -166,23 +168,11 @@ async def test_old_candles_are_taken_away_when_told_how_long_to_keep_them(
 async def test_old_decisions_are_taken_away_while_the_scheduler_runs(
     database_url: str, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = asyncio.Event()
-
-    async def heard(*arguments: Any) -> Any:
-        gone = await forget(*arguments)
-        done.set()
-        return gone
-
-    monkeypatch.setattr("scheduler.local.forget", heard)
     async with a_runtime(database_url, ScriptedModel(), venue, record_retention=timedelta(days=7)) as runtime:
         long_ago = tick_at(runtime.clock.now() - timedelta(days=9), FIVE)
         async with runtime.open_work() as work:
             await work.decisions.save(StageRequest("main", long_ago), [a_reviewed()], None)
-        scheduler = LocalScheduler(runtime)
-        await scheduler.start()
-        async with asyncio.timeout(PATIENCE):
-            await done.wait()
-        await scheduler.stop()
+        await run_until_done(runtime, monkeypatch, "forget")
         async with runtime.open_work() as work:
             assert await work.decisions.of_cycle(StageRequest("main", long_ago)) == []
 
@@ -190,24 +180,12 @@ async def test_old_decisions_are_taken_away_while_the_scheduler_runs(
 async def test_old_events_are_taken_away_once_a_day_beginning_at_once(
     database_url: str, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = asyncio.Event()
-
-    async def heard(*arguments: Any) -> int:
-        pruned = await prune_events(*arguments)
-        done.set()
-        return pruned
-
-    monkeypatch.setattr("scheduler.local.prune_events", heard)
     async with a_runtime(database_url, ScriptedModel(), venue) as runtime:
         async with runtime.open_work() as work:
             await work.journal.event("main", "old", runtime.clock.now(), {})
         async with runtime.database.transaction() as connection:
             await connection.execute(text("UPDATE events SET told_at = told_at - interval '8 days'"))
-        scheduler = LocalScheduler(runtime)
-        await scheduler.start()
-        async with asyncio.timeout(PATIENCE):
-            await done.wait()
-        await scheduler.stop()
+        await run_until_done(runtime, monkeypatch, "prune_events")
         async with runtime.database.reading() as connection:
             assert await connection.scalar(text("SELECT count(*) FROM events WHERE kind = 'old'")) == 0
 
