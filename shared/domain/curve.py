@@ -8,7 +8,7 @@ looked at, and no peak and no fall is lost.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
@@ -57,26 +57,6 @@ class Period(StrEnum):
     WEEK = "week"
     """From Monday on."""
     MONTH = "month"
-
-    def start(self, day: date) -> date:
-        """Return the first day of the period that *day* falls into."""
-        match self:
-            case Period.DAY:
-                return day
-            case Period.WEEK:
-                return day - timedelta(days=day.weekday())
-            case Period.MONTH:
-                return day.replace(day=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeriodReturn:
-    """What a period came to, the deposits taken out: as a share of what there was when it began, and in USD."""
-
-    start: date
-    rate: Decimal
-    profit: Decimal
-    equity: Decimal
 
 
 def day_after(before: EquityDay | None, point: EquityPoint) -> EquityDay:
@@ -186,27 +166,6 @@ def daily_returns(days: Sequence[EquityDay]) -> list[float]:
         returns += [0.0] * ((after.day - before.day).days - 1)
         returns.append(_rate(before.growth, after.growth))
     return returns
-
-
-def period_returns(days: Sequence[EquityDay], period: Period) -> list[PeriodReturn]:
-    """Return what each period came to, oldest first; the first begins with the curve."""
-    last: dict[date, EquityDay] = {}
-    for day in days:
-        last[period.start(day.day)] = day
-    told = []
-    growth, profit = Decimal(1), Decimal(0)
-    for start, day in last.items():
-        gained = day.equity - day.deposited
-        told.append(
-            PeriodReturn(
-                start=start,
-                rate=day.growth / growth - 1 if growth > 0 else Decimal(0),
-                profit=gained - profit,
-                equity=day.equity,
-            )
-        )
-        growth, profit = day.growth, gained
-    return told
 
 
 def _rate(before: Decimal, after: Decimal) -> float:
