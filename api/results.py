@@ -171,7 +171,7 @@ class ByValue(Answer):
     mean_r: float | None
 
 
-class Record(Answer):
+class TrackRecord(Answer):
     """How an account has done. Null is what there is too little to tell from."""
 
     account: str
@@ -204,7 +204,7 @@ class Performance(Answer):
     """How the accounts have done."""
 
     annualisation: int
-    items: list[Record]
+    items: list[TrackRecord]
 
 
 class Edge(Answer):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from api.answers import Listing
 from api.benchmarks import benchmarks, held
-from api.results import Curve, CurvePoint, Performance, PeriodReturn, Record
+from api.results import Curve, CurvePoint, Performance, PeriodReturn, TrackRecord
 from api.schemas import CurveQuery, PerformanceQuery, ReturnsQuery
 from api.state import reports_of, runtime_of
 from shared.domain.account import Account
@@ -64,7 +64,7 @@ async def curve(request: Request, query: CurveQuery) -> Curve:
     return Curve(account=account.id, points=points, symbols=list(hold.symbols), without=list(hold.without))
 
 
-async def _record(request: Request, account: Account, days_a_year: int) -> Record:
+async def _record(request: Request, account: Account, days_a_year: int) -> TrackRecord:
     reports = reports_of(request)
     outline = await reports.record(account.id)
     # Years of days take a moment to add up, and others are waiting.
@@ -79,7 +79,7 @@ async def _record(request: Request, account: Account, days_a_year: int) -> Recor
         "benchmarks": beside,
         "models": edge["groups"]["model"],
     }
-    return Record.model_validate(told)
+    return TrackRecord.model_validate(told)
 
 
 RATES = {"total_return", "max_drawdown"}
