@@ -8,5 +8,5 @@ scripts/setup.sh
 if [ $# -gt 0 ]; then
     .venv/bin/python -m pytest -n 2 --dist worksteal "$@"
 else
-    .venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+    .venv/bin/python -m slipcover -m pytest -n 2 --dist worksteal
 fi
