@@ -7,7 +7,7 @@ from api.results import Benchmark
 from shared.db.curve_reports import EndedTrip, Outline
 from shared.db.reports import Reports
 from shared.domain.account import Account
-from shared.domain.benchmark import QUANTILES, Dice, Hold, Stake, buy_and_hold, roll
+from shared.domain.benchmark import QUANTILES, Bars, Dice, Hold, Stake, buy_and_hold, roll
 from shared.domain.market import WIDTH, Series, Timeframe
 from shared.domain.work import OpenWork
 
@@ -49,10 +49,10 @@ async def _rolled(account: Account, trips: list[EndedTrip], open_work: OpenWork)
         windows = await work.candles.windows(
             [Series(symbol, timeframe) for symbol in account.symbols], before=until, count=count
         )
-    prices = {window.series.symbol: window.close for window in windows}
+    bars = {each.series.symbol: Bars(highs=each.high, lows=each.low, closes=each.close) for each in windows}
     stakes = [_stake(trip, _width(timeframe)) for trip in trips]
     # The same trades are rolled the same, whoever asks and however often; thinking of it keeps others waiting.
-    return await asyncio.to_thread(roll, stakes, prices, seed=f"{account.id} {until.isoformat()}")
+    return await asyncio.to_thread(roll, stakes, bars, seed=f"{account.id} {until.isoformat()}")
 
 
 def _stake(trip: EndedTrip, width: timedelta) -> Stake:
@@ -60,6 +60,7 @@ def _stake(trip: EndedTrip, width: timedelta) -> Stake:
         share=float(trip.notional / trip.equity),
         costs=float(trip.fees / trip.equity),
         candles=max(1, round((trip.closed_at - trip.opened_at) / width)),
+        stop=None if trip.stop_price is None else abs(float(trip.stop_price / trip.entry_price) - 1),
         result=float(trip.net / trip.equity),
     )
 
@@ -92,7 +93,7 @@ def _diced(dice: Dice | None) -> Benchmark:
         trips=dice.trips,
         draws=dice.draws,
         word=f"better than {dice.beaten:.0%} of {dice.draws} draws of symbol, direction and moment for the last"
-        f" {dice.trips} trades, each at its own size, length and costs",
+        f" {dice.trips} trades, each with its own size, stop, length and costs",
     )
 
 

@@ -67,6 +67,9 @@ class EndedTrip:
     opened_at: datetime
     closed_at: datetime
     notional: Decimal
+    entry_price: Decimal
+    stop_price: Decimal | None
+    """Of its first stop."""
     fees: Decimal
     net: Decimal
     equity: Decimal
@@ -245,6 +248,8 @@ class CurveReports(Reader):
                 round_trips.c.opened_at,
                 round_trips.c.closed_at,
                 round_trips.c.entry_value.label("notional"),
+                (round_trips.c.entry_value / round_trips.c.entered).label("entry_price"),
+                round_trips.c.stop_price,
                 round_trips.c.fees,
                 (round_trips.c.realized - round_trips.c.fees + round_trips.c.funding).label("net"),
                 func.coalesce(worth, first, 0).label("equity"),
