@@ -126,11 +126,15 @@ class OrdersQuery(SymbolQuery):
 
 
 class DecisionsQuery(SymbolQuery):
-    """Decisions by what was wanted and by what risk said."""
+    """Decisions by what was wanted and by what risk said.
+
+    `full` shows the whole of both, with every rule and the numbers it saw.
+    """
 
     action: Action | None = None
     verdict: Verdict | None = None
     model: ModelName | None = None
+    full: bool = False
 
 
 class DiscrepanciesQuery(SymbolQuery):
@@ -142,7 +146,7 @@ class DiscrepanciesQuery(SymbolQuery):
 class ModelCallsQuery(ListQuery):
     """Calls of models, by why and whom; by what their cycle decided about a symbol, or to do.
 
-    `full` shows prompts and raw replies too.
+    `full` shows prompts, parameters and replies too.
     """
 
     purpose: Purpose | None = None

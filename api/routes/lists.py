@@ -37,7 +37,10 @@ from shared.db.outbox import Outbox, Place
 
 
 async def accounts(request: Request, query: AccountsQuery) -> Listing[Account]:
-    """Accounts by id, each with its configuration, newest equity and number of open positions."""
+    """Accounts by id, each with its configuration, newest equity and number of open positions.
+
+    The text of a prompt that was said over the API is shown with the one account.
+    """
     return Listing[Account].of(await reports_of(request).accounts(**query.model_dump()))
 
 
@@ -52,12 +55,12 @@ async def trades(request: Request, query: SymbolQuery) -> Listing[Fill]:
 
 
 async def decisions(request: Request, query: DecisionsQuery) -> Listing[Decision]:
-    """Decisions, newest tick first, each with its review rule by rule."""
+    """Decisions, newest tick first: what was wanted and what risk made of it; in full also its review rule by rule."""
     return Listing[Decision].of(await reports_of(request).decisions(**query.model_dump()))
 
 
 async def llm_interactions(request: Request, query: ModelCallsQuery) -> Listing[ModelCall]:
-    """Questions to models, newest first: tokens, cost, latency, error; in full also prompt and raw reply."""
+    """Questions to models, newest first: tokens, cost, latency, error; in full also prompt and reply."""
     return Listing[ModelCall].of(await reports_of(request).model_calls(**query.model_dump()))
 
 

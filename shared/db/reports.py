@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
 
-from shared.db.dossiers import DECISION, FILL, MOST_FILLS, ORDER, read_dossier
+from shared.db.dossiers import DECISION, FILL, FULL_DECISION, MOST_FILLS, ORDER, read_dossier
 from shared.db.paging import Page, columns_of, plain, read_cursor, read_page
 from shared.db.reading import Narrowing, where, within
 from shared.db.result_reports import ResultReports
@@ -68,16 +68,20 @@ CYCLE_KEY = (model_calls.c.tick, model_calls.c.account_id, model_calls.c.id)
 class Reports(ResultReports):
     """The reading side of a database."""
 
-    async def accounts(self, *, status: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
-        """Return the accounts by id, each with its newest equity, newest tick and number of open positions."""
+    async def accounts(self, *, status: str | None = None, full: bool = False, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the accounts by id, each with its newest equity, newest tick and number of open positions.
+
+        In *full* with the text of the prompt that was said, which may be long.
+        """
         newest = _newest_equity()
+        said = accounts.c.entry if full else accounts.c.entry.op("-")(literal("prompt", Text))
         statement: Select[Any] = select(
             accounts.c.id.label("account"),
             accounts.c.status,
             accounts.c.status_reason,
             accounts.c.config.op("-")(literal("status", Text)).label("config"),  # the one in force has its own column
             accounts.c.version,
-            accounts.c.entry.label("said"),
+            said.label("said"),
             accounts.c.config.op("->>")(literal("authority_until", Text)).label("authority_until"),
             accounts.c.removed_at,
             _stop().label("stop"),
@@ -145,16 +149,17 @@ class Reports(ResultReports):
         action: str | None = None,
         verdict: str | None = None,
         model: str | None = None,
+        full: bool = False,
         **narrowing: Unpack[Narrowing],
     ) -> Page:
-        """Return the decisions, newest tick first, each with its review, rule by rule, and the model it came from."""
+        """Return the decisions, newest tick first, and the model each came from; in *full* with every rule's review."""
         wanted = {
             decisions.c.asset: symbol,
             decisions.c.action: action,
             decisions.c.verdict: verdict,
             decisions.c.model: model,
         }
-        statement = where(select(*DECISION), wanted)
+        statement = where(select(*(FULL_DECISION if full else DECISION)), wanted)
         key = [decisions.c.tick, decisions.c.account_id, decisions.c.position]
         return await self._list(statement, key, decisions.c.account_id, decisions.c.tick, narrowing)
 
@@ -168,11 +173,11 @@ class Reports(ResultReports):
         full: bool = False,
         **narrowing: Unpack[Narrowing],
     ) -> Page:
-        """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read.
+        """Return the questions to models, newest first; in *full* with prompt, reply and what could not be read.
 
         *symbol* and *action* leave those whose cycle decided so, and then the list goes by tick, as do since and until.
         """
-        long = {"prompt_system", "prompt_user", "prompt_turns", "raw"}
+        long = {"prompt_system", "prompt_user", "prompt_turns", "parameters", "content", "raw"}
         statement = _full_calls()
         if not full:
             statement = select(*(column for column in columns_of(model_calls) if column.name not in long))

@@ -207,6 +207,20 @@ async def test_an_account_is_added_changed_and_removed(client: httpx.AsyncClient
     assert (await client.post("/accounts/second/pause")).status_code == 404
 
 
+async def test_the_text_of_a_prompt_is_shown_with_the_one_account_and_not_in_the_list(
+    client: httpx.AsyncClient,
+) -> None:
+    prompt = "Be brief. " * 1000
+    await client.post("/accounts", json={"id": "second", "symbols": ["ETHUSDT"], "prompt": prompt})
+
+    listed = await client.get("/accounts")
+    one = await client.get("/accounts/second")
+
+    assert listed.json()["items"][1]["said"] == {"id": "second", "symbols": ["ETHUSDT"]}
+    assert one.json()["said"]["prompt"] == prompt
+    assert len(listed.content) < len(prompt)
+
+
 async def test_an_account_that_holds_something_is_removed_only_with_the_word_to_flatten_it(
     client: httpx.AsyncClient, trader: Trader
 ) -> None:
