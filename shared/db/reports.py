@@ -106,7 +106,8 @@ class Reports(ResultReports):
         """Return what was to be allowed to accounts, newest first."""
         columns = [column for column in columns_of(changes) if column.name != "wanted"]
         statement = where(select(*columns), {changes.c.state: state})
-        return await self._list(statement, [changes.c.id], changes.c.account_id, changes.c.proposed_at, narrowing)
+        key = [changes.c.proposed_at, changes.c.id]
+        return await self._list(statement, key, changes.c.account_id, changes.c.proposed_at, narrowing)
 
     async def orders(
         self, *, symbol: str | None = None, state: str | None = None, **narrowing: Unpack[Narrowing]
@@ -251,12 +252,19 @@ class Reports(ResultReports):
         code: str | None = None,
         **narrowing: Unpack[Narrowing],
     ) -> Page:
-        """Return what people did or were refused, newest first: without a `status` what was cut short."""
+        """Return what people did or were refused, newest first: without a `status` what was cut short.
+
+        By *code*, the list goes by when it ended, as do since and until.
+        """
         outcome = audit_outcomes.c
         statement: Select[Any] = select(*columns_of(audit), outcome.status, outcome.code, outcome.at.label("ended_at"))
-        statement = statement.select_from(audit.outerjoin(audit_outcomes, outcome.audit_id == audit.c.id))
+        ended = outcome.audit_id == audit.c.id
         statement = where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
-        return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
+        if code is None:
+            statement = statement.select_from(audit.outerjoin(audit_outcomes, ended))
+            return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
+        statement = statement.select_from(audit_outcomes.join(audit, ended))
+        return await self._list(statement, [outcome.at, outcome.audit_id], outcome.account_id, outcome.at, narrowing)
 
     async def alerts(
         self,
@@ -269,8 +277,10 @@ class Reports(ResultReports):
         """Return what people were to be told, newest first."""
         statement = where(select(*columns_of(alerts)), {alerts.c.id: id, alerts.c.kind: kind})
         if standing is not None:
-            statement = statement.where(alerts.c.resolved_at.is_(None) == standing)
-        return await self._list(statement, [alerts.c.id], alerts.c.account_id, alerts.c.raised_at, narrowing)
+            over = alerts.c.resolved_at.is_not(None)
+            statement = statement.where(~over if standing else over)
+        key = [alerts.c.raised_at, alerts.c.id]
+        return await self._list(statement, key, alerts.c.account_id, alerts.c.raised_at, narrowing)
 
     async def candles(
         self,
