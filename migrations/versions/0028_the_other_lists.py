@@ -1,4 +1,4 @@
-"""An index for every list that had none, by each of its filters; and of each outcome on the trail, whose account it is."""
+"""An index for the lists that had none, by each of their filters; and of each outcome on the trail, whose it is."""
 
 from alembic import op
 
