@@ -49,6 +49,11 @@ class Listing(Answer, Generic[Item]):
         """Return *page* as an answer."""
         return cls.model_validate({"items": page.rows, "next": page.next})
 
+    @property
+    def more(self) -> bool:
+        """Whether it is worth asking for the page that follows."""
+        return self.next is not None
+
 
 # ---- accounts
 
@@ -354,11 +359,15 @@ class Event(Answer):
     body: Document
 
 
-class Events(Answer):
+class Events(Listing[Event]):
     """What happened after a cursor, oldest first. `next` is always the cursor to go on from."""
 
-    items: list[Event]
     next: str | None = Field(description="Null only where nothing has happened yet.")
+
+    @property
+    def more(self) -> bool:
+        """Whether it is worth asking at once: there may always be something, sooner or later."""
+        return bool(self.items)
 
 
 # ---- one of many, with all that belongs to it

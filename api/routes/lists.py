@@ -32,8 +32,8 @@ from api.schemas import (
     OrdersQuery,
     SymbolQuery,
 )
-from api.state import reports_of, runtime_of
-from shared.db.outbox import Outbox, Place
+from api.state import reports_of
+from shared.db.outbox import Place
 
 
 async def accounts(request: Request, query: AccountsQuery) -> Listing[Account]:
@@ -84,9 +84,8 @@ async def events(request: Request, query: EventsQuery) -> Events:
 
     Without a cursor it begins with the oldest that is kept.
     """
-    outbox = Outbox(runtime_of(request).database)
-    after = Place.read(query.after) if query.after is not None else await outbox.beginning()
-    batch = await outbox.read(after, account_id=query.account, kind=query.kind, limit=query.limit)
+    after = None if query.after is None else Place.read(query.after)
+    found = await reports_of(request).events(after=after, account=query.account, kind=query.kind, limit=query.limit)
     told = [
         Event(
             cursor=str(each.place),
@@ -95,6 +94,6 @@ async def events(request: Request, query: EventsQuery) -> Events:
             at=each.at.isoformat(),
             body=json.loads(each.body),
         )
-        for each in batch.events
+        for each in found
     ]
     return Events(items=told, next=told[-1].cursor if told else query.after)

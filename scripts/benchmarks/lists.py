@@ -33,7 +33,7 @@ from sqlalchemy import make_url, text
 
 from shared.db.embedded import embedded_postgres
 from shared.db.migrate import upgrade
-from shared.db.outbox import BEGINNING, Batch, Outbox, Place
+from shared.db.outbox import BEGINNING, Event, Place
 from shared.db.paging import Page
 from shared.db.reports import Reports
 from shared.db.unit_of_work import Database
@@ -320,7 +320,7 @@ async def fill(url: str, database: Database, table: str, columns: dict[str, str]
     )
 
 
-Read = Callable[[], Awaitable[Page | Batch]]
+Read = Callable[[], Awaitable[Page | Sequence[Event]]]
 
 
 def cases(wanted: List) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -336,7 +336,7 @@ def cases(wanted: List) -> Iterator[tuple[str, dict[str, Any]]]:
 async def places(database: Database, wanted: List, rows: int, narrowed: dict[str, Any]) -> dict[str, Read]:
     """Return how the newest page is read, the one in the middle, and the one before a moment in the middle."""
     if wanted.name == "events":
-        return event_places(Outbox(database), rows, **narrowed)
+        return event_places(Reports(database), rows, **narrowed)
     page = getattr(Reports(database), wanted.name)
     middle = START + rows // 2 * STEP
     reads: dict[str, Read] = {
@@ -349,10 +349,10 @@ async def places(database: Database, wanted: List, rows: int, narrowed: dict[str
     return reads
 
 
-def event_places(outbox: Outbox, rows: int, *, account: str | None = None, kind: str | None = None) -> dict[str, Read]:
+def event_places(reports: Reports, rows: int, **narrowed: str) -> dict[str, Read]:
     """Return how the oldest events are read, and those after one in the middle."""
     return {
-        name: lambda after=after: outbox.read(after, account_id=account, kind=kind, limit=100)  # type: ignore[misc]
+        name: lambda after=after: reports.events(after=after, **narrowed)  # type: ignore[misc]
         for name, after in {"oldest": BEGINNING, "middle": Place(3 + 250, rows // 2)}.items()
     }
 

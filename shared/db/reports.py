@@ -5,6 +5,7 @@ Rows are plain JSON; the exchange's ids are strings, being larger than some read
 transaction and raises DatabaseUnavailable, and BadCursor where it takes a cursor.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
 
 from shared.db.dossiers import DECISION, FILL, FULL_DECISION, MOST_FILLS, ORDER, read_dossier
+from shared.db.outbox import Event, Place, read_beginning, read_events
 from shared.db.paging import Page, columns_of, plain, read_cursor, read_page
 from shared.db.reading import Narrowing, where, within
 from shared.db.result_reports import ResultReports
@@ -265,6 +267,17 @@ class Reports(ResultReports):
             return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
         statement = statement.select_from(audit_outcomes.join(audit, ended))
         return await self._list(statement, [outcome.at, outcome.audit_id], outcome.account_id, outcome.at, narrowing)
+
+    async def events(
+        self, *, after: Place | None, account: str | None = None, kind: str | None = None, limit: int = 100
+    ) -> Sequence[Event]:
+        """Return what happened after that place, or from the oldest that is kept on, oldest first.
+
+        Raises CursorTooOld.
+        """
+        async with self._reading() as connection:
+            start = await read_beginning(connection) if after is None else after
+            return (await read_events(connection, start, limit, account_id=account, kind=kind)).events
 
     async def alerts(
         self,
