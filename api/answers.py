@@ -49,6 +49,11 @@ class Listing(Answer, Generic[Item]):
         """Return *page* as an answer."""
         return cls.model_validate({"items": page.rows, "next": page.next})
 
+    @property
+    def more(self) -> bool:
+        """Whether it is worth asking for the page that follows."""
+        return self.next is not None
+
 
 # ---- accounts
 
@@ -70,7 +75,9 @@ class Account(Answer):
     status_reason: str
     config: Document = Field(description="In force.")
     version: int = Field(description="One more with everything that is said: what a change has to name.")
-    said: Document = Field(description="What was said over the API, and goes before the configuration.")
+    said: Document = Field(
+        description="What was said over the API, and goes before the configuration; in lists without its `prompt`."
+    )
     authority_until: Time | None = Field(
         description="When it may open nothing any more; null: never; 1970: it was never allowed to."
     )
@@ -236,7 +243,10 @@ class Fill(Answer):
 
 
 class Decision(Answer):
-    """What was wanted for one asset, and what risk said to it, rule by rule; cycle and position name it."""
+    """What was wanted for one asset, and what risk said to it; cycle and position name it.
+
+    The whole of both, rule by rule, is null but in full answers: `/decisions/{cycle}` is one.
+    """
 
     account: str
     cycle: Cycle
@@ -246,13 +256,19 @@ class Decision(Answer):
     action: Action
     verdict: Verdict
     code: str | None = Field(description="The first rule that failed.")
-    decision: Document
-    review: Document
+    reason: str | None = Field(description="That rule's, in words.")
+    allocation_usd: Number = Field(description="The notional that was asked for.")
+    quantity: Number = Field(description="What risk lets through, of the contract; 0 where nothing.")
+    price: Number = Field(description="The mark price the review rested on; 0 where it looked at none.")
+    confidence: Number
+    rationale: str = Field(description="Why it was wanted; a long one is cut, and ends with `…`.")
     model: str | None = Field(description="The model that answered; null where none did.")
+    decision: Document | None = None
+    review: Document | None = None
 
 
 class ModelCall(Answer):
-    """A question to a model. Prompts, the raw reply and how it was read are null but in full answers."""
+    """A question to a model. Its prompts and parameters, the reply and how it was read are null but in full answers."""
 
     id: int
     account: str
@@ -268,8 +284,8 @@ class ModelCall(Answer):
     prompt_system: str | None = None
     prompt_user: str | None = None
     prompt_turns: Any = None
-    parameters: Any
-    content: str | None
+    parameters: Any = None
+    content: str | None = None
     raw: Any = None
     prompt_tokens: int
     cached_tokens: int
@@ -343,11 +359,15 @@ class Event(Answer):
     body: Document
 
 
-class Events(Answer):
+class Events(Listing[Event]):
     """What happened after a cursor, oldest first. `next` is always the cursor to go on from."""
 
-    items: list[Event]
     next: str | None = Field(description="Null only where nothing has happened yet.")
+
+    @property
+    def more(self) -> bool:
+        """Whether it is worth asking at once: there may always be something, sooner or later."""
+        return bool(self.items)
 
 
 # ---- one of many, with all that belongs to it

@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.answers import Listing
 from api.errors import Problem
-from api.schemas import Format, PageQuery
+from api.schemas import DownloadQuery, Format
 from api.state import downloads_of, reports_of, runtime_of
 
 log = logging.getLogger("perpetua.app")
@@ -47,7 +47,7 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?", re.ASCII | re.IGNORECASE)
 ReadPage = Callable[..., Awaitable[Listing[Any]]]
 
 
-async def download(request: Request, query: PageQuery, item: type[BaseModel], read: ReadPage) -> Response:
+async def download(request: Request, query: DownloadQuery, item: type[BaseModel], read: ReadPage) -> Response:
     """Return every row that *query* asks for, of the kind *item*, as *read* gives them a page at a time.
 
     A query that names a limit has so many rows at most. Raises Problem.
@@ -104,7 +104,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _pages(query: PageQuery, read: ReadPage) -> AsyncIterator[Sequence[BaseModel]]:
+async def _pages(query: DownloadQuery, read: ReadPage) -> AsyncIterator[Sequence[BaseModel]]:
     left = query.limit if "limit" in query.model_fields_set else None
     while True:
         limit = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
@@ -112,9 +112,9 @@ async def _pages(query: PageQuery, read: ReadPage) -> AsyncIterator[Sequence[Bas
         yield page.items
         if left is not None:
             left -= len(page.items)
-        if page.next is None or left == 0:
+        if not page.more or left == 0:
             return
-        query = query.model_copy(update={"before": page.next})
+        query = query.model_copy(update={query.cursor: page.next})
 
 
 async def _written(

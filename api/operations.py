@@ -6,7 +6,7 @@ Its handler says by its signature what it takes: `request`; `query`, a Query; `b
 path by its own name and type. What it returns is held against its return annotation before it leaves, so that the
 document cannot tell otherwise than the answers do, and leaves with what the handler put into `request.state.headers`; a
 handler that returns a Response has written it itself. One that
-takes a PageQuery and answers a Listing can be downloaded as a whole. Its docstring is what the document says of it.
+takes a DownloadQuery and answers a Listing can be downloaded as a whole. Its docstring is what the document says of it.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
@@ -27,7 +27,7 @@ from api.auth import caller_of, require_account, wrong_account
 from api.bodies import Body, json_body, read_body
 from api.downloads import download
 from api.errors import Problem
-from api.schemas import Format, NoQuery, PageQuery, Q, Query, read_query
+from api.schemas import DownloadQuery, Format, NoQuery, Q, Query, read_query
 from shared.domain.access import Caller, Scope
 
 Handler = Callable[..., Awaitable[Any]]
@@ -87,9 +87,9 @@ class Operation:
     def item(self) -> type[BaseModel] | None:
         """What a list that can be downloaded has in its rows; None for everything else."""
         kind = self.hints["return"]
-        if not (issubclass(self.query, PageQuery) and isinstance(kind, type) and issubclass(kind, Listing)):
+        if not (issubclass(self.query, DownloadQuery) and isinstance(kind, type) and issubclass(kind, Listing)):
             return None
-        found: type[BaseModel] = kind.__pydantic_generic_metadata__["args"][0]
+        found: type[BaseModel] = get_args(kind.model_fields["items"].annotation)[0]
         return found
 
     async def serve(self, request: Request) -> Response:
@@ -102,7 +102,7 @@ class Operation:
         if "body" in self.hints:
             whole = isinstance(self.body, type) and issubclass(self.body, Body)
             given["body"] = await (read_body(request, self.body) if whole else json_body(request))
-        if self.item and isinstance(query, PageQuery) and query.format is not Format.JSON:
+        if self.item and isinstance(query, DownloadQuery) and query.format is not Format.JSON:
             return await download(request, query, self.item, partial(self.handler, request, **given))
         if "query" in self.hints:
             given["query"] = query

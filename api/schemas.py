@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import HTTPConnection
@@ -91,16 +91,26 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-class PageQuery(Query):
-    """A page of what happened within [since, until). `before` is the `next` of the page before."""
+class DownloadQuery(Query):
+    """A list by the page, or all of it as a file."""
 
-    since: Moment | None = Field(default=None, description="From this moment on.", examples=["2025-05-06T00:00:00Z"])
-    until: Moment | None = Field(default=None, description="Before this moment.", examples=["2025-05-07T00:00:00Z"])
+    cursor: ClassVar[str]
+    """The parameter that takes the `next` of the page before."""
+
     limit: Limit = Field(default=100, description="Rows of a page; of a download that names it, rows in all.")
-    before: str | None = Field(default=None, description="The `next` of the page before.")
     format: Format = Field(
         default=Format.JSON, exclude=True, description="`csv` and `jsonl` download every row that is asked for."
     )
+
+
+class PageQuery(DownloadQuery):
+    """A page of what happened within [since, until). `before` is the `next` of the page before."""
+
+    cursor = "before"
+
+    since: Moment | None = Field(default=None, description="From this moment on.", examples=["2025-05-06T00:00:00Z"])
+    until: Moment | None = Field(default=None, description="Before this moment.", examples=["2025-05-07T00:00:00Z"])
+    before: str | None = Field(default=None, description="The `next` of the page before.")
 
 
 class ListQuery(PageQuery, AccountQuery):
@@ -126,11 +136,15 @@ class OrdersQuery(SymbolQuery):
 
 
 class DecisionsQuery(SymbolQuery):
-    """Decisions by what was wanted and by what risk said."""
+    """Decisions by what was wanted and by what risk said.
+
+    `full` shows the whole of both, with every rule and the numbers it saw.
+    """
 
     action: Action | None = None
     verdict: Verdict | None = None
     model: ModelName | None = None
+    full: bool = False
 
 
 class DiscrepanciesQuery(SymbolQuery):
@@ -142,7 +156,7 @@ class DiscrepanciesQuery(SymbolQuery):
 class ModelCallsQuery(ListQuery):
     """Calls of models, by why and whom; by what their cycle decided about a symbol, or to do.
 
-    `full` shows prompts and raw replies too.
+    `full` shows prompts, parameters and replies too.
     """
 
     purpose: Purpose | None = None
@@ -185,12 +199,13 @@ class IndicatorQuery(Query):
     limit: Limit = Field(default=300, description="Candles.")
 
 
-class EventsQuery(AccountQuery):
+class EventsQuery(DownloadQuery, AccountQuery):
     """What happened after a cursor; from the beginning without one."""
 
-    kind: Annotated[str, Field(max_length=80)] | None = None
+    cursor = "after"
+
+    kind: Annotated[str, Field(max_length=80, examples=["order"])] | None = None
     after: str | None = Field(default=None, description="The `next` of the answer before.")
-    limit: Limit = 100
 
 
 class ClosedPositionsQuery(SymbolQuery):

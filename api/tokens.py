@@ -2,23 +2,18 @@
 
 import argparse
 import asyncio
-import getpass
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
 
 from pydantic import ValidationError
 
 from api.credentials import draw_token
-from api.errors import as_problem, internal_error
 from api.routes.tokens import TokenWanted
+from api.terminal import on_record, say, say_rows, who
 from shared.complaints import one_clear_line
-from shared.db.audit import Action, AuditTrail
-from shared.db.tokens import BY_HAND, TokenTable
+from shared.db.tokens import TokenTable
 from shared.db.unit_of_work import Database
 from shared.domain.access import Scope
-from shared.domain.errors import BadRequest, PerpetuaError
+from shared.domain.errors import BadRequest
 from shared.server import database_server
 from shared.settings import Settings, read_settings
 
@@ -67,45 +62,20 @@ async def _create(database: Database, chosen: argparse.Namespace) -> None:
         problem = exc.errors(include_url=False, include_context=False)[0]
         raise BadRequest(f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}") from None
     drawn = draw_token()
-    async with _on_record(database, "create", {**given, "prefix": drawn.prefix}):
-        made = await TokenTable(database).create(wanted.drawn(drawn, created_by=_who()))
-    _say(f"token {made['id']}, shown once: {drawn.text}")
+    async with on_record(database, "api.tokens create", {**given, "prefix": drawn.prefix}):
+        made = await TokenTable(database).create(wanted.drawn(drawn, created_by=who()))
+    say(f"token {made['id']}, shown once: {drawn.text}")
 
 
 async def _list(database: Database) -> None:
     page = await TokenTable(database).page(limit=MOST, before=None)
-    rows = [COLUMNS, *([str(row[name] or "-") for name in COLUMNS] for row in page.rows)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    for row in rows:
-        _say("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
+    say_rows(COLUMNS, page.rows)
 
 
 async def _revoke(database: Database, token_id: int) -> None:
-    async with _on_record(database, "revoke", {"id": token_id}):
+    async with on_record(database, "api.tokens revoke", {"id": token_id}):
         revoked = await TokenTable(database).revoke(token_id)
-    _say(f"token {token_id} ({revoked['name']}) lets nobody in any longer")
-
-
-@asynccontextmanager
-async def _on_record(database: Database, command: str, given: Mapping[str, Any]) -> AsyncIterator[None]:
-    trail = AuditTrail(database)
-    number = await trail.begin(Action(action=f"python -m api.tokens {command}", caller=_who(), body=given))
-    try:
-        yield
-    except PerpetuaError as exc:
-        problem = as_problem(exc) or internal_error()
-        await trail.end(number, problem.status, problem.code)
-        raise
-    await trail.end(number, 200)
-
-
-def _who() -> str:
-    """By hand: whoever the system says is at the terminal."""
-    return f"{getpass.getuser()}{BY_HAND}"
-
-
-def _say(line: str) -> None:
-    print(line)  # noqa: T201 - this is the voice
+    say(f"token {token_id} ({revoked['name']}) lets nobody in any longer")
 
 
 if __name__ == "__main__":

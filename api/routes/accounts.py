@@ -131,7 +131,7 @@ def _reason(request: Request) -> str:
 
 
 async def _told(request: Request, account: str) -> Account:
-    rows = (await reports_of(request).accounts(account=account)).rows
+    rows = (await reports_of(request).accounts(account=account, full=True)).rows
     if not rows:
         raise UnknownAccount(f"there is no account {account!r}")
     return Account.model_validate(rows[0])

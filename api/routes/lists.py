@@ -32,12 +32,15 @@ from api.schemas import (
     OrdersQuery,
     SymbolQuery,
 )
-from api.state import reports_of, runtime_of
-from shared.db.outbox import Outbox, Place
+from api.state import reports_of
+from shared.db.outbox import Place
 
 
 async def accounts(request: Request, query: AccountsQuery) -> Listing[Account]:
-    """Accounts by id, each with its configuration, newest equity and number of open positions."""
+    """Accounts by id, each with its configuration, newest equity and number of open positions.
+
+    The text of a prompt that was said over the API is shown with the one account.
+    """
     return Listing[Account].of(await reports_of(request).accounts(**query.model_dump()))
 
 
@@ -52,12 +55,12 @@ async def trades(request: Request, query: SymbolQuery) -> Listing[Fill]:
 
 
 async def decisions(request: Request, query: DecisionsQuery) -> Listing[Decision]:
-    """Decisions, newest tick first, each with its review rule by rule."""
+    """Decisions, newest tick first: what was wanted and what risk made of it; in full also its review rule by rule."""
     return Listing[Decision].of(await reports_of(request).decisions(**query.model_dump()))
 
 
 async def llm_interactions(request: Request, query: ModelCallsQuery) -> Listing[ModelCall]:
-    """Questions to models, newest first: tokens, cost, latency, error; in full also prompt and raw reply."""
+    """Questions to models, newest first: tokens, cost, latency, error; in full also prompt and reply."""
     return Listing[ModelCall].of(await reports_of(request).model_calls(**query.model_dump()))
 
 
@@ -81,9 +84,8 @@ async def events(request: Request, query: EventsQuery) -> Events:
 
     Without a cursor it begins with the oldest that is kept.
     """
-    outbox = Outbox(runtime_of(request).database)
-    after = Place.read(query.after) if query.after is not None else await outbox.beginning()
-    batch = await outbox.read(after, account_id=query.account, kind=query.kind, limit=query.limit)
+    after = None if query.after is None else Place.read(query.after)
+    found = await reports_of(request).events(after=after, account=query.account, kind=query.kind, limit=query.limit)
     told = [
         Event(
             cursor=str(each.place),
@@ -92,6 +94,6 @@ async def events(request: Request, query: EventsQuery) -> Events:
             at=each.at.isoformat(),
             body=json.loads(each.body),
         )
-        for each in batch.events
+        for each in found
     ]
     return Events(items=told, next=told[-1].cursor if told else query.after)

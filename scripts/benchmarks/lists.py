@@ -8,11 +8,14 @@ each of its filters for a value that many rows have and for one that a hundred r
 these for one account, too. Every read alternates with the same of the small database; what is told is the quickest of
 25, which a busy machine disturbs least, and how many times the small one's.
 
-Ten million rows take up to 10 GB at a time, and half an hour of two slow cores: run it with `nice`.
+Events are told the oldest first: of them it reads the first page, and one in the middle. What has a row an account or a
+day is not measured. Ten million rows take up to 12 GB at a time, and minutes a list on two slow cores: run it with
+`nice`.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import platform
 import statistics
@@ -30,6 +33,7 @@ from sqlalchemy import make_url, text
 
 from shared.db.embedded import embedded_postgres
 from shared.db.migrate import upgrade
+from shared.db.outbox import BEGINNING, Event, Place
 from shared.db.paging import Page
 from shared.db.reports import Reports
 from shared.db.unit_of_work import Database
@@ -55,16 +59,17 @@ ACCOUNTS = """
 INSERT INTO accounts (id, status, config) SELECT 'a' || n, 'active', '{}' FROM generate_series(0, 9) AS n
 """
 SYMBOL = "CASE WHEN rare THEN 'RAREUSDT' ELSE coin END"
+DECISION = json.dumps({"allocation_usd": "0", "confidence": "0.5", "rationale": "No entry by the rules."})
+REVIEW = json.dumps({"quantity": "0", "price": "0", "reason": ""})
 
 
 @dataclass(frozen=True)
 class List:
-    """A list: what fills its table, and its filters with a common and a rare value each."""
+    """A list: what fills its tables, and its filters with a common and a rare value each."""
 
     name: str
-    table: str
-    columns: dict[str, str]
-    filters: dict[str, tuple[str, str]]
+    tables: dict[str, dict[str, str]]
+    filters: dict[str, tuple[Any, Any]]
 
 
 def either(rare: str, common: str) -> str:
@@ -72,21 +77,21 @@ def either(rare: str, common: str) -> str:
     return f"CASE WHEN rare THEN '{rare}' ELSE {common} END"
 
 
+DECISIONS = {
+    "account_id": "account",
+    "tick": "tick",
+    "position": "0",
+    "asset": SYMBOL,
+    "action": either("buy", "'hold'"),
+    "verdict": either("approved", "'held'"),
+    "model": either("rare/model", "'author/model'"),
+    "decision": f"'{DECISION}'",
+    "review": f"'{REVIEW}'",
+}
 LISTS = (
     List(
         "decisions",
-        "decisions",
-        {
-            "account_id": "account",
-            "tick": "tick",
-            "position": "0",
-            "asset": SYMBOL,
-            "action": either("buy", "'hold'"),
-            "verdict": either("approved", "'held'"),
-            "model": either("rare/model", "'author/model'"),
-            "decision": "'{}'",
-            "review": "'{}'",
-        },
+        {"decisions": DECISIONS},
         {
             "symbol": ("COIN3USDT", "RAREUSDT"),
             "action": ("hold", "buy"),
@@ -94,24 +99,25 @@ LISTS = (
             "model": ("author/model", "rare/model"),
         },
     ),
-    # After the decisions, which are held beside them.
     List(
         "model_calls",
-        "model_calls",
         {
-            "account_id": "account",
-            "tick": "tick",
-            "at": "at",
-            "purpose": either("replay", "'decision'"),
-            "turn": "0",
-            "asked_model": either("rare/model", "'author/model'"),
-            "prompt_version": "'v1'",
-            **dict.fromkeys(("prompt_system", "prompt_user"), "''"),
-            **dict.fromkeys(("prompt_turns", "parameters", "raw"), "'[]'"),
-            **{f"{name}_tokens": "100" for name in ("prompt", "cached", "completion", "reasoning")},
-            "cost": "0.001",
-            "estimated": "false",
-            "latency_ms": "900",
+            "decisions": DECISIONS,
+            "model_calls": {
+                "account_id": "account",
+                "tick": "tick",
+                "at": "at",
+                "purpose": either("replay", "'decision'"),
+                "turn": "0",
+                "asked_model": either("rare/model", "'author/model'"),
+                "prompt_version": "'v1'",
+                **dict.fromkeys(("prompt_system", "prompt_user"), "''"),
+                **dict.fromkeys(("prompt_turns", "parameters", "raw"), "'[]'"),
+                **{f"{name}_tokens": "100" for name in ("prompt", "cached", "completion", "reasoning")},
+                "cost": "0.001",
+                "estimated": "false",
+                "latency_ms": "900",
+            },
         },
         {
             "purpose": ("decision", "replay"),
@@ -122,61 +128,157 @@ LISTS = (
     ),
     List(
         "orders",
-        "orders",
         {
-            "account_id": "account",
-            "leg": "'entry'",
-            "attempt": "0",
-            "symbol": SYMBOL,
-            "client_order_id": "'c' || k",
-            "side": "'BUY'",
-            "direction": "'LONG'",
-            "type": "'MARKET'",
-            "quantity": "1",
-            "reduce_only": "false",
-            "state": either("REJECTED", "'FILLED'"),
-            "created_at": "at",
+            "orders": {
+                "account_id": "account",
+                "leg": "'entry'",
+                "attempt": "0",
+                "symbol": SYMBOL,
+                "client_order_id": "'c' || k",
+                "side": "'BUY'",
+                "direction": "'LONG'",
+                "type": "'MARKET'",
+                "quantity": "1",
+                "reduce_only": "false",
+                "state": either("REJECTED", "'FILLED'"),
+                "created_at": "at",
+            }
         },
         {"symbol": ("COIN3USDT", "RAREUSDT"), "state": ("FILLED", "REJECTED")},
     ),
     List(
         "trades",
-        "fills",
         {
-            "account_id": "account",
-            "symbol": SYMBOL,
-            "trade_id": "k",
-            "venue_order_id": "k",
-            "side": "'BUY'",
-            **dict.fromkeys(("price", "quantity", "realized_pnl", "commission"), "1.5"),
-            "commission_asset": "'USDT'",
-            "maker": "false",
-            "at": "at",
+            "fills": {
+                "account_id": "account",
+                "symbol": SYMBOL,
+                "trade_id": "k",
+                "venue_order_id": "k",
+                "side": "'BUY'",
+                **dict.fromkeys(("price", "quantity", "realized_pnl", "commission"), "1.5"),
+                "commission_asset": "'USDT'",
+                "maker": "false",
+                "at": "at",
+            }
         },
         {"symbol": ("COIN3USDT", "RAREUSDT")},
     ),
     List(
-        "discrepancies",
+        "closed_positions",
+        {
+            "round_trips": {
+                "account_id": "account",
+                "symbol": SYMBOL,
+                "position_side": "'BOTH'",
+                **dict.fromkeys(("first_trade_id", "last_trade_id", "entry_order", "exit_order"), "k"),
+                "direction": either("SHORT", "'LONG'"),
+                "opened_at": "at - interval '1 hour'",
+                "closed_at": "at",
+                "held": "0",
+                **dict.fromkeys(("entered", "entry_value", "exited", "exit_value", "realized", "fees"), "1.5"),
+                "trades": "2",
+                "model": either("rare/model", "'author/model'"),
+                "exit": either("external", "'stop'"),
+            }
+        },
+        {
+            "symbol": ("COIN3USDT", "RAREUSDT"),
+            "direction": ("LONG", "SHORT"),
+            "model": ("author/model", "rare/model"),
+            "exit_reason": ("stop", "external"),
+        },
+    ),
+    List(
         "discrepancies",
         {
-            "account_id": "account",
-            "at": "at",
-            "kind": either("liquidation", "'stale_order'"),
-            "symbol": SYMBOL,
-            **dict.fromkeys(("ours", "theirs", "action"), "''"),
+            "discrepancies": {
+                "account_id": "account",
+                "at": "at",
+                "kind": either("liquidation", "'stale_order'"),
+                "symbol": SYMBOL,
+                **dict.fromkeys(("ours", "theirs", "action"), "''"),
+            }
         },
         {"kind": ("stale_order", "liquidation"), "symbol": ("COIN3USDT", "RAREUSDT")},
     ),
-    List("diary", "diary", {"account_id": "account", "tick": "tick", "at": "at", "text": "''", "body": "'{}'"}, {}),
+    List("diary", {"diary": {"account_id": "account", "tick": "tick", "at": "at", "text": "''", "body": "'{}'"}}, {}),
     List(
         "equity",
-        "equity",
         {
-            "account_id": "account",
-            "at": "at",
-            **dict.fromkeys(("wallet", "unrealized", "deposited", "unexplained"), "1000"),
+            "equity": {
+                "account_id": "account",
+                "at": "at",
+                **dict.fromkeys(("wallet", "unrealized", "deposited", "unexplained"), "1000"),
+            }
         },
         {},
+    ),
+    List(
+        "audit",
+        {
+            "audit": {
+                "at": "at",
+                "caller": either("rare", "'often'"),
+                "action": either("POST /stop", "'POST /functions/{stage}/invocations'"),
+                "account_id": "account",
+            },
+            "audit_outcomes": {
+                "audit_id": "k + 1",
+                "at": "at",
+                "status": either("422", "'200'") + "::integer",
+                "code": either("bad_request", "'replayed'"),
+                "account_id": "account",
+            },
+        },
+        {
+            "caller": ("often", "rare"),
+            "action": ("POST /functions/{stage}/invocations", "POST /stop"),
+            "code": ("replayed", "bad_request"),
+        },
+    ),
+    List(
+        "alerts",
+        {
+            "alerts": {
+                "kind": either("naked_position", "'stale_data'"),
+                "account_id": "account",
+                "subject": "k::text",
+                "severity": "'warning'",
+                "text": "''",
+                "raised_at": "at",
+                "resolved_at": "CASE WHEN rare THEN NULL ELSE at END",
+            }
+        },
+        {"kind": ("stale_data", "naked_position"), "standing": (False, True)},
+    ),
+    List(
+        "changes",
+        {
+            "changes": {
+                "account_id": "account",
+                "kind": "'limits'",
+                **dict.fromkeys(("wanted", "raises", "words"), "'[]'"),
+                "proposed_by": "'somebody'",
+                "proposed_at": "at",
+                "due_at": "at",
+                "state": either("withdrawn", "'applied'"),
+            }
+        },
+        {"state": ("applied", "withdrawn")},
+    ),
+    # Told in the order of transactions: all of them from before the ones that are running now.
+    List(
+        "events",
+        {
+            "events": {
+                "xid": "(3 + k * 500 / {rows})::text::xid8",
+                "account_id": "account",
+                "kind": either("breaker", "'order'"),
+                "at": "at",
+                "body": "'{}'",
+            }
+        },
+        {"kind": ("order", "breaker")},
     ),
 )
 
@@ -190,7 +292,7 @@ async def execute(url: str, *statements: str) -> None:
     await connection.close()
 
 
-async def fill(url: str, database: Database, wanted: List, rows: int) -> None:
+async def fill(url: str, database: Database, table: str, columns: dict[str, str], rows: int) -> None:
     """Fill a table, which is indexed once it is full, and do what autovacuum would have done when the rows are old."""
     async with database.reading() as connection:
         found = await connection.execute(
@@ -198,13 +300,13 @@ async def fill(url: str, database: Database, wanted: List, rows: int) -> None:
                 "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = :table "
                 "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
             ),
-            {"table": wanted.table},
+            {"table": table},
         )
         indexes = found.all()
     made = FILL.format(
-        table=wanted.table,
-        columns=", ".join(wanted.columns),
-        values=", ".join(wanted.columns.values()),
+        table=table,
+        columns=", ".join(columns),
+        values=", ".join(columns.values()).replace("{rows}", str(rows)),
         rows=rows,
         start=START,
     )
@@ -213,12 +315,12 @@ async def fill(url: str, database: Database, wanted: List, rows: int) -> None:
         *(f"DROP INDEX {name}" for name, _ in indexes),
         made,
         *(definition for _, definition in indexes),
-        f"VACUUM (ANALYZE) {wanted.table}",
+        f"VACUUM (ANALYZE) {table}",
         "CHECKPOINT",
     )
 
 
-Read = Callable[[], Awaitable[Page]]
+Read = Callable[[], Awaitable[Page | Sequence[Event]]]
 
 
 def cases(wanted: List) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -231,9 +333,11 @@ def cases(wanted: List) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{name} ({how}), account", {name: value, "account": ACCOUNT}
 
 
-async def places(reports: Reports, wanted: List, rows: int, narrowed: dict[str, Any]) -> dict[str, Read]:
+async def places(database: Database, wanted: List, rows: int, narrowed: dict[str, Any]) -> dict[str, Read]:
     """Return how the newest page is read, the one in the middle, and the one before a moment in the middle."""
-    page = getattr(reports, wanted.name)
+    if wanted.name == "events":
+        return event_places(Reports(database), rows, **narrowed)
+    page = getattr(Reports(database), wanted.name)
     middle = START + rows // 2 * STEP
     reads: dict[str, Read] = {
         "newest": lambda: page(**narrowed),
@@ -243,6 +347,14 @@ async def places(reports: Reports, wanted: List, rows: int, narrowed: dict[str, 
     if cursor is not None:
         reads["middle"] = lambda: page(**narrowed, before=cursor)
     return reads
+
+
+def event_places(reports: Reports, rows: int, **narrowed: str) -> dict[str, Read]:
+    """Return how the oldest events are read, and those after one in the middle."""
+    return {
+        name: lambda after=after: reports.events(after=after, **narrowed)  # type: ignore[misc]
+        for name, after in {"oldest": BEGINNING, "middle": Place(3 + 250, rows // 2)}.items()
+    }
 
 
 async def quickest_ms(*alternating: Read) -> list[float]:
@@ -265,26 +377,28 @@ async def measure(urls: Sequence[str], rows: int, names: Sequence[str]) -> None:
         await execute(url, ACCOUNTS)
     everything: list[float] = []
     print("| list | narrowed to | page | ms | ratio |\n| --- | --- | --- | --- | --- |")
-    for wanted in LISTS:
-        if wanted.name not in names:
-            continue
+    chosen = [wanted for wanted in LISTS if wanted.name in names]
+    full: set[str] = set()
+    for place_of, wanted in enumerate(chosen, 1):
         began = time.perf_counter()
-        for url, database, size in zip(urls, databases, sizes, strict=True):
-            await fill(url, database, wanted, size)
+        for table, columns in wanted.tables.items():
+            if table not in full:
+                for url, database, size in zip(urls, databases, sizes, strict=True):
+                    await fill(url, database, table, columns, size)
+        full |= wanted.tables.keys()
         print(f"{wanted.name} filled in {time.perf_counter() - began:.0f} s", file=sys.stderr)
         for words, narrowed in cases(wanted):
             small, large = [
-                await places(Reports(database), wanted, size, narrowed)
-                for database, size in zip(databases, sizes, strict=True)
+                await places(database, wanted, size, narrowed) for database, size in zip(databases, sizes, strict=True)
             ]
             for place in small.keys() & large.keys():
                 before, after = await quickest_ms(small[place], large[place])
                 everything.append(after / before)
                 print(f"| {wanted.name} | {words} | {place} | {after:.1f} | {after / before:.2f} × |", flush=True)
-        if wanted.name != "decisions":
-            await execute(urls[1], f"TRUNCATE {wanted.table}")
-        if wanted.name == "model_calls":
-            await execute(urls[1], "TRUNCATE decisions")
+        over = full - {table for later in chosen[place_of:] for table in later.tables}
+        if over:
+            await execute(urls[1], f"TRUNCATE {', '.join(sorted(over))} CASCADE")
+        full -= over
     ordered = sorted(everything)
     print(
         f"\n{len(ordered)} reads: median {statistics.median(ordered):.2f} ×, "

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Insert, Integer, insert, literal, select
 
 from shared.db.tables import audit, audit_outcomes
 from shared.db.unit_of_work import Database
+from shared.db.values import CleanText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +49,17 @@ class AuditTrail:
     async def end(self, number: int, status: int, code: str | None = None) -> None:
         """Write down what came of it, in the numbers of HTTP; *code* is that of its problem."""
         async with self._database.transaction() as connection:
-            await connection.execute(insert(audit_outcomes).values(audit_id=number, status=status, code=code))
+            await connection.execute(_outcome(number, status, code))
 
     async def add(self, action: Action, status: int, code: str | None = None) -> None:
         """Write down what is over already."""
         async with self._database.transaction() as connection:
             number = (await connection.execute(insert(audit).values(asdict(action)).returning(audit.c.id))).scalar_one()
-            await connection.execute(insert(audit_outcomes).values(audit_id=number, status=status, code=code))
+            await connection.execute(_outcome(number, status, code))
+
+
+def _outcome(number: int, status: int, code: str | None) -> Insert:
+    told = [audit.c.id, audit.c.account_id, literal(status, Integer), literal(code, CleanText)]
+    return insert(audit_outcomes).from_select(
+        ["audit_id", "account_id", "status", "code"], select(*told).where(audit.c.id == number)
+    )

@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, Text, and_, cast, select, type_coerce
+from sqlalchemy import ColumnElement, Select, Table, Text, and_, case, cast, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +24,7 @@ from shared.db.tables import (
     snapshots,
     stage_runs,
 )
+from shared.db.values import Money
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import UnknownRecord
 from shared.domain.model import OF_THE_CYCLE
@@ -31,14 +32,28 @@ from shared.domain.record import RecordId, cycle_name
 
 MOST_FILLS = 1000
 """Of one order, or of one cycle."""
+MOST_RATIONALE = 240
+"""Characters of it, where decisions are listed."""
 
 ORDER = columns_of(orders, venue_order_id=cast(orders.c.venue_order_id, Text))
 FILL = columns_of(fills, trade_id=cast(fills.c.trade_id, Text), venue_order_id=cast(fills.c.venue_order_id, Text))
-DECISION = columns_of(
-    decisions,
-    decision=type_coerce(decisions.c.decision, JSONB),
-    review=type_coerce(decisions.c.review, JSONB),
-)
+_WANTED, _REVIEW = type_coerce(decisions.c.decision, JSONB), type_coerce(decisions.c.review, JSONB)
+_RATIONALE = _WANTED["rationale"].astext
+
+DECISION = [
+    *(column for column in columns_of(decisions) if column.name not in {"decision", "review"}),
+    func.nullif(_REVIEW["reason"].astext, "").label("reason"),
+    _WANTED["allocation_usd"].astext.cast(Money).label("allocation_usd"),
+    _REVIEW["quantity"].astext.cast(Money).label("quantity"),
+    _REVIEW["price"].astext.cast(Money).label("price"),
+    _WANTED["confidence"].astext.cast(Money).label("confidence"),
+    case(
+        (func.length(_RATIONALE) > MOST_RATIONALE, func.concat(func.left(_RATIONALE, MOST_RATIONALE - 1), "…")),
+        else_=_RATIONALE,
+    ).label("rationale"),
+]
+"""What a list shows of a decision."""
+FULL_DECISION = [*DECISION, _WANTED.label("decision"), _REVIEW.label("review")]
 
 GROUNDING = "grounding"
 """The rule of the review that holds what was cited against what was shown."""
@@ -60,7 +75,7 @@ async def read_dossier(connection: AsyncConnection, wanted: RecordId) -> dict[st
 
     stages = await rows(select(*columns_of(stage_runs)).where(of(stage_runs)))
     calls = await rows(select(*columns_of(model_calls)).where(of(model_calls)).order_by(model_calls.c.id))
-    decided = await rows(select(*DECISION).where(of(decisions)).order_by(decisions.c.position))
+    decided = await rows(select(*FULL_DECISION).where(of(decisions)).order_by(decisions.c.position))
     context = await connection.scalar(select(type_coerce(snapshots.c.body, JSONB)).where(of(snapshots)))
     if not (stages or calls or decided or context):
         raise UnknownRecord(f"there is no cycle {cycle_name(account_id, tick)}")

@@ -111,13 +111,7 @@ class Outbox:
     ) -> Batch:
         """Return the events after that place, oldest first. Raises CursorTooOld where some of them are gone."""
         async with self._database.reading() as connection:
-            return await _read(connection, after, limit, account_id=account_id, kind=kind)
-
-    async def beginning(self) -> Place:
-        """Return the place before the oldest event that is kept."""
-        async with self._database.reading() as connection:
-            last = (await connection.execute(text("SELECT xid, id FROM pruned_events"))).one_or_none()
-        return BEGINNING if last is None else Place(last.xid, last.id)
+            return await read_events(connection, after, limit, account_id=account_id, kind=kind)
 
     async def end(self) -> Place:
         """Return the place after which only what has not happened yet will be told."""
@@ -181,7 +175,7 @@ class Watch:
 
     async def read(self, after: Place, *, limit: int) -> Batch:
         """Do what `Outbox.read` does."""
-        batch = await _read(self._connection, after, limit)
+        batch = await read_events(self._connection, after, limit)
         await self._connection.rollback()
         if batch.events and not self._hinted:
             self._hints.doubt()
@@ -193,7 +187,14 @@ class Watch:
         return self._hinted
 
 
-async def _read(connection: AsyncConnection, after: Place, limit: int, **wanted: str | None) -> Batch:
+async def read_beginning(connection: AsyncConnection) -> Place:
+    """Return the place before the oldest event that is kept."""
+    last = (await connection.execute(text("SELECT xid, id FROM pruned_events"))).one_or_none()
+    return BEGINNING if last is None else Place(last.xid, last.id)
+
+
+async def read_events(connection: AsyncConnection, after: Place, limit: int, **wanted: str | None) -> Batch:
+    """Return the events after that place that have what is *wanted*. Raises CursorTooOld where some are gone."""
     narrowed = {column: value for column, value in wanted.items() if value is not None}
     statement = text(_READ.format(wanted="".join(f" AND {column} = :{column}" for column in narrowed)))
     rows = (await connection.execute(statement, {"xid": after.xid, "id": after.id, "limit": limit, **narrowed})).all()

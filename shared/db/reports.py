@@ -5,6 +5,7 @@ Rows are plain JSON; the exchange's ids are strings, being larger than some read
 transaction and raises DatabaseUnavailable, and BadCursor where it takes a cursor.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -26,7 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on
 
-from shared.db.dossiers import DECISION, FILL, MOST_FILLS, ORDER, read_dossier
+from shared.db.dossiers import DECISION, FILL, FULL_DECISION, MOST_FILLS, ORDER, read_dossier
+from shared.db.outbox import Event, Place, read_beginning, read_events
 from shared.db.paging import Page, columns_of, plain, read_cursor, read_page
 from shared.db.reading import Narrowing, where, within
 from shared.db.result_reports import ResultReports
@@ -68,16 +70,20 @@ CYCLE_KEY = (model_calls.c.tick, model_calls.c.account_id, model_calls.c.id)
 class Reports(ResultReports):
     """The reading side of a database."""
 
-    async def accounts(self, *, status: str | None = None, **narrowing: Unpack[Narrowing]) -> Page:
-        """Return the accounts by id, each with its newest equity, newest tick and number of open positions."""
+    async def accounts(self, *, status: str | None = None, full: bool = False, **narrowing: Unpack[Narrowing]) -> Page:
+        """Return the accounts by id, each with its newest equity, newest tick and number of open positions.
+
+        In *full* with the text of the prompt that was said, which may be long.
+        """
         newest = _newest_equity()
+        said = accounts.c.entry if full else accounts.c.entry.op("-")(literal("prompt", Text))
         statement: Select[Any] = select(
             accounts.c.id.label("account"),
             accounts.c.status,
             accounts.c.status_reason,
             accounts.c.config.op("-")(literal("status", Text)).label("config"),  # the one in force has its own column
             accounts.c.version,
-            accounts.c.entry.label("said"),
+            said.label("said"),
             accounts.c.config.op("->>")(literal("authority_until", Text)).label("authority_until"),
             accounts.c.removed_at,
             _stop().label("stop"),
@@ -102,7 +108,8 @@ class Reports(ResultReports):
         """Return what was to be allowed to accounts, newest first."""
         columns = [column for column in columns_of(changes) if column.name != "wanted"]
         statement = where(select(*columns), {changes.c.state: state})
-        return await self._list(statement, [changes.c.id], changes.c.account_id, changes.c.proposed_at, narrowing)
+        key = [changes.c.proposed_at, changes.c.id]
+        return await self._list(statement, key, changes.c.account_id, changes.c.proposed_at, narrowing)
 
     async def orders(
         self, *, symbol: str | None = None, state: str | None = None, **narrowing: Unpack[Narrowing]
@@ -145,16 +152,17 @@ class Reports(ResultReports):
         action: str | None = None,
         verdict: str | None = None,
         model: str | None = None,
+        full: bool = False,
         **narrowing: Unpack[Narrowing],
     ) -> Page:
-        """Return the decisions, newest tick first, each with its review, rule by rule, and the model it came from."""
+        """Return the decisions, newest tick first, and the model each came from; in *full* with every rule's review."""
         wanted = {
             decisions.c.asset: symbol,
             decisions.c.action: action,
             decisions.c.verdict: verdict,
             decisions.c.model: model,
         }
-        statement = where(select(*DECISION), wanted)
+        statement = where(select(*(FULL_DECISION if full else DECISION)), wanted)
         key = [decisions.c.tick, decisions.c.account_id, decisions.c.position]
         return await self._list(statement, key, decisions.c.account_id, decisions.c.tick, narrowing)
 
@@ -168,11 +176,11 @@ class Reports(ResultReports):
         full: bool = False,
         **narrowing: Unpack[Narrowing],
     ) -> Page:
-        """Return the questions to models, newest first; in *full* with prompt, raw reply and what could not be read.
+        """Return the questions to models, newest first; in *full* with prompt, reply and what could not be read.
 
         *symbol* and *action* leave those whose cycle decided so, and then the list goes by tick, as do since and until.
         """
-        long = {"prompt_system", "prompt_user", "prompt_turns", "raw"}
+        long = {"prompt_system", "prompt_user", "prompt_turns", "parameters", "content", "raw"}
         statement = _full_calls()
         if not full:
             statement = select(*(column for column in columns_of(model_calls) if column.name not in long))
@@ -246,12 +254,30 @@ class Reports(ResultReports):
         code: str | None = None,
         **narrowing: Unpack[Narrowing],
     ) -> Page:
-        """Return what people did or were refused, newest first: without a `status` what was cut short."""
+        """Return what people did or were refused, newest first: without a `status` what was cut short.
+
+        By *code*, the list goes by when it ended, as do since and until.
+        """
         outcome = audit_outcomes.c
         statement: Select[Any] = select(*columns_of(audit), outcome.status, outcome.code, outcome.at.label("ended_at"))
-        statement = statement.select_from(audit.outerjoin(audit_outcomes, outcome.audit_id == audit.c.id))
+        ended = outcome.audit_id == audit.c.id
         statement = where(statement, {audit.c.caller: caller, audit.c.action: action, outcome.code: code})
-        return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
+        if code is None:
+            statement = statement.select_from(audit.outerjoin(audit_outcomes, ended))
+            return await self._list(statement, [audit.c.at, audit.c.id], audit.c.account_id, audit.c.at, narrowing)
+        statement = statement.select_from(audit_outcomes.join(audit, ended))
+        return await self._list(statement, [outcome.at, outcome.audit_id], outcome.account_id, outcome.at, narrowing)
+
+    async def events(
+        self, *, after: Place | None, account: str | None = None, kind: str | None = None, limit: int = 100
+    ) -> Sequence[Event]:
+        """Return what happened after that place, or from the oldest that is kept on, oldest first.
+
+        Raises CursorTooOld.
+        """
+        async with self._reading() as connection:
+            start = await read_beginning(connection) if after is None else after
+            return (await read_events(connection, start, limit, account_id=account, kind=kind)).events
 
     async def alerts(
         self,
@@ -264,8 +290,10 @@ class Reports(ResultReports):
         """Return what people were to be told, newest first."""
         statement = where(select(*columns_of(alerts)), {alerts.c.id: id, alerts.c.kind: kind})
         if standing is not None:
-            statement = statement.where(alerts.c.resolved_at.is_(None) == standing)
-        return await self._list(statement, [alerts.c.id], alerts.c.account_id, alerts.c.raised_at, narrowing)
+            over = alerts.c.resolved_at.is_not(None)
+            statement = statement.where(~over if standing else over)
+        key = [alerts.c.raised_at, alerts.c.id]
+        return await self._list(statement, key, alerts.c.account_id, alerts.c.raised_at, narrowing)
 
     async def candles(
         self,

@@ -424,9 +424,21 @@ round_trips = Table(
     Column("stop_price", Money),  # the first
     Column("exit", CleanText),
     PrimaryKeyConstraint("account_id", "symbol", "position_side", "first_trade_id"),
-    Index("round_trips_by_account_and_end", "account_id", "closed_at"),
-    Index("round_trips_by_end", "closed_at"),
-    Index("round_trips_by_symbol_and_end", "account_id", "symbol", "closed_at"),
+    Index("round_trips_by_symbol_and_end", "account_id", "symbol", "closed_at", "position_side", "first_trade_id"),
+    *(
+        Index(name, *columns, "position_side", "first_trade_id", postgresql_where=text("closed_at IS NOT NULL"))
+        for name, columns in {
+            "round_trips_by_end": ("closed_at", "account_id", "symbol"),
+            "round_trips_by_account_and_end": ("account_id", "closed_at", "symbol"),
+            "round_trips_by_symbol": ("symbol", "closed_at", "account_id"),
+            "round_trips_by_direction": ("direction", "closed_at", "account_id", "symbol"),
+            "round_trips_by_account_and_direction": ("account_id", "direction", "closed_at", "symbol"),
+            "round_trips_by_model": ("model", "closed_at", "account_id", "symbol"),
+            "round_trips_by_account_and_model": ("account_id", "model", "closed_at", "symbol"),
+            "round_trips_by_exit": ("exit", "closed_at", "account_id", "symbol"),
+            "round_trips_by_account_and_exit": ("account_id", "exit", "closed_at", "symbol"),
+        }.items()
+    ),
 )
 
 # What trading came to, by UTC day: of trades and funding when they were, of round trips when they ended.
@@ -556,7 +568,10 @@ changes = Table(
     Column("decided_by", CleanText),
     Column("decided_at", Moment),
     Index("changes_pending", "account_id", unique=True, postgresql_where=text("state = 'pending'")),
-    Index("changes_by_account", "account_id", "id"),
+    Index("changes_by_time", "proposed_at", "id"),
+    Index("changes_by_account", "account_id", "proposed_at", "id"),
+    Index("changes_by_state", "state", "proposed_at", "id"),
+    Index("changes_by_account_and_state", "account_id", "state", "proposed_at", "id"),
 )
 
 discrepancies = Table(
@@ -655,6 +670,9 @@ audit = Table(
     Column("body", JSONB(none_as_null=True)),
     Index("audit_by_account", "account_id", "at", "id"),
     Index("audit_by_caller", "caller", "at", "id"),
+    Index("audit_by_account_and_caller", "account_id", "caller", "at", "id"),
+    Index("audit_by_action", "action", "at", "id"),
+    Index("audit_by_account_and_action", "account_id", "action", "at", "id"),
     Index("audit_by_time", "at", "id"),
 )
 
@@ -665,6 +683,9 @@ audit_outcomes = Table(
     Column("at", Moment, nullable=False, server_default=func.clock_timestamp()),
     Column("status", Integer, nullable=False),  # as over HTTP
     Column("code", CleanText),
+    Column("account_id", CleanText),  # as in the trail: a list by code and account is read in the order of an index
+    Index("audit_outcomes_by_code", "code", "at", "audit_id"),
+    Index("audit_outcomes_by_account_and_code", "account_id", "code", "at", "audit_id"),
 )
 
 # A request that named itself, and how it was answered. Without an end it is under way, or was cut short.
@@ -733,7 +754,11 @@ alerts = Table(
         postgresql_nulls_not_distinct=True,
         postgresql_where=text("resolved_at IS NULL"),
     ),
-    Index("alerts_by_account", "account_id", "id"),
+    Index("alerts_by_time", "raised_at", "id"),
+    Index("alerts_by_account", "account_id", "raised_at", "id"),
+    Index("alerts_by_kind", "kind", "raised_at", "id"),
+    Index("alerts_by_account_and_kind", "account_id", "kind", "raised_at", "id"),
+    Index("alerts_now", "raised_at", "id", postgresql_where=text("resolved_at IS NULL")),
 )
 
 # Each piece of news on its way to each channel. Times are the database's: no market's clock keeps a message waiting.

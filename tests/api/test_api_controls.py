@@ -3,9 +3,13 @@
 Served in the test's own loop: somebody trades by hand with the account's key, and nonces are given out by one process.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,6 +31,9 @@ from shared.settings import Settings, read_settings
 from tests.served import served
 
 OWN = "a-token-nobody-guesses"
+ROOT = Path(__file__).parents[2]
+
+Command = Callable[..., Awaitable[tuple[int | None, str]]]
 
 
 class Trader:
@@ -207,6 +214,20 @@ async def test_an_account_is_added_changed_and_removed(client: httpx.AsyncClient
     assert (await client.post("/accounts/second/pause")).status_code == 404
 
 
+async def test_the_text_of_a_prompt_is_shown_with_the_one_account_and_not_in_the_list(
+    client: httpx.AsyncClient,
+) -> None:
+    prompt = "Be brief. " * 1000
+    await client.post("/accounts", json={"id": "second", "symbols": ["ETHUSDT"], "prompt": prompt})
+
+    listed = await client.get("/accounts")
+    one = await client.get("/accounts/second")
+
+    assert listed.json()["items"][1]["said"] == {"id": "second", "symbols": ["ETHUSDT"]}
+    assert one.json()["said"]["prompt"] == prompt
+    assert len(listed.content) < len(prompt)
+
+
 async def test_an_account_that_holds_something_is_removed_only_with_the_word_to_flatten_it(
     client: httpx.AsyncClient, trader: Trader
 ) -> None:
@@ -285,6 +306,57 @@ async def test_tokens_that_one_token_made_are_one_person_s_and_one_made_at_a_ter
     assert [answer.status_code for answer in answers] == [200, 409, 409, 200]
     assert {answer.json()["code"] for answer in answers[1:3]} == {"same_person"}
     assert answers[3].json()["state"] == "applied"
+
+
+@pytest.fixture
+def command(settings: Settings) -> Command:
+    """Runs a module as somebody at a terminal does; returns its exit code and what it said."""
+    assert settings.database_url is not None
+    given = {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        "ENVIRONMENT": "testing",
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "ASTERDEX_BASE_URL": str(settings.asterdex_base_url),
+        "RAISE_DELAY": "1d",
+    }
+
+    async def run(who: str, *words: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *words),
+            cwd=ROOT,
+            env={**given, "USER": who},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        return process.returncode, said.decode()
+
+    return run
+
+
+async def test_changes_are_seen_and_approved_at_a_terminal_by_a_person_more(door: Door, command: Command) -> None:
+    client = await door.open(raise_delay="1d", api_token=OWN)
+    client.headers["Authorization"] = f"Bearer {OWN}"
+
+    listed = await command("ada", "api.changes", "list")
+    first = await command("ada", "api.changes", "approve", "1")
+    again = await command("ada", "api.changes", "approve", "1")
+    second = await client.post("/changes/1/approve")
+    late = await command("bob", "api.changes", "withdraw", "1")
+    waiting = await command("ada", "api.changes", "list")
+
+    assert (listed[0], "trade paper" in listed[1]) == (0, True)
+    assert first == (0, "change 1 of account main is pending\n")
+    assert (again[0], again[1].startswith("perpetua: ada at a terminal, or a token")) == (2, True)
+    assert second.json()["words"] == ["ada at a terminal", "API_TOKEN"]
+    assert second.json()["state"] == "applied"
+    assert late == (2, "perpetua: change 1 is applied\n")
+    assert "trade paper" not in waiting[1]
+    trail = (await client.get("/audit", params={"caller": "ada at a terminal"})).json()["items"]
+    assert [(row["action"], row["body"], row["status"], row["code"]) for row in trail] == [
+        ("python -m api.changes approve", {"id": 1}, 409, "same_person"),
+        ("python -m api.changes approve", {"id": 1}, 200, None),
+    ]
 
 
 def test_what_changes_accounts_or_their_authority_takes_an_admin() -> None:

@@ -38,7 +38,7 @@ async def test_every_list_is_downloaded_as_it_is_shown(client: httpx.AsyncClient
         if operation.item is None or operation.path == "/logs":  # which there are none of here
             continue
         params: dict[str, Any] = SERIES if operation.path == "/market-data" else {}
-        shown = (await client.get(operation.path, params=params)).json()["items"]
+        shown = (await client.get(operation.path, params={**params, "limit": 1000})).json()["items"]
         lines = await client.get(operation.path, params={**params, "format": "jsonl"})
         table = await client.get(operation.path, params={**params, "format": "csv"})
 
@@ -65,6 +65,21 @@ async def test_a_download_is_narrowed_down_like_a_page(client: httpx.AsyncClient
         *("C", "B", "A")
     ]
     assert await symbols(account="other") == []
+
+
+async def test_events_are_downloaded_from_a_cursor_on_oldest_first(client: httpx.AsyncClient, books: None) -> None:
+    everything = (await client.get("/events", params={"limit": 1000})).json()["items"]
+    after = everything[-6]["cursor"]
+
+    async def cursors(**params: Any) -> list[str]:
+        answer = await client.get("/events", params={"format": "jsonl", "after": after, **params})
+        return [json.loads(line)["cursor"] for line in answer.text.splitlines()]
+
+    assert await cursors() == [event["cursor"] for event in everything[-5:]]
+    assert await cursors(limit=3) == [event["cursor"] for event in everything[-5:-2]]
+    assert await cursors(account="other") == []
+    refused = await client.get("/events", params={"format": "csv", "after": "yesterday"})
+    assert (refused.status_code, refused.json()["parameter"]) == (400, "after")
 
 
 async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(client: httpx.AsyncClient) -> None:

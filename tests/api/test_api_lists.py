@@ -1,5 +1,6 @@
 """What was done and what is held, page by page, through real HTTP from real tables."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -81,14 +82,43 @@ async def test_orders_are_found_by_symbol_and_state(client: httpx.AsyncClient) -
 
 
 @pytest.mark.usefixtures("books")
-async def test_decisions_are_found_by_action_and_verdict_and_show_every_rule(client: httpx.AsyncClient) -> None:
-    refused = await items(client, "/decisions", verdict="refused")
+async def test_decisions_are_found_by_action_and_verdict_and_say_in_short_what_was_wanted_and_why_not(
+    client: httpx.AsyncClient,
+) -> None:
+    [refused] = await items(client, "/decisions", verdict="refused")
     held = await items(client, "/decisions", action="hold")
 
-    assert [(row["asset"], row["code"]) for row in refused] == [("SOLUSDT", "cooldown")]
-    assert refused[0]["decision"]["rationale"] == "the range broke upwards"
-    assert refused[0]["review"]["findings"][0]["saw"] == {"confidence": "0.72"}
+    assert (refused["asset"], refused["code"]) == ("SOLUSDT", "cooldown")
+    assert (refused["rationale"], refused["confidence"]) == ("the range broke upwards", "0.72")
+    assert refused["reason"] == "too soon"
+    assert (refused["allocation_usd"], refused["quantity"], refused["price"]) == ("250.50", "0.003", "64000.10")
+    assert (refused["decision"], refused["review"]) == (None, None)
     assert [row["asset"] for row in held] == ["ETHUSDT"]
+
+
+@pytest.mark.usefixtures("books")
+async def test_decisions_show_every_rule_when_asked_for_and_in_what_is_shown_of_one(client: httpx.AsyncClient) -> None:
+    full = await items(client, "/decisions", full="true")
+
+    assert {row["decision"]["rationale"] for row in full} == {"the range broke upwards"}
+    assert full[0]["review"]["findings"][0]["saw"] == {"confidence": "0.72"}
+    one = (await client.get(f"/decisions/{full[0]['cycle']}")).json()["decisions"]
+    assert sorted(one, key=lambda row: row["asset"]) == sorted(full, key=lambda row: row["asset"])
+
+
+async def test_a_page_of_decisions_is_light_however_much_was_said(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    long = "It is so. " * 10_000
+    reviewed = a_reviewed("BTCUSDT")
+    said = replace(reviewed, decision=replace(reviewed.decision, rationale=long))
+    async with database.open_work() as work:
+        await work.decisions.save(CYCLE, [said] * 50, None)
+
+    page = await client.get("/decisions", params={"limit": 50})
+
+    assert len(page.content) < 50_000
+    assert {(row["rationale"][:-1], row["rationale"][-1]) for row in page.json()["items"]} == {(long[:239], "…")}
 
 
 @pytest.mark.usefixtures("books")

@@ -6,24 +6,52 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from api.app import OPERATIONS
+from api.schemas import ListQuery
+from shared.db.audit import Action, AuditTrail
+from shared.db.outbox import BEGINNING
 from shared.db.reports import Reports
 from shared.db.unit_of_work import Database
 from shared.domain.market import Series, Timeframe
 from tests.db.samples import CYCLE, TICK, a_call, a_candle, a_fill, a_reviewed, an_account, an_intent
 
-FILTERS: dict[str, dict[str, Any]] = {
-    "orders": {"symbol": "BTCUSDT", "state": "INTENDED"},
-    "trades": {"symbol": "BTCUSDT"},
-    "decisions": {"symbol": "BTCUSDT", "action": "buy", "verdict": "approved", "model": "maker/model-1"},
-    "model_calls": {"purpose": "decision", "model": "maker/model", "symbol": "BTCUSDT", "action": "buy"},
-    "discrepancies": {"symbol": "BTCUSDT", "kind": "manual_trade"},
-    "diary": {},
-    "equity": {},
+FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "/orders": ("orders", {"symbol": "BTCUSDT", "state": "INTENDED"}),
+    "/trades": ("trades", {"symbol": "BTCUSDT"}),
+    "/decisions": (
+        "decisions",
+        {"symbol": "BTCUSDT", "action": "buy", "verdict": "approved", "model": "maker/model-1"},
+    ),
+    "/llm-interactions": (
+        "model_calls",
+        {"purpose": "decision", "model": "maker/model", "symbol": "BTCUSDT", "action": "buy"},
+    ),
+    "/positions/closed": (
+        "closed_positions",
+        {"symbol": "BTCUSDT", "direction": "LONG", "model": "maker/model", "exit_reason": "stop"},
+    ),
+    "/discrepancies": ("discrepancies", {"symbol": "BTCUSDT", "kind": "manual_trade"}),
+    "/diary": ("diary", {}),
+    "/equity": ("equity", {}),
+    "/changes": ("changes", {"state": "pending"}),
+    "/alerts": ("alerts", {"kind": "data_stale", "standing": True}),
+    "/audit": ("audit", {"caller": "somebody", "action": "POST /stop", "code": "bad_request"}),
 }
+"""Of each list what reads it, and what it can be narrowed by."""
+APART = {
+    "/accounts": "as many rows as accounts",
+    "/positions": "as many rows as open positions",
+    "/performance/returns": "a row a day and account, which its periods are made of",
+    "/costs": "a row a day and account",
+    "/market-data": "one series: see below",
+    "/events": "in the order of transactions: see below",
+    "/logs": "files",
+}
+"""Lists that need no index, or are held to theirs apart."""
 
 ASKED = [
     (name, narrowed | account)
-    for name, filters in FILTERS.items()
+    for name, filters in FILTERS.values()
     for narrowed in ({}, *({each: value} for each, value in filters.items()))
     for account in ({}, {"account": "main"})
 ]
@@ -40,6 +68,25 @@ async def books(database: Database) -> None:
         await work.decisions.save(CYCLE, [a_reviewed("BTCUSDT")] * 2, None)
         for number in range(2):
             await work.journal.diary("main", TICK, TICK, str(number), {})
+    for _ in range(2):
+        refused = Action(action="POST /stop", caller="somebody", account_id="main")
+        await AuditTrail(database).add(refused, 422, "bad_request")
+
+
+def test_every_list_that_the_api_has_stands_above_with_every_filter() -> None:
+    lists = {operation.path: operation.query for operation in OPERATIONS if operation.item}
+    offered = {
+        path: query.model_fields.keys() - ListQuery.model_fields.keys() - {"full"}
+        for path, query in lists.items()
+        if path not in APART
+    }
+
+    assert lists.keys() - FILTERS.keys() - APART.keys() == set()
+    assert offered == {path: {_asked(name) for name in filters} for path, (_, filters) in FILTERS.items()}
+
+
+def _asked(name: str) -> str:
+    return "exit" if name == "exit_reason" else name
 
 
 @pytest.fixture
@@ -72,7 +119,26 @@ async def test_every_list_by_every_filter_follows_an_index(
             if name == "model_calls" and narrowed.keys() & {"symbol", "action"}:
                 continue  # by way of another table: in order, but among so few rows by any index of it
             found_by = " ".join(line for line in plan if "Index Cond" in line)
+            if narrowed.get("standing"):
+                assert "alerts_now" in " ".join(plan) or "account" in narrowed, plan
+                continue
             assert [value for value in narrowed.values() if f"= '{value}'" not in found_by] == [], (name, plan)
+
+
+@pytest.mark.usefixtures("books")
+async def test_events_follow_an_index_whatever_they_are_narrowed_to(
+    database: Database, statements: list[tuple[str, Any]]
+) -> None:
+    wanted: list[dict[str, str]] = [{}, {"account": "main"}, {"kind": "fill"}, {"account": "main", "kind": "fill"}]
+    for narrowed in wanted:
+        await Reports(database).events(after=BEGINNING, limit=1, **narrowed)  # type: ignore[arg-type]
+        plan = await explained(database, *statements[-1])
+
+        found_by = " ".join(line for line in plan if "Index Cond" in line)
+        assert [value for value in narrowed.values() if f"= '{value}'" not in found_by] == [], plan
+        # Of what is read, a page at most, all is put in order: and nothing else is read as a whole.
+        assert [line for line in plan if "Seq Scan on events" in line] == []
+        assert "Index Scan" in " ".join(line for line in plan if "events_" in line)
 
 
 async def explained(database: Database, statement: str, parameters: Any) -> list[str]:

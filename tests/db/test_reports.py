@@ -158,11 +158,11 @@ async def test_decisions_show_rationale_findings_and_the_model(database: Databas
         await work.decisions.save(CYCLE, [a_reviewed(), refused], None)
         await work.decisions.save(StageRequest("other", TICK), [a_reviewed()], None)
 
-    [row] = (await reports.decisions(action="sell", verdict="refused", symbol="ETHUSDT")).rows
+    [row] = (await reports.decisions(action="sell", verdict="refused", symbol="ETHUSDT", full=True)).rows
     models = [each["model"] for each in (await reports.decisions()).rows]
 
     assert (row["code"], row["model"], row["tick"]) == ("cooldown", "maker/model-1", TICK.isoformat())
-    assert row["decision"]["rationale"] == "the range broke upwards"
+    assert row["rationale"] == row["decision"]["rationale"] == "the range broke upwards"
     assert row["review"]["findings"][0]["saw"] == {"confidence": "0.72"}
     assert models == [None, "maker/model-1", "maker/model-1"]
 
@@ -178,9 +178,9 @@ async def test_model_calls_show_the_prompt_only_in_full(database: Database, repo
     [other, brief] = (await reports.model_calls()).rows
     [full] = (await reports.model_calls(full=True, account="main")).rows
 
-    assert (brief["cost"], brief["content"], other["content"]) == ("0.00123", '{"decisions": []}', None)
-    assert not {"prompt_user", "prompt_system", "raw"} & brief.keys()
-    assert full["prompt_user"] == "BTC is at 64000.10 …"
+    assert (brief["cost"], brief["error"], other["account"]) == ("0.00123", None, "other")
+    assert not {"prompt_user", "prompt_system", "parameters", "content", "raw"} & brief.keys()
+    assert (full["prompt_user"], full["content"]) == ("BTC is at 64000.10 …", '{"decisions": []}')
     assert full["raw"] == {"id": "gen-1", "usage": {"cost": "0.00123"}}
     assert (full["repairs"], full["unread"][0]["code"]) == (["a code fence"], "unknown_symbol")
 

@@ -42,18 +42,15 @@ export function cycleRow(cycle, { accounts = true, whole = false } = {}) {
 }
 
 function move(row) {
-  const wanted = row.decision ?? {};
-  const review = row.review ?? {};
   const entry = row.action === 'buy' || row.action === 'sell';
   return h('span.move', { key: row.position },
-    action(row.action), symbolName(row.asset), row.action !== 'hold' && verdict(row.verdict, review.reason),
-    number(review.quantity) > 0 && h('span.num', null, `${exact(review.quantity)} at ${exact(review.price)}`),
-    entry && number(wanted.confidence) !== null && h('span.quiet-text', null, `confidence ${percent(wanted.confidence, 0)}`),
-    row.verdict === 'refused' ? h('span.why', null, refusal(row)) : h('span.why', null, wanted.rationale ?? ''));
+    action(row.action), symbolName(row.asset), row.action !== 'hold' && verdict(row.verdict, row.reason),
+    number(row.quantity) > 0 && h('span.num', null, `${exact(row.quantity)} at ${exact(row.price)}`),
+    entry && h('span.quiet-text', null, `confidence ${percent(row.confidence, 0)}`),
+    row.verdict === 'refused' ? h('span.why', null, refusal(row)) : h('span.why', null, row.rationale));
 }
 
 /** Why risk said no, in words. */
 export function refusal(row) {
-  const reason = row.review?.reason;
-  return [h('strong', null, words(row.code ?? row.review?.code ?? 'refused')), reason ? `: ${reason}` : ''];
+  return [h('strong', null, words(row.code ?? 'refused')), row.reason ? `: ${row.reason}` : ''];
 }

@@ -12,6 +12,7 @@ import { downloads, told, toggle } from './parts.js';
 export class Listing {
   #tools;
   #query;
+  #taken;
   #older = [];
   #next = undefined;
   #busy = false;
@@ -19,10 +20,11 @@ export class Listing {
   following = true;
   missed = 0;
 
-  /** *query* says what is asked for now; *name* what tells one row from another. */
-  constructor(tools, path, { query, kinds = [], name = (row) => row.id, limit = 100 }) {
+  /** *query* says what is asked for now, *taken* what a download asks for beside it; *name* tells one row from another. */
+  constructor(tools, path, { query, taken = {}, kinds = [], name = (row) => row.id, limit = 100 }) {
     this.#tools = tools;
     this.#query = query;
+    this.#taken = taken;
     this.path = path;
     this.name = name;
     this.limit = limit;
@@ -65,7 +67,7 @@ export class Listing {
     return h('span.aside.buttons-row', null,
       this.missed > 0 && h('button', { type: 'button', onclick: () => this.follow(true) }, `${plural(this.missed, 'change')} since`),
       toggle('Follow', this.following, (on) => this.follow(on)),
-      downloads(this.path, this.#query()));
+      downloads(this.path, { ...this.#query(), ...this.#taken }));
   }
 
   /** Draw the rows by *rows*, or *none* when there are none; with a button for the older ones. */

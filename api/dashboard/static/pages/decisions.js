@@ -20,6 +20,7 @@ function timeline(tools) {
   const chosen = (name) => wanted.query.get(name) ?? undefined;
   const list = new Listing(tools, '/decisions', {
     query: () => ({ account: house.account || undefined, symbol: chosen('symbol'), action: chosen('action'), verdict: chosen('verdict') }),
+    taken: { full: true },
     kinds: ['decision'],
     name: (row) => `${row.account} ${row.tick} ${row.position}`,
     limit: 100,
