@@ -353,7 +353,7 @@ class Event(Answer):
     """Something that happened, as streams tell it; the cursor names it."""
 
     cursor: str
-    account: str
+    account: str | None = Field(description="Null: it is about the house.")
     kind: str
     at: Time
     body: Document

@@ -43,7 +43,7 @@ class Told:
     """An event with the message that tells it, written once for all who get it."""
 
     place: Place
-    account_id: str
+    account_id: str | None
     symbol: str | None
     kind: str
     message: str

@@ -8,38 +8,14 @@ commit, and how far the outbox was pruned is kept, so that a reader who comes to
 
 # ruff: noqa: S608 - the statements are made of the words below, and of nobody else's
 
-from dataclasses import dataclass
-
 from alembic import op
+
+from migrations.telling import EVENTS, Told, on_insert, on_update, tell
 
 revision = "0020"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a row `n` is called, when it was, and its body: columns as they are, columns as text, and others."""
-
-    kind: str
-    at: str
-    plain: str = ""
-    text: str = ""
-    other: str = ""
-    was: str | None = None
-    """The column whose value before the change is told too, as `was`."""
-    added: str = ""
-    """What a new row is called, where that is something else."""
-    key: str = "account_id id"
-    account: str = "account_id"
-
-    @property
-    def body(self) -> str:
-        """The SQL of the body."""
-        plain = [f"'{name}', n.{name}" for name in self.plain.split()]
-        text = [f"'{name}', n.{name}::text" for name in self.text.split()]
-        return f"jsonb_build_object({', '.join([*plain, *text, *filter(None, [self.other])])})"
 
 
 TABLES = {
@@ -105,8 +81,6 @@ TABLES = {
     ),
 }
 
-EVENTS = "INSERT INTO events (account_id, kind, at, body)"
-
 ENDS = "leg <> 'entry' AND type IN ('STOP', 'STOP_MARKET', 'TAKE_PROFIT', 'TAKE_PROFIT_MARKET')"
 RESTS = "state IN ('NEW', 'PARTIALLY_FILLED')"
 
@@ -136,19 +110,19 @@ PROTECTION_OF = f"""
 
 def upgrade() -> None:
     for table, told in TABLES.items():
-        _tell(table, "insert", _on_insert(told))
-        _tell(table, "update", _on_update(told))
-    _tell("positions", "delete", _on_insert(TABLES["positions"], "position_closed", "now()", rows="old_rows"))
+        tell(table, "insert", on_insert(told))
+        tell(table, "update", on_update(told))
+    tell("positions", "delete", on_insert(TABLES["positions"], "position_closed", "now()", rows="old_rows"))
     op.execute(PROTECTION_OF)
     touched = "SELECT n.account_id, 'protection', max(n.updated_at), protection_of(n.account_id, n.symbol, n.direction)"
     group = "GROUP BY n.account_id, n.symbol, n.direction"
-    _tell(
+    tell(
         "orders",
         "insert",
         f"{EVENTS} {touched} FROM new_rows n WHERE {ENDS} AND {RESTS} {group}",
         name="protection",
     )
-    _tell(
+    tell(
         "orders",
         "update",
         f"""
@@ -184,42 +158,3 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION tell_{table}_insert, tell_{table}_update CASCADE")
     op.execute("DROP FUNCTION tell_positions_delete, tell_protection_insert, tell_protection_update CASCADE")
     op.execute("DROP FUNCTION protection_of")
-
-
-def _on_insert(told: Told, kind: str = "", at: str = "", rows: str = "new_rows") -> str:
-    was = " || '{\"was\": null}'" if told.was else ""
-    return f"""
-        {EVENTS} SELECT n.{told.account}, '{kind or told.added or told.kind}', {at or told.at}, {told.body}{was}
-        FROM {rows} n ORDER BY {_each("n.{}", told.key)}
-    """
-
-
-def _on_update(told: Told) -> str:
-    was = f" || jsonb_build_object('was', o.{told.was})" if told.was else ""
-    return f"""
-        {EVENTS} SELECT n.{told.account}, '{told.kind}', {told.at}, {told.body}{was}
-        FROM new_rows n JOIN old_rows o ON {_each("o.{0} = n.{0}", told.key, " AND ")}
-        WHERE {told.body} IS DISTINCT FROM {told.body.replace("n.", "o.")} ORDER BY {_each("n.{}", told.key)}
-    """
-
-
-def _each(form: str, key: str, between: str = ", ") -> str:
-    return between.join(form.format(column) for column in key.split())
-
-
-def _tell(table: str, operation: str, statement: str, *, name: str = "") -> None:
-    """Have *statement* told after each *operation* on the table, with the rows as they were and as they are."""
-    function = f"tell_{name or table}_{operation}"
-    rows = {"insert": "NEW TABLE AS new_rows", "delete": "OLD TABLE AS old_rows"}
-    both = "OLD TABLE AS old_rows NEW TABLE AS new_rows"
-    op.execute(f"""
-        CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET timezone TO 'UTC' AS $$
-        BEGIN
-            {statement};
-            RETURN NULL;
-        END $$
-    """)
-    op.execute(f"""
-        CREATE TRIGGER {function} AFTER {operation} ON {table}
-        REFERENCING {rows.get(operation, both)} FOR EACH STATEMENT EXECUTE FUNCTION {function}()
-    """)

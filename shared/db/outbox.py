@@ -82,7 +82,8 @@ class Event:
     """Something that happened. `body` is JSON text; `symbol` is None for what is of no symbol."""
 
     place: Place
-    account_id: str
+    account_id: str | None
+    """None for what concerns the house."""
     kind: str
     at: datetime
     symbol: str | None

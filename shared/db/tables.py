@@ -608,13 +608,13 @@ diary = Table(
 
 # Identities are given out before commit, so a reader of "id > last seen" would pass over a slow transaction's rows.
 # In the order of (xid, id), and short of the oldest running transaction, nothing ever appears behind a reader.
-# Most are written by triggers on the tables above: see the migration that made them.
+# Most are written by triggers on the other tables: see the migrations that made them.
 events = Table(
     "events",
     metadata,
     _identity(),
     Column("xid", TransactionId, nullable=False, server_default=func.pg_current_xact_id()),
-    _account(),
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # null: of the house
     Column("kind", CleanText, nullable=False),
     Column("at", Moment, nullable=False),
     Column("body", JSONB, nullable=False),

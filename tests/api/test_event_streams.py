@@ -14,8 +14,10 @@ from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.live import feed, messages, sockets
+from shared.db.alerts import AlertTable
 from shared.db.outbox import Hints, Outbox, Watch
 from shared.db.unit_of_work import Database
+from shared.domain.alert import Alarm, AlertKind
 from shared.settings import Settings
 from tests.api.conftest import Serve
 from tests.api.listening import api_process, listening
@@ -123,6 +125,25 @@ async def test_one_account_and_one_symbol_can_be_listened_to_alone(url: str, dat
 
         assert (await of_other.first("event"))["kind"] == "c"
         assert [event["kind"] for event in await of_ether.events(2)] == ["b", "c"]  # what is of no symbol concerns all
+
+
+async def test_an_alert_is_told_whose_it_is_and_one_of_the_house_to_whoever_listens_to_the_house(
+    url: str, database: Database
+) -> None:
+    down = Alarm(kind=AlertKind.EXCHANGE_DOWN, text="it does not answer")
+    halted = Alarm(kind=AlertKind.ACCOUNT_HALTED, account_id="main", text="the key was refused")
+    async with listening(url, EVENTS) as of_all, listening(url, f"{EVENTS}?account=main") as of_one:
+        await of_all.first("snapshot")
+        await of_one.first("snapshot")
+        async with database.transaction() as connection:
+            await AlertTable(connection).settle([down, halted], TICK, channels=[])
+
+        told = await of_all.events(2)
+        assert [(event["account"], event["body"]["alert_kind"]) for event in told] == [
+            (None, "exchange_down"),
+            ("main", "account_halted"),
+        ]
+        assert await of_one.first("event") == told[1]
 
 
 async def test_positions_tell_what_is_held_what_protects_it_and_what_it_is_worth(url: str, database: Database) -> None:

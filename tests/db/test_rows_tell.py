@@ -1,6 +1,7 @@
 """Rows tell of themselves: what changed is in the outbox, in the same transaction, whoever wrote it and how."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -9,13 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.db.outbox import BEGINNING, Outbox
+from shared.db.alerts import AlertTable
+from shared.db.audit import Action, AuditTrail
+from shared.db.outbox import BEGINNING, Event, Outbox
 from shared.db.unit_of_work import Database
 from shared.domain.account import AccountStatus, Breaker
+from shared.domain.alert import Alarm, AlertKind
+from shared.domain.authority import Terms
 from shared.domain.breakers import Trip
 from shared.domain.cycle import Stage, StageResult
 from shared.domain.decision import Answer
-from shared.domain.order import Income, IncomeKind, Leg, OrderState, OrderType
+from shared.domain.order import Income, IncomeKind, Leg, OrderState, OrderType, Side
 from shared.domain.position import Direction
 from shared.domain.reconciliation import Difference, Discrepancy
 from tests.db.samples import (
@@ -41,10 +46,13 @@ class Told:
         self._outbox = Outbox(database)
         self._place = BEGINNING
 
-    async def news(self) -> list[tuple[str, dict[str, Any]]]:
+    async def events(self) -> Sequence[Event]:
         events = (await self._outbox.read(self._place)).events
         self._place = events[-1].place if events else self._place
-        return [(event.kind, json.loads(event.body)) for event in events]
+        return events
+
+    async def news(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(event.kind, json.loads(event.body)) for event in await self.events()]
 
     async def kinds(self) -> list[str]:
         return [kind for kind, _ in await self.news()]
@@ -145,7 +153,8 @@ async def test_a_fill_and_an_income_are_told_once_however_often_they_are_seen(da
             await work.fills.save("main", [replace(a_fill(1), trade_id=9_007_199_254_740_993)])
             await work.incomes.save("main", [income])
 
-    [(_, fill), (_, funding)] = await told.news()
+    [(_, fill), (opened, trip), (_, funding)] = await told.news()
+    assert (opened, trip["first_trade_id"], trip["held"]) == ("round_trip", fill["trade_id"], "0.010")
     assert (fill["trade_id"], fill["price"], fill["maker"]) == ("9007199254740993", "64000.10", False)
     assert (funding["income_kind"], funding["amount"]) == ("FUNDING_FEE", "-0.10")
 
@@ -195,6 +204,106 @@ async def test_all_else_that_happens_to_an_account_is_told(database: Database, t
     assert [body["standing"] for kind, body in news if kind == "breaker"] == [True, False]
     assert news[0][1]["wallet"] == "1000"
     assert news[5][1]["result"] == {"symbols": ["BTCUSDT"]}
+
+
+async def test_an_alert_tells_that_it_is_raised_seen_and_over_and_of_which_account_if_of_any(
+    database: Database, told: Told
+) -> None:
+    down = Alarm(kind=AlertKind.EXCHANGE_DOWN, text="it does not answer")
+    naked = Alarm(kind=AlertKind.POSITION_NAKED, account_id="main", subject="LONG BTCUSDT", text="without a stop")
+    async with database.transaction() as connection:
+        table = AlertTable(connection)
+        await table.settle([down, naked], TICK, channels=["webhook"])
+        await table.settle([down, naked], TICK, channels=["webhook"])
+    raised = await told.events()
+    number = json.loads(raised[1].body)["id"]
+    async with database.transaction() as connection:
+        table = AlertTable(connection)
+        await table.acknowledge(number, "anna", TICK)
+        await table.settle([naked], TICK, channels=["webhook"])
+    [seen, over] = await told.events()
+
+    assert [(event.kind, event.account_id) for event in [*raised, seen, over]] == [
+        ("alert", None),
+        ("alert", "main"),
+        ("alert", "main"),
+        ("alert", None),
+    ]
+    assert json.loads(seen.body) == json.loads(raised[1].body) | {
+        "acknowledged_by": "anna",
+        "acknowledged_at": TICK.isoformat(),
+    }
+    assert json.loads(over.body) == json.loads(raised[0].body) | {"resolved_at": TICK.isoformat()}
+
+
+async def test_a_change_that_waits_tells_that_it_does_and_what_became_of_it(database: Database, told: Told) -> None:
+    terms = Terms(mode="live", delay=timedelta(days=1))
+    async with database.open_work() as work:
+        [change] = await work.changes.settle([an_account()], "anna", TICK, terms)
+        await work.changes.speak(change.id, "anna")
+        await work.changes.speak(change.id, "bert")
+        await work.changes.withdraw(change.id, "bert", TICK)
+
+    bodies = [body for kind, body in await told.news() if kind == "change"]
+    assert [(body["state"], body["words"]) for body in bodies] == [
+        ("pending", ["anna"]),
+        ("pending", ["anna", "bert"]),
+        ("withdrawn", ["anna", "bert"]),
+    ]
+    assert (bodies[0]["change_kind"], bodies[0]["raises"]) == (change.kind, list(change.raises))
+    assert not bodies[0].keys() & {"wanted"}
+
+
+async def test_an_emergency_stop_tells_how_far_it_is(database: Database, told: Told) -> None:
+    async with database.open_work() as work:
+        await work.stops.ask("main", "anna", TICK)
+        await work.stops.note("main", ["LONG BTCUSDT"], TICK)
+        await work.stops.note("main", [], TICK)
+        await work.stops.rearm("main", TICK)
+
+    bodies = [body for kind, body in await told.news() if kind == "stop"]
+    assert [body["left"] for body in bodies[1:3]] == [["LONG BTCUSDT"], []]
+    assert [(body["finished_at"] is None, body["rearmed_at"] is None) for body in bodies] == [
+        (True, True),
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+
+
+async def test_a_round_trip_tells_how_it_goes_and_how_it_ended(database: Database, told: Told) -> None:
+    fills = [a_fill(1), replace(a_fill(2), side=Side.SELL, realized_pnl=Decimal("1.5"))]
+    for fill in fills:
+        async with database.open_work() as work:
+            await work.fills.save("main", [fill])
+
+    [opened, closed] = [body for kind, body in await told.news() if kind == "round_trip"]
+    assert (opened["symbol"], opened["closed_at"], opened["exit"]) == ("BTCUSDT", None, None)
+    assert (closed["held"], closed["realized"], closed["exit"]) == ("0.000", "1.5", "external")
+    assert closed["first_trade_id"] == opened["first_trade_id"] == "1"
+
+
+async def test_a_position_without_a_stop_tells_since_when_and_that_it_is_over(database: Database, told: Told) -> None:
+    for standing in ({("BTCUSDT", Direction.LONG): TICK}, {}):
+        async with database.open_work() as work:
+            await work.naked.stand("main", standing, TICK + timedelta(seconds=7))
+
+    [(kind, begun), (_, over)] = await told.news()
+    assert (kind, begun["symbol"], begun["since"], begun["until"]) == ("naked", "BTCUSDT", TICK.isoformat(), None)
+    assert over == begun | {"until": (TICK + timedelta(seconds=7)).isoformat()}
+
+
+async def test_what_was_done_tells_no_more_than_that_and_what_came_of_it(database: Database, told: Told) -> None:
+    trail = AuditTrail(database)
+    for account in ("main", "nobody"):
+        await trail.end(await trail.begin(Action(action="POST /stop", account_id=account, body={"a": 1})), 200)
+
+    events = await told.events()
+    assert [(event.kind, event.account_id) for event in events] == [
+        *[("audit", "main")] * 2,
+        *[("audit", None)] * 2,
+    ]
+    assert {tuple(json.loads(event.body)) for event in events} == {("id",)}
 
 
 async def test_moments_are_told_in_utc_wherever_the_writer_sits(database: Database, told: Told) -> None:

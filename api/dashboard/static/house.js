@@ -144,13 +144,13 @@ export class House {
 
   #start() {
     this.status = this.resource('/status', {}, {
-      kinds: ['stage', 'account', 'breaker', 'equity', 'position_opened', 'position_closed'],
+      kinds: ['stage', 'account', 'breaker', 'equity', 'position_opened', 'position_closed', 'manage_only', 'models_answer_again'],
       changed: ({ data }) => data && this.#stands(data),
     });
-    this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker'] });
-    this.ready = this.resource('/health/ready', {}, { kinds: ['stage'] });
-    this.limits = this.resource('/limits', {}, { kinds: ['stage', 'breaker', 'equity'] });
-    this.alerts = this.resource('/alerts', { standing: true }, { kinds: ['stage', 'alert', 'account', 'breaker'] });
+    this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker', 'stop', 'change'] });
+    this.ready = this.resource('/health/ready', {}, { kinds: ['stage', 'alert'] });
+    this.limits = this.resource('/limits', {}, { kinds: ['stage', 'breaker', 'equity', 'account', 'model_call'] });
+    this.alerts = this.resource('/alerts', { standing: true }, { kinds: ['alert'] });
     this.trading = new Stream('/ws/trading-events', {}, this.#ears((message) => this.#traded(message)));
     this.market = new Stream('/ws/market-data', {}, this.#ears((message) => this.#priced(message)));
     this.#polling = setInterval(() => {

@@ -15,10 +15,10 @@ export function alerts(tools) {
   let failed = '';
   const standing = () => wanted.query.get('standing') === 'yes';
   const list = new Listing(tools, '/alerts', {
-    query: () => ({ account: house.account || undefined, standing: standing() || undefined }), kinds: ['alert', 'account', 'breaker', 'stage'],
+    query: () => ({ account: house.account || undefined, standing: standing() || undefined }), kinds: ['alert'],
   });
 
-  const operations = tools.resource('/operations', { account: house.account || undefined }, { kinds: ['equity'] });
+  const operations = tools.resource('/operations', { account: house.account || undefined }, { kinds: ['equity', 'naked', 'order'] });
 
   const acknowledge = async (alert) => {
     try {

@@ -14,7 +14,7 @@ export function audit(tools) {
     return { title: 'Audit', lead: 'Who did what', view: () => notice('info', `The audit trail takes an admin's token; ${house.session.name} may ${house.session.scope}.`) };
   }
   const list = new Listing(tools, '/audit', {
-    query: () => ({ account: house.account || undefined, caller: chosen('caller'), action: chosen('action') }), kinds: ['audit', 'account', 'order'],
+    query: () => ({ account: house.account || undefined, caller: chosen('caller'), action: chosen('action') }), kinds: ['audit'],
   });
   const change = (name) => (value) => narrow(wanted, { [name]: value });
   const view = () => card('Audit trail', { note: 'nothing here can be changed', aside: h('div.filters', null, input('Who', chosen('caller'), change('caller')), input('Action', chosen('action'), change('action')), list.controls()) },

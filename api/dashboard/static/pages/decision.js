@@ -10,7 +10,7 @@ import { badge, card, direction, empty, fact, facts, fold, notice, orderState, p
 import { age, time, utc } from '../time.js';
 import { replays } from './replays.js';
 
-const KINDS = ['decision', 'order', 'fill', 'stage', 'model_call'];
+const KINDS = ['decision', 'order', 'fill', 'stage', 'model_call', 'proposal'];
 
 export function decision({ house, route, resource, update }) {
   const [account, tick] = route.of.split('@');

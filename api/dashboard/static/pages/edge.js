@@ -11,7 +11,7 @@ const TITLES = {
 };
 
 export function edge({ house, resource }) {
-  const profile = resource('/edge', { account: house.account || undefined }, { kinds: ['position_closed', 'fill', 'stage'] });
+  const profile = resource('/edge', { account: house.account || undefined }, { kinds: ['round_trip'] });
   const view = () => told(profile, 'the edge profile', ({ total, groups, whole, caution }) => {
     if (!total.round_trips) return card('Edge', {}, empty('No position has ended yet.', 'Every closed position is counted here by side, symbol, hour, model and holding time.'));
     return [

@@ -93,7 +93,7 @@ class Series {
     this.#tools = tools;
     this.candles = tools.resource('/market-data', { symbol, timeframe, limit: CANDLES }, { kinds: ['stage'] });
     this.trades = tools.resource('/trades', { symbol, account, limit: 300 }, { kinds: ['fill'] });
-    this.ended = tools.resource('/positions/closed', { symbol, account, limit: MOST_TRIPS }, { kinds: ['position_closed', 'stage'] });
+    this.ended = tools.resource('/positions/closed', { symbol, account, limit: MOST_TRIPS }, { kinds: ['round_trip'] });
     this.orders = tools.resource('/orders', { symbol, account, limit: 500 }, { kinds: ['order'] });
     this.stream = new Stream('/ws/market-data', { symbol, timeframe }, { heard: (message) => this.#hear(message), changed: tools.update });
   }

@@ -18,7 +18,7 @@ export function performance(tools) {
   const period = () => wanted.query.get('period') ?? 'day';
   const curves = new Curves(tools, 500);
   const numbers = resource('/performance', { account, annualisation: year() }, { kinds: ['equity'] });
-  const models = resource('/models', { account }, { kinds: ['model_call', 'decision'] });
+  const models = resource('/models', { account }, { kinds: ['model_call', 'decision', 'proposal'] });
   const returns = new Listing(tools, '/performance/returns', { query: () => ({ account, period: period() }), kinds: ['equity'], name: (each) => `${each.account} ${each.start}`, limit: 30 });
 
   const view = () => [

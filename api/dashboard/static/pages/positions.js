@@ -14,7 +14,7 @@ export function positions(tools) {
   const { house, resource } = tools;
   const account = house.account || undefined;
   const open = resource('/positions', { account }, { kinds: KINDS });
-  const ended = new Listing(tools, '/positions/closed', { query: () => ({ account }), kinds: ['position_closed', 'fill', 'stage'], name: (each) => `${each.account} ${each.symbol} ${each.position_side} ${each.first_trade_id}`, limit: 50 });
+  const ended = new Listing(tools, '/positions/closed', { query: () => ({ account }), kinds: ['round_trip'], name: (each) => `${each.account} ${each.symbol} ${each.position_side} ${each.first_trade_id}`, limit: 50 });
 
   const view = (ask) => {
     const all = open.items.map((each) => held(each, house.mark(each.symbol)));
