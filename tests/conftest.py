@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,6 +46,13 @@ def template(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 async def database_url(postgres_url: str, template: str) -> AsyncIterator[str]:
     """The address of a migrated database that no other test sees."""
+    async with fresh_database(postgres_url, template) as url:
+        yield url
+
+
+@asynccontextmanager
+async def fresh_database(postgres_url: str, template: str) -> AsyncIterator[str]:
+    """Make a migrated database and yield its address; it is gone afterwards."""
     name = f"test_{uuid4().hex[:12]}"
     await _on_server(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield _named(postgres_url, name)

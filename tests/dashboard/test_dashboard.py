@@ -34,14 +34,14 @@ async def test_the_first_page_says_what_the_money_is_worth_and_that_it_is_protec
     await expect(page.locator("figure.chart canvas").first).to_be_visible()
 
 
-async def test_what_happens_shows_without_a_reload(trading: Site, opened: Open) -> None:
-    page = await opened(trading.url)
+async def test_what_happens_shows_without_a_reload(own: Site, opened: Open) -> None:
+    page = await opened(own.url)
     rows = page.get_by_role("region", name="Open positions").locator("tbody tr")
     await expect(rows).to_have_count(1)
     await expect(vital(page, "Stream")).to_contain_text("Live")
 
-    await trading.house.pass_time()
-    await trading.house.enter("ETHUSDT", "sell")
+    await own.house.pass_time()
+    await own.house.enter("ETHUSDT", "sell")
 
     await expect(rows).to_have_count(2)
     await expect(page.locator(".timeline .cycle").first).to_contain_text("ETH")
@@ -83,15 +83,15 @@ async def test_decisions_can_be_narrowed_down_and_the_address_keeps_it(trading: 
     await expect(page.get_by_label("Action")).to_have_value("buy")
 
 
-async def test_a_list_that_is_not_followed_stands_still_and_counts(trading: Site, opened: Open) -> None:
-    page = await opened(f"{trading.url}/#/activity/fills")
+async def test_a_list_that_is_not_followed_stands_still_and_counts(own: Site, opened: Open) -> None:
+    page = await opened(f"{own.url}/#/activity/fills")
     rows = page.get_by_role("region", name="Fills").locator("tbody tr")
     await expect(rows).to_have_count(1)
     await expect(vital(page, "Stream")).to_contain_text("Live")
 
     await page.get_by_label("Follow").uncheck()
-    await trading.house.pass_time()
-    await trading.house.enter("ETHUSDT", "sell")
+    await own.house.pass_time()
+    await own.house.enter("ETHUSDT", "sell")
     since = page.get_by_role("button", name="since")
     await expect(since).to_be_visible()
     await expect(rows).to_have_count(1)
@@ -137,8 +137,8 @@ async def test_an_account_is_paused_and_resumed_by_a_button(trading: Site, opene
     await expect(vital(page, "State")).to_contain_text("Trading")
 
 
-async def test_a_stop_asks_for_the_account_s_name_first(trading: Site, opened: Open) -> None:
-    page = await opened(f"{trading.url}/#/accounts")
+async def test_a_stop_asks_for_the_account_s_name_first(own: Site, opened: Open) -> None:
+    page = await opened(f"{own.url}/#/accounts")
     await page.get_by_role("main").get_by_role("button", name="Stop …").click()
     dialog = page.get_by_role("dialog")
     stop = dialog.get_by_role("button", name="Stop it")
@@ -150,7 +150,7 @@ async def test_a_stop_asks_for_the_account_s_name_first(trading: Site, opened: O
     await stop.click()
 
     await expect(vital(page, "State")).to_contain_text("Halted")
-    async with trading.house.runtime.open_work() as work:
+    async with own.house.runtime.open_work() as work:
         assert (await work.accounts.get("main")).status is AccountStatus.HALTED
 
 

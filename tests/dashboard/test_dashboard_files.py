@@ -4,17 +4,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from api.dashboard.files import CHART_LIBRARY, STATIC, chart_library
-from tests.dashboard.conftest import Site
+from tests.dashboard.conftest import Site, of_test
 
 LIBRARY = f"/vendor/{CHART_LIBRARY}"
 
 
-@pytest.fixture
-async def client(site: Site) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=site.url) as client:
+@of_test
+async def client(trading: Site) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=trading.url) as client:
         yield client
 
 

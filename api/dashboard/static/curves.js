@@ -32,6 +32,31 @@ export function line(points, of) {
   }));
 }
 
+/**
+ * The points of several accounts as of one: their growth weighted by what was put into each, at every moment that one of
+ * them has a point; before its first, an account counts as it began.
+ */
+export function together(curves) {
+  const drawn = curves.filter(({ points }) => points.length);
+  const weights = drawn.map(({ points }) => Number(points[0].deposited) || 1);
+  const whole = weights.reduce((sum, each) => sum + each, 0);
+  const moments = [...new Set(drawn.flatMap(({ points }) => points.map((point) => point.at)))].sort((a, b) => Date.parse(a) - Date.parse(b));
+  const places = drawn.map(() => -1);
+  let peak = 0;
+  return moments.map((at) => {
+    let growth = 0;
+    let bought = 0;
+    for (const [place, { points }] of drawn.entries()) {
+      while (places[place] + 1 < points.length && Date.parse(points[places[place] + 1].at) <= Date.parse(at)) places[place] += 1;
+      const now = points[places[place]] ?? { growth: 1, buy_and_hold: 1 };
+      growth += (now.growth * weights[place]) / whole;
+      bought = bought === null || now.buy_and_hold === null ? null : bought + (now.buy_and_hold * weights[place]) / whole;
+    }
+    peak = Math.max(peak, growth);
+    return { at, growth, buy_and_hold: bought, drawdown: peak > 0 ? 1 - growth / peak : 0 };
+  });
+}
+
 export const grown = (point) => point.growth - 1;
 export const bought = (point) => (point.buy_and_hold === null ? null : point.buy_and_hold - 1);
 export const fallen = (point) => -point.drawdown;

@@ -1,9 +1,10 @@
 /* What surrounds every page: the health strip above, the menu, the help, and the questions that are asked. */
 
 import { send } from './api.js';
+import { button } from './controls.js';
 import { dialog, modal } from './dialog.js';
 import { h } from './dom.js';
-import { count } from './format.js';
+import { count, plural } from './format.js';
 import { icon } from './icons.js';
 import { badge, notice } from './parts.js';
 import { PAGES } from './pages.js';
@@ -12,12 +13,12 @@ import { liveWords, strip } from './vitals.js';
 
 export function frame(house, state, page, update) {
   const ask = (asked) => {
-    state.dialog = asked;
+    state.dialog = { ...asked, opener: document.activeElement };
     update();
   };
   return [
     h('a.skip', { key: 'skip', href: '#main', onclick: skip }, 'Skip to the content'),
-    h('header.strip', { key: 'strip' }, brand(house, state, update), strip(house), stopButton(house, ask)),
+    h('header.strip', { key: 'strip' }, brand(house, state, update), strip(house, state, update), stopButton(house, ask)),
     h('nav.menu', { key: 'menu', class: state.menu ? 'open' : '', 'aria-label': 'Pages' }, menu(house, state)),
     h('main', { key: 'main', id: 'main', tabindex: '-1' },
       h('div.page-head', null, h('h1', null, page.title), page.lead && h('p', null, page.lead)),
@@ -25,8 +26,9 @@ export function frame(house, state, page, update) {
       house.sessionError && notice('warn', `Who is looking is not known: ${house.sessionError.message}. The server decides what may be done.`),
       h('div.page', { key: page.title }, page.view(ask))),
     h('p.ears', { key: 'told', role: 'status' }, liveWords(house).spoken),
+    said(house),
     help(state, update),
-    dialog(state, update),
+    dialog(house, state, update),
   ];
 }
 
@@ -46,6 +48,13 @@ function brand(house, state, update) {
     }, icon(state.menu ? 'close' : 'menu')),
     h('a.brand', { href: '#/', 'aria-label': 'Perpetua: overview' }, h('img', { src: '/assets/icon.svg', alt: '', width: '24', height: '24' }), h('span', null, 'Perpetua')),
     house.status?.data && mode(house.status.data.mode));
+}
+
+/** What came of what one had done. It is always there: ears are told only of what appears in it. */
+function said(house) {
+  const { text, tone } = house.said ?? {};
+  return h('div.said', { key: 'said', role: 'status', 'aria-label': 'What came of it' }, text && h('div.notice', { key: text, class: tone }, icon(tone === 'good' ? 'check' : 'cross'), h('div', null, text),
+    h('button', { type: 'button', 'aria-label': 'Take this away', onclick: () => house.hush() }, icon('close'))));
 }
 
 const MODES = { paper: ['Paper', 'info', 'an emulated exchange: no real money'], testnet: ['Testnet', 'info', "the exchange's test network: no real money"], live: ['Live money', 'warn', 'real money'] };
@@ -72,10 +81,10 @@ function menu(house, state) {
   return [
     accountChoice(house),
     groups.map((group) => h('div.group', { key: group }, h('p', null, group),
-      h('ul', null, PAGES.filter((page) => page.group === group).map((page) => h('li', { key: page.name },
+      h('ul', null, PAGES.filter((page) => page.group === group && house.may(page.scope ?? 'read', page.whole ? undefined : house.session?.account)).map((page) => h('li', { key: page.name },
         h('a', { href: `#/${page.name}`, 'aria-current': page.name === state.route.name ? 'page' : null }, icon(page.icon), page.title, page.name === 'alerts' && standingAlerts(house))))))),
     h('div.foot', { key: 'foot' },
-      house.session?.name && h('p', null, house.session.name, h('small', null, ` may ${house.session.scope}`)),
+      house.session?.name && h('p', null, house.session.name, h('small', null, ` may ${house.session.scope}${house.session.account ? ` ${house.session.account}` : ''}`)),
       house.session?.expires && h('button', { type: 'button', onclick: () => leave(house) }, 'Sign out'),
       h('a', { href: '/docs' }, 'API'),
       h('p.hint', null, h('kbd', null, '?'), ' for keys')),
@@ -106,11 +115,7 @@ function accountChoice(house) {
 }
 
 function stopButton(house, ask) {
-  const may = house.may('operate');
-  return h('div.stop-box', null, h('button.danger', {
-    type: 'button', disabled: !may, title: may ? 'Cancel all orders, close every position, halt every account' : 'your token may only read',
-    onclick: () => ask(stopEverything(house)),
-  }, icon('stop'), h('span', null, 'Stop all')));
+  return h('div.stop-box', null, button(house, [icon('stop'), h('span', null, 'Stop all')], { key: 'stop', kind: 'danger' }, () => ask(stopEverything(house))));
 }
 
 function stopEverything(house) {
@@ -125,9 +130,9 @@ function stopEverything(house) {
     tone: 'danger',
     act: async () => {
       const stopped = await send('POST', '/stop');
-      house.refreshAll();
       const left = stopped.filter((each) => !each.flat).map((each) => `${each.account}: ${[...each.left, each.trouble].filter(Boolean).join(', ')}`);
       if (left.length) throw new Error(`All are halted. Still being flattened: ${left.join('; ')}`);
+      return `Everything is stopped: ${plural(stopped.length, 'account')} halted, nothing is held.`;
     },
   };
 }

@@ -13,6 +13,7 @@ import { clock } from './time.js';
 const POLL_MS = 5_000;
 const HEARTBEAT_MS = 15_000;
 const RENEWAL_MS = 300_000;
+const SAID_MS = 20_000;
 const ACCOUNT = 'perpetua.account';
 
 export class House {
@@ -21,7 +22,10 @@ export class House {
   #polling = null;
   #beating = null;
   #renewing = null;
+  #saying = null;
 
+  busy = new Set();
+  said = null;
   session = null;
   sessionError = null;
   prices = new Map();
@@ -82,11 +86,43 @@ export class House {
     return this.trading?.live ?? false;
   }
 
-  /** Whether the viewer may do what takes *scope*; the server has the last word. */
-  may(scope) {
+  /**
+   * Whether the viewer may do what takes *scope*, to an *account* or, without one, to the whole house; the server has
+   * the last word.
+   */
+  may(scope, account) {
     const order = ['read', 'operate', 'admin'];
-    const has = this.session?.scope;
-    return has === undefined || order.indexOf(has) >= order.indexOf(scope);
+    if (!this.session) return true;
+    const { scope: has, account: only } = this.session;
+    return order.indexOf(has) >= order.indexOf(scope) && (!only || only === account);
+  }
+
+  /** Say what came of something, until something else is to be said; what went well is taken back after a while. */
+  say(text, tone = 'good') {
+    clearTimeout(this.#saying);
+    this.said = { text, tone };
+    if (tone === 'good') this.#saying = setTimeout(() => this.hush(), SAID_MS);
+    this.update();
+  }
+
+  hush() {
+    this.said = null;
+    this.update();
+  }
+
+  /** Have *deed* done, once at a time under its *name*, and say what came of it: its words, or why it could not be. */
+  async perform(name, deed) {
+    if (this.busy.has(name)) return;
+    this.busy.add(name);
+    this.update();
+    try {
+      this.say(await deed());
+    } catch (error) {
+      this.say(error.message, 'bad');
+    }
+    this.busy.delete(name);
+    this.refreshAll();
+    this.update();
   }
 
   get accounts() {

@@ -1,4 +1,4 @@
-/* The pages there are, in the order of the menu. */
+/* The pages there are, in the order of the menu: *scope* is what one has to be allowed to see it, *whole* everywhere. */
 
 import { h } from './dom.js';
 import { overview } from './pages/overview.js';
@@ -13,6 +13,7 @@ import { discrepancies } from './pages/discrepancies.js';
 import { alerts } from './pages/alerts.js';
 import { audit } from './pages/audit.js';
 import { accounts } from './pages/accounts.js';
+import { tokens } from './pages/tokens.js';
 
 export const PAGES = [
   { name: '', title: 'Overview', group: 'Now', icon: 'home', key: 'o', open: overview },
@@ -25,8 +26,9 @@ export const PAGES = [
   { name: 'activity', title: 'Activity', group: 'Record', icon: 'list', key: 'a', open: activity },
   { name: 'discrepancies', title: 'Discrepancies', group: 'Record', icon: 'differ', key: 'x', open: discrepancies },
   { name: 'alerts', title: 'Alerts', group: 'Record', icon: 'bell', key: 'l', open: alerts },
-  { name: 'audit', title: 'Audit', group: 'Record', icon: 'book', key: 'u', open: audit },
+  { name: 'audit', title: 'Audit', group: 'Record', icon: 'book', key: 'u', open: audit, scope: 'admin' },
   { name: 'accounts', title: 'Accounts', group: 'Control', icon: 'dials', key: 's', open: accounts },
+  { name: 'tokens', title: 'Tokens', group: 'Control', icon: 'key', key: 't', open: tokens, scope: 'admin', whole: true },
 ];
 
 export const NOT_FOUND = {

@@ -114,3 +114,15 @@ export function duration(text) {
   const [days, hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0));
   return span((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000);
 }
+
+const UNITS = [['d', 86_400], ['h', 3_600], ['m', 60], ['s', 1]];
+
+/** The same as settings write it: PT90M → 90m */
+export function settingText(text) {
+  const parts = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(text ?? '');
+  if (!parts) return text ?? '';
+  const [days, hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0));
+  const all = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
+  const [unit, size] = UNITS.find(([, each]) => all % each === 0);
+  return `${all / size}${unit}`;
+}

@@ -2,6 +2,7 @@
 
 import { h } from './dom.js';
 import { cost, count, number, percent, plural } from './format.js';
+import { icon } from './icons.js';
 import { badge, meter } from './parts.js';
 import { age, clock, span, timeText, until, utc } from './time.js';
 
@@ -22,14 +23,21 @@ function heard(stream) {
   return stream.heardAt === null ? '' : `heard ${span(performance.now() - stream.heardAt)} ago`;
 }
 
-function cell(name, value, { note, tone = '', title } = {}) {
-  return h('div.vital', { class: tone, title }, h('dt', null, name), h('dd', null, value), note && h('dd.note', null, note));
+/** *tone* bad or warn keeps a cell on a phone's screen; *kind* `gives` is for a note that is the first to be cut short. */
+function cell(name, value, { note, tone = '', kind = '', title } = {}) {
+  return h('div.vital', { class: `${tone} ${kind}`, title }, h('dt', null, name), h('dd', null, value), note && h('dd.note', null, h('span', null, note)));
 }
 
-export function strip(house) {
+/** All cells in one row; on a phone the first three, and what is not well, until one asks for all. */
+export function strip(house, state, update) {
   const live = liveWords(house);
-  return h('div.vitals-box', { tabindex: '0', role: 'region', 'aria-label': 'Health' }, h('dl.vitals', null,
-    cell('Stream', badge(live.text, live.tone), { note: live.note, tone: 'first' }),
+  const all = Boolean(state.vitals);
+  const more = () => {
+    state.vitals = !all;
+    update();
+  };
+  return h('div.vitals-box', { role: 'region', 'aria-label': 'Health' }, h('dl.vitals', { class: all ? 'all' : '' },
+    cell('Stream', badge(live.text, live.tone), { note: live.note, kind: 'first', tone: live.tone }),
     tradingState(house),
     cycleCell(house),
     pricesCell(house),
@@ -37,7 +45,8 @@ export function strip(house) {
     dataCell(house),
     modelBudget(house),
     rateBudget(house),
-    clockCell(house)));
+    clockCell(house)),
+  h('button.more-vitals', { type: 'button', 'aria-expanded': String(all), 'aria-label': 'All of the health strip', onclick: more }, icon(all ? 'close' : 'more')));
 }
 
 /** Whether it trades, over all accounts that are looked at: the gravest word first. */
@@ -45,13 +54,13 @@ export function killState(house) {
   const accounts = house.chosen;
   if (!accounts.length) return { text: 'No account', tone: 'quiet', note: 'none configured' };
   const total = plural(accounts.length, 'account');
-  const told = (text, tone, which) => {
+  const told = (text, tone, which, says = text) => {
     const found = accounts.filter(which).length;
-    return found ? { text, tone, note: accounts.length > 1 ? `${found} of ${total}` : accounts[0].account } : null;
+    return found ? { text, tone, says, note: accounts.length > 1 ? `${found} of ${total}` : accounts[0].account } : null;
   };
   const breakers = (each) => Object.keys(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {}).length > 0;
   return told('Halted', 'bad', (each) => each.status === 'halted')
-    ?? told('Breaker tripped', 'bad', breakers)
+    ?? told('Breaker', 'bad', breakers, 'Breaker tripped')
     ?? told('Paused', 'warn', (each) => each.status === 'paused')
     ?? told('Manages only', 'warn', (each) => each.models?.manage_only_since)
     ?? { text: 'Trading', tone: 'good', note: total };
@@ -60,7 +69,7 @@ export function killState(house) {
 function tradingState(house) {
   if (!house.status?.data) return cell('State', badge('Not known', 'quiet'));
   const { text, tone, note } = killState(house);
-  return cell('State', badge(text, tone), { note });
+  return cell('State', badge(text, tone), { note, tone, title: note });
 }
 
 function cycleCell(house) {
@@ -90,19 +99,20 @@ function stageWord(account, name) {
 
 function pricesCell(house) {
   const at = [...house.prices.values()].map((each) => each.at).filter(Boolean).sort().at(-1);
-  if (!at) return cell('Prices', badge('Not live', 'quiet'), { note: 'as of the last cycle' });
+  if (!at) return cell('Prices', badge('Not live', 'quiet'), { note: 'as of the last cycle', kind: 'gives' });
   const live = house.marketLive?.live !== false && house.market.live;
-  return cell('Prices', badge(live ? 'Live' : 'Not live', live ? 'good' : 'warn'), { note: live ? age(at) : house.marketLive?.detail || house.market.why || age(at) });
+  const why = house.marketLive?.detail || house.market.why;
+  return cell('Prices', badge(live ? 'Live' : 'Not live', live ? 'good' : 'warn'), { note: live ? age(at) : why || age(at), kind: 'gives', tone: live ? '' : 'warn', title: live ? undefined : why });
 }
 
 function servicesCell(house) {
   const { data, error } = house.ready;
   const told = data ?? error?.document;
-  if (!told?.checks) return cell('Services', badge(error ? 'No answer' : '…', error ? 'bad' : 'quiet'), { note: error?.message });
+  if (!told?.checks) return cell('Services', badge(error ? 'No answer' : '…', error ? 'bad' : 'quiet'), { note: error?.message, kind: 'gives', tone: error ? 'bad' : '', title: error?.message });
   const troubles = [...(told.reasons ?? []), ...(told.warnings ?? [])];
   const tone = told.reasons?.length ? 'bad' : troubles.length ? 'warn' : 'good';
   return cell('Services', badge(tone === 'good' ? 'All well' : tone === 'bad' ? 'Not ready' : 'Look', tone), {
-    note: troubles[0] ?? 'database, exchange, models', title: troubles.join('; ') || undefined,
+    note: troubles[0] ?? 'all answer', title: troubles.join('; ') || 'database, exchange, models', kind: 'gives', tone,
   });
 }
 
@@ -110,7 +120,7 @@ function servicesCell(house) {
 function dataCell(house) {
   const told = (house.ready.data ?? house.ready.error?.document)?.checks?.data;
   if (!told) return null;
-  return cell('Data', badge(told.stale ? 'Old' : 'Fresh', told.stale ? 'warn' : 'good'), { note: told.stale ? `${told.stale} of ${told.series} series` : `${plural(told.series, 'series', 'series')}` });
+  return cell('Data', badge(told.stale ? 'Old' : 'Fresh', told.stale ? 'warn' : 'good'), { note: told.stale ? `${told.stale} of ${told.series} series` : `${plural(told.series, 'series', 'series')}`, tone: told.stale ? 'warn' : '' });
 }
 
 function modelBudget(house) {
@@ -126,11 +136,11 @@ function modelBudget(house) {
 function rateBudget(house) {
   const told = house.limits.items[0]?.limits.find(({ effect }) => effect === 'requests');
   if (!told) return cell('Requests', badge(house.limits.error ? 'Not known' : '…', 'quiet'));
-  return cell('Requests', [percent(told.share, 0), h('small', null, ' of the minute')], { note: meter(told.share, { label: 'Exchange requests used this minute' }), title: `${count(told.used)} of ${count(told.allowed)}` });
+  return cell('Requests', [percent(told.share, 0), h('small', null, ' used')], { note: meter(told.share, { label: 'Exchange requests used this minute' }), title: `${count(told.used)} of ${count(told.allowed)}` });
 }
 
 function clockCell(house) {
   const now = new Date(clock.now()).toISOString();
   const fast = Math.round(clock.speed);
-  return cell('Time', house.status?.data ? timeText(now) : '…', { note: fast > 1 ? `×${fast} paper time` : utc(now).slice(11), title: utc(now) });
+  return cell('Time', house.status?.data ? timeText(now) : '…', { note: fast > 1 ? `paper, ×${fast}` : utc(now).slice(11), title: utc(now) });
 }

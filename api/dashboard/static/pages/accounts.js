@@ -1,45 +1,40 @@
 /* The accounts: how much of each limit is used, and what a person can do about them. */
 
-import { send } from '../api.js';
+import { get, send } from '../api.js';
+import { button, steered, whoMay } from '../controls.js';
 import { h } from '../dom.js';
-import { cost, count, exact, money, number, NOTHING, percent, words } from '../format.js';
-import { accountStatus, card, empty, fact, facts, fold, meter, notice, table, told, trouble } from '../parts.js';
+import { cost, count, exact, money, number, NOTHING, percent, plural, words } from '../format.js';
+import { accountStatus, card, empty, fact, facts, fold, meter, notice, told, trouble } from '../parts.js';
 import { age, duration, time, until } from '../time.js';
+import { adding, extending, invoking, limits, removing, settings } from './account_forms.js';
+import { Changes } from './changes.js';
 
-export function accounts({ house, resource, update }) {
-  const account = house.account || undefined;
-  const changes = resource('/changes', { account }, { kinds: ['change', 'account'] });
-  const state = { error: '', done: '' };
+const MANY = 3;
 
-  /** Ask for *method* on *path* and say what came of it: *done* makes words of the answer, or throws. */
-  const act = async (method, path, body, done) => {
-    try {
-      const answer = await send(method, path, body);
-      Object.assign(state, { error: '', done: done(answer) });
-    } catch (error) {
-      Object.assign(state, { error: error.message, done: '' });
-      throw error;
-    } finally {
-      house.refreshAll();
-      update();
-    }
-  };
+export function accounts(tools) {
+  const { house } = tools;
+  const changes = new Changes(tools);
 
   const view = (ask) => [
-    (state.error || state.done) && h('div', { 'aria-live': 'polite', key: 'said' }, state.error ? notice('bad', state.error) : notice('good', state.done)),
-    pending(changes, house, act),
+    changes.view(ask),
+    whoMay(house, 'operate') ?? whoMay(house, 'admin'),
     told(house.list, 'the accounts', ({ items }) => {
       const shown = items.filter((each) => !house.account || each.account === house.account);
-      return shown.length ? shown.map((each) => accountCard(each, house, ask, act)) : card('', {}, empty('No account is configured.', 'One appears here once the API has read its configuration.'));
+      const add = button(house, 'Add an account …', { scope: 'admin', kind: items.length ? '' : 'primary' }, () => ask(adding(items[0])));
+      return [
+        shown.map((each) => accountCard(each, house, ask, shown.length > MANY)),
+        !shown.length && card('', {}, empty('There is no account.', 'One is named in accounts.yaml or in the variables of the server, or added here.')),
+        add && h('div.buttons-row', { key: 'add' }, add),
+      ];
     }),
   ];
   return { title: 'Accounts', lead: 'Limits in force and used, and the controls', view };
 }
 
-function accountCard(row, house, ask, act) {
+function accountCard(row, house, ask, many) {
   const standing = house.accounts.find((each) => each.account === row.account);
   const config = row.config ?? {};
-  return card([row.account, accountStatus(row.status, row.status_reason)], { key: row.account, aside: controls(row, house, ask, act) },
+  return card([row.account, accountStatus(row.status, row.status_reason)], { key: row.account, aside: controls(row, house, ask) },
     row.status !== 'active' && row.status_reason && notice(row.status === 'halted' ? 'bad' : 'warn', row.status_reason),
     row.stop && notice(row.stop.finished_at ? 'info' : 'bad', h('strong', null, row.stop.finished_at ? 'Stopped: nothing is left. ' : 'Being stopped. '), `${row.stop.asked_by} asked for it `, age(row.stop.asked_at), row.stop.left.length ? `; left: ${row.stop.left.join(', ')}` : ''),
     Object.entries(row.breakers ?? {}).map(([name, why]) => h('div', { key: name }, notice('bad', h('strong', null, `Breaker ${words(name)}: `), why))),
@@ -51,7 +46,8 @@ function accountCard(row, house, ask, act) {
       fact('Decides every', duration(config.interval), { note: standing?.next_tick ? ['next in ', until(standing.next_tick)] : 'not scheduled' }),
       fact('Leverage', `${count(config.leverage)}×`, { note: `at most ${count(config.limits?.max_leverage)}×` }),
       row.authority_until && fact('May open until', time(row.authority_until, { seconds: false }), { note: ['for ', until(row.authority_until)] })),
-    limitsUsed(row, house),
+    limitsUsed(row, house, many),
+    others(row, house, ask),
     fold('Every limit and setting in force', config));
 }
 
@@ -62,16 +58,19 @@ const EFFECTS = {
   requests: ['Requests', 'what is not urgent waits'],
 };
 
-function limitsUsed(row, house) {
+/** How much of each limit is used; where there are *many* accounts, folded away behind the one that is nearest. */
+function limitsUsed(row, house, many) {
   const found = house.limits.data?.items.find((each) => each.account === row.account);
   const all = found?.limits ?? [];
+  const nearest = all.reduce((most, each) => ((number(each.share) ?? 0) > (number(most?.share) ?? -1) ? each : most), null);
+  const groups = all.length > 1 && h('div.limit-groups', null, Object.entries(EFFECTS).map(([effect, [title, what]]) => {
+    const rows = all.filter((each) => each.effect === effect);
+    return rows.length > 0 && h('div', { key: effect }, h('h3', null, title, h('small', null, ` ${what}`)), h('ul.limits', null, rows.map(limitRow)));
+  }));
   return [
     trouble(house.limits, { what: 'how much of each limit is used' }),
     found && all.length <= 1 && empty('Not known yet how much is used.', 'It is reckoned when the first cycle has been reconciled.'),
-    all.length > 1 && h('div.limit-groups', null, Object.entries(EFFECTS).map(([effect, [title, what]]) => {
-      const rows = all.filter((each) => each.effect === effect);
-      return rows.length > 0 && h('div', { key: effect }, h('h3', null, title, h('small', null, ` ${what}`)), h('ul.limits', null, rows.map(limitRow)));
-    })),
+    groups && many ? h('details.fold', { key: 'limits' }, h('summary', null, 'Limits used', h('small', null, `nearest: ${words(nearest.limit).replace(/^max /, '')}, ${percent(nearest.share, 0)}`)), groups) : groups,
   ];
 }
 
@@ -89,70 +88,82 @@ function amount({ limit, unit }, value) {
   return exact(value) + (limit === 'max_leverage' ? '×' : '');
 }
 
-function controls(row, house, ask, act) {
-  const button = (text, scope, onclick, kind = '') => {
-    const may = house.may(scope);
-    return h('button', { key: text, type: 'button', class: kind, disabled: !may, title: may ? undefined : `this takes the scope ${scope}; your token has ${house.session?.scope}`, onclick }, text);
+function controls(row, house, ask) {
+  const post = (verb, said) => () => house.perform(`${verb} ${row.account}`, async () => {
+    await send('POST', `/accounts/${row.account}/${verb}`);
+    return said;
+  });
+  const of = { account: row.account };
+  const admin = { account: row.account, scope: 'admin' };
+  /** Ask about the account as it is now: a form that was opened on what is old is refused. */
+  const fresh = (form) => async () => {
+    try {
+      ask(form(await get(`/accounts/${row.account}`)));
+    } catch (error) {
+      house.say(error.message, 'bad');
+    }
   };
-  const post = (verb, said) => () => act('POST', `/accounts/${row.account}/${verb}`, undefined, () => said).catch(() => {});
   const stopped = row.status === 'halted';
   return h('div.buttons-row', null,
-    button('Change a limit …', 'admin', () => ask(changing(row, act))),
-    row.status === 'active' && button('Pause', 'operate', post('pause', `${row.account} is paused: it opens nothing; what is open stays protected.`)),
-    row.status === 'paused' && button('Resume', 'operate', post('resume', `${row.account} trades again.`), 'primary'),
-    stopped && button('Arm again …', 'operate', () => ask(arming(row, act)), 'primary'),
-    !stopped && button('Stop …', 'operate', () => ask(stopping(row, act)), 'danger'));
+    button(house, 'Settings …', admin, fresh(settings)),
+    button(house, 'Limits …', admin, fresh(limits)),
+    // One place for both, so that the focus stays when one becomes the other.
+    row.status === 'active' && button(house, 'Pause', { ...of, key: 'run', name: `pause ${row.account}` }, post('pause', `${row.account} is paused: it opens nothing; what is open stays protected.`)),
+    row.status === 'paused' && button(house, 'Resume', { ...of, key: 'run', kind: 'primary', name: `resume ${row.account}` }, post('resume', `${row.account} trades again.`)),
+    stopped && button(house, 'Arm again …', { ...of, kind: 'primary' }, () => ask(arming(row))),
+    !stopped && button(house, 'Stop …', { ...of, kind: 'danger' }, () => ask(stopping(row))));
 }
 
-function stopping(row, act) {
+/** What is needed less often. */
+function others(row, house, ask) {
+  const of = { account: row.account };
+  const admin = { account: row.account, scope: 'admin' };
+  const all = [
+    button(house, 'Run a stage …', of, () => ask(invoking(row))),
+    button(house, 'Cancel orders …', of, () => ask(cancelling(row))),
+    row.authority_until && button(house, 'Extend authority …', admin, () => ask(extending(row))),
+    button(house, 'Remove …', admin, () => ask(removing(row))),
+  ].filter(Boolean);
+  return all.length > 0 && h('div.buttons-row.others', { key: 'others' }, all);
+}
+
+function stopping(row) {
   return {
     title: `Stop ${row.account}?`,
     lines: ['All its orders are cancelled, every position is closed at the market\'s price, and the account halts. It stays halted until a person arms it again.'],
     word: row.account, verb: 'Stop it', tone: 'danger',
-    act: () => act('POST', `/accounts/${row.account}/stop`, undefined, ({ flat, left, trouble: why }) =>
-      flat ? `${row.account} is stopped and holds nothing.` : `${row.account} is halted and being flattened; left: ${[...left, why].filter(Boolean).join(', ')}.`),
+    act: async () => {
+      const { flat, left, trouble: why } = await send('POST', `/accounts/${row.account}/stop`);
+      if (!flat) throw new Error(`${row.account} is halted and being flattened; left: ${[...left, why].filter(Boolean).join(', ')}. It is gone on with until nothing is.`);
+      return `${row.account} is stopped and holds nothing.`;
+    },
   };
 }
 
-function arming(row, act) {
+function arming(row) {
   return {
     title: `Arm ${row.account} again?`,
     lines: [`It is halted: ${row.status_reason || 'no reason given'}.`, 'From the next candle on it trades again.'],
     word: row.account, verb: 'Arm it',
-    act: () => act('POST', `/accounts/${row.account}/rearm`, { confirm: row.account }, () => `${row.account} trades again.`),
+    act: async () => {
+      await send('POST', `/accounts/${row.account}/rearm`, { confirm: row.account });
+      return `${row.account} trades again.`;
+    },
   };
 }
 
-function changing(row, act) {
-  const limits = Object.entries(row.config?.limits ?? {}).filter(([, value]) => value === null || typeof value !== 'object');
+function cancelling(row) {
   return {
-    title: `Change a limit of ${row.account}`,
-    lines: ['A limit that is lowered holds at once. One that is raised may have to wait for its time, or for a second person\'s word.'],
+    title: `Cancel orders of ${row.account}?`,
+    lines: ['Everything that rests and protects nothing is cancelled, whoever placed it.'],
     fields: [
-      { name: 'limit', label: 'Limit', options: limits.map(([name, value]) => [name, `${words(name)} (now ${value})`]), value: 'max_leverage' },
-      { name: 'value', label: 'New value', required: true },
+      { name: 'symbol', label: 'Symbol', options: [['', 'all'], ...(row.config.symbols ?? []).map((each) => [each, each])], value: '' },
+      { name: 'protection', kind: 'check', label: 'Stops and targets too', hint: 'Then their positions are closed at the market\'s price first.' },
     ],
-    verb: 'Change it',
-    act: ({ limit, value }) => act('PATCH', `/accounts/${row.account}`, { version: row.version, risk: { [limit]: value.trim() } }, ({ account, warnings }) =>
-      [account.change ? `It waits as change ${account.change} for its time or a second person.` : `${words(limit)} is ${value.trim()} now.`, ...warnings].join(' ')),
+    word: row.account, verb: 'Cancel them', tone: 'danger',
+    act: async ({ symbol, protection }) => {
+      const came = await send('POST', `/accounts/${row.account}/orders/cancel`, { ...(symbol && { symbol }), ...(protection && { protection: true }) });
+      return steered(came, `${row.account}: ${came.orders.length ? `${plural(came.orders.length, 'order')} done with.` : 'nothing rested that could be cancelled.'}`);
+    },
   };
-}
-
-/** Changes that wait for their time or for a second person. */
-function pending(changes, house, act) {
-  const waiting = changes.items.filter((each) => each.state === 'pending');
-  if (!changes.error && !waiting.length) return null;
-  const may = house.may('admin');
-  const post = (each, verb, said) => () => act('POST', `/changes/${each.id}/${verb}`, undefined, () => said).catch(() => {});
-  return card('Waiting', { note: 'what allows more takes effect later, or with a second person\'s word' }, trouble(changes, { what: 'what waits' }),
-    waiting.length > 0 && table('Changes that wait', [
-      { name: 'Change', kind: 'text lead', cell: (each) => [h('strong', null, each.kind === 'add' ? 'trade at all' : each.raises.map(words).join(', ')), h('small', null, `change ${each.id}`)] },
-      { name: 'Account', cell: (each) => each.account },
-      { name: 'Proposed', cell: (each) => [each.proposed_by, h('small', null, time(each.proposed_at))] },
-      { name: 'For it', cell: (each) => each.words.join(', ') || 'nobody yet' },
-      { name: 'In force', cell: (each) => [time(each.due_at), h('small', null, 'in ', until(each.due_at))] },
-      { name: 'Say', cell: (each) => h('div.buttons-row', null,
-        h('button', { type: 'button', disabled: !may, onclick: post(each, 'approve', 'You are for it.') }, 'Approve'),
-        h('button', { type: 'button', disabled: !may, onclick: post(each, 'withdraw', 'It is withdrawn.') }, 'Withdraw')) },
-    ], waiting, { key: (each) => each.id }));
 }

@@ -1,5 +1,7 @@
 /* What was sent, what was filled, what was written down: to filter, to follow, to take away. */
 
+import { send } from '../api.js';
+import { button, steered } from '../controls.js';
 import { cycleLink } from '../cycles.js';
 import { h } from '../dom.js';
 import { cost, count, exact, gain, number, NOTHING, price, symbolName, words } from '../format.js';
@@ -31,6 +33,7 @@ const LISTS = {
       { name: 'State', cell: (each) => [orderState(each.state, each.reason), each.reason && h('small', null, each.reason)] },
       { name: 'Sent', cell: (each) => time(each.sent_at) },
       { name: 'Reason', cell: (each) => reason(each) ?? 'not ours' },
+      { name: 'Cancel', cell: (each, tools, ask) => (cancellable(each) && button(tools.house, 'Cancel …', { account: each.account, label: `Cancel ${each.client_order_id} …` }, () => ask(cancelling(each)))) || NOTHING },
     ],
   },
   fills: {
@@ -94,6 +97,20 @@ const LISTS = {
   },
 };
 
+/** What protects a position goes with that alone. */
+function cancellable(each) {
+  return ['NEW', 'PARTIALLY_FILLED'].includes(each.state) && !['stop', 'target'].includes(each.leg);
+}
+
+function cancelling(each) {
+  return {
+    title: `Cancel ${each.client_order_id}?`,
+    lines: [`${words(each.leg)} of ${each.account}: ${each.side.toLowerCase()} ${exact(each.quantity)} ${each.symbol}. What of it was filled stays.`],
+    verb: 'Cancel it', tone: 'danger',
+    act: async () => steered(await send('POST', `/accounts/${each.account}/orders/${encodeURIComponent(each.client_order_id)}/cancel`), `${each.client_order_id} is cancelled.`),
+  };
+}
+
 function details({ details: more }) {
   const { exception, ...rest } = more ?? {};
   const shown = Object.entries(rest).filter(([, value]) => value !== null);
@@ -120,12 +137,12 @@ export function activity(tools) {
       : input(label, wanted.query.get(name) ?? '', change));
   };
 
-  const view = () => [
+  const view = (ask) => [
     h('div.buttons-row', null, tabs('Which list', Object.entries(LISTS).map(([name, each]) => [name, each.title]), kind, (name) => {
       location.hash = `#/activity/${name}`;
     })),
     card(title, { aside: h('div.filters', null, filters.map(field), list.controls()) },
-      list.view(title.toLowerCase(), (rows) => table(title, columns, rows, { key: list.name, walk: false }), empty(...none))),
+      list.view(title.toLowerCase(), (rows) => table(title, columns.map((column) => ({ ...column, cell: (each) => column.cell(each, tools, ask) })), rows, { key: list.name, walk: false }), empty(...none))),
   ];
   return {
     title: 'Activity', lead: 'Everything that was done, as it was written down', view,

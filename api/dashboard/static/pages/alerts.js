@@ -1,10 +1,11 @@
 /* What a person has to know at once, newest first; and whether somebody has taken notice. */
 
 import { send } from '../api.js';
+import { button } from '../controls.js';
 import { h } from '../dom.js';
 import { cost, count, NOTHING, percent, plural, words } from '../format.js';
 import { Listing } from '../listing.js';
-import { badge, card, empty, narrow, notice, table, told, toggle } from '../parts.js';
+import { badge, card, empty, narrow, table, told, toggle } from '../parts.js';
 import { age, day, span, time } from '../time.js';
 
 const TONES = { critical: 'bad', warning: 'warn' };
@@ -12,7 +13,6 @@ const TONES = { critical: 'bad', warning: 'warn' };
 export function alerts(tools) {
   const { house } = tools;
   let wanted = tools.route;
-  let failed = '';
   const standing = () => wanted.query.get('standing') === 'yes';
   const list = new Listing(tools, '/alerts', {
     query: () => ({ account: house.account || undefined, standing: standing() || undefined }), kinds: ['alert'],
@@ -20,22 +20,15 @@ export function alerts(tools) {
 
   const operations = tools.resource('/operations', { account: house.account || undefined }, { kinds: ['equity', 'naked', 'order'] });
 
-  const acknowledge = async (alert) => {
-    try {
-      await send('POST', `/alerts/${alert.id}/acknowledge`);
-      failed = '';
-    } catch (error) {
-      failed = error.message;
-    }
+  const acknowledge = (alert) => house.perform(`acknowledge ${alert.id}`, async () => {
+    const { acknowledged_by: who } = await send('POST', `/alerts/${alert.id}/acknowledge`);
     list.newest.refresh({ now: true });
-    house.alerts.refresh();
-  };
+    return `${words(alert.kind)}: ${who} has taken notice.`;
+  });
 
   const view = () => {
     const open = list.items.filter((each) => !each.resolved_at);
-    const may = house.may('operate');
     return [
-      failed && notice('bad', failed),
       card('Alerts', { note: list.newest.data ? `${open.length} standing` : '', aside: h('div.filters', null, toggle('Only what stands', standing(), (on) => narrow(wanted, { standing: on ? 'yes' : '' })), list.controls()) }, list.view('the alerts', (rows) => table('Alerts', [
         { name: 'Alert', kind: 'text wide lead', cell: (each) => [h('strong', null, words(each.kind)), each.subject && ` ${each.subject}`, each.text && h('small', null, each.text)] },
         { name: 'Gravity', cell: (each) => badge(words(each.severity), TONES[each.severity] ?? 'info') },
@@ -44,7 +37,7 @@ export function alerts(tools) {
         { name: 'Ended', cell: (each) => (each.resolved_at ? time(each.resolved_at) : badge('standing', 'warn')) },
         { name: 'Noticed', cell: (each) => each.acknowledged_at
           ? [time(each.acknowledged_at), h('small', null, each.acknowledged_by ?? '')]
-          : h('button', { type: 'button', disabled: !may, title: may ? undefined : 'your token may only read', onclick: () => acknowledge(each) }, 'Take notice') },
+          : button(house, 'Take notice', { account: each.account ?? undefined, name: `acknowledge ${each.id}` }, () => acknowledge(each)) ?? 'nobody yet' },
       ], rows, { key: list.name, tone: (each) => (each.resolved_at ? 'dim' : '') }),
       empty('Nothing has happened that a person must know at once.', 'A halt, a breaker, a naked position, missed cycles, a spent budget would stand here, and go out by webhook.'))),
       card('How well it runs', { note: operations.data ? `since ${day(operations.data.since)}` : '' }, told(operations, 'how well it runs', ({ items }) => runs(items))),

@@ -10,7 +10,7 @@ export function audit(tools) {
   const { house } = tools;
   let wanted = tools.route;
   const chosen = (name) => wanted.query.get(name) ?? undefined;
-  if (!house.may('admin')) {
+  if (!house.may('admin', house.session?.account)) {
     return { title: 'Audit', lead: 'Who did what', view: () => notice('info', `The audit trail takes an admin's token; ${house.session.name} may ${house.session.scope}.`) };
   }
   const list = new Listing(tools, '/audit', {

@@ -1,7 +1,7 @@
 /* The state of one's money in five seconds: what it is worth, whether it is safe, what happened last. */
 
 import { lineChart } from '../charts.js';
-import { Curves, grown, line, LINE_COLOURS } from '../curves.js';
+import { bought, Curves, fallen, grown, line, together } from '../curves.js';
 import { byCycle, cycleRow } from '../cycles.js';
 import { h } from '../dom.js';
 import { changePercent, cost, exact, gain, money, number, percent, plural, symbolName, words } from '../format.js';
@@ -11,6 +11,7 @@ import { accountStatus, badge, card, direction, empty, fact, facts, loading, met
 import { age, clock } from '../time.js';
 import { killState, stageMarks } from '../vitals.js';
 
+const COLOURS = ['--warn', '--good', '--ink-2'];
 const POSITION_KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'stage'];
 
 export function overview(tools) {
@@ -82,7 +83,7 @@ function sentence(house, open, positions) {
   }
   const safe = open.length === 0 ? '' : open.length === 1 ? ', protected by a stop at the exchange' : ', every one protected by a stop at the exchange';
   const tone = kill.tone === 'quiet' ? 'warn' : kill.tone;
-  return says(tone, h('strong', null, kill.tone === 'good' ? 'Trading. ' : `${kill.text}: ${kill.note}. `), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
+  return says(tone, h('strong', null, kill.tone === 'good' ? 'Trading. ' : `${kill.says ?? kill.text}: ${kill.note}. `), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
 }
 
 function says(tone, ...words_) {
@@ -91,13 +92,18 @@ function says(tone, ...words_) {
 
 /** What a person should look at; nothing when there is nothing. */
 function attention(house) {
-  const lines = house.alerts.items.filter((each) => !house.account || !each.account || each.account === house.account)
-    .map((each) => [each.account ?? 'all', badge(words(each.kind), each.severity === 'critical' ? 'bad' : 'warn'), each.text]);
+  const lines = [];
   for (const each of house.chosen) {
     if (each.status !== 'active') lines.push([each.account, accountStatus(each.status), each.status_reason || 'no reason given']);
     for (const [name, why] of Object.entries(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {})) lines.push([each.account, badge(`breaker: ${words(name)}`, 'bad'), why]);
     if (each.models?.manage_only_since) lines.push([each.account, badge('manages only', 'warn'), each.models.reason]);
     if (each.unsettled_orders) lines.push([each.account, badge(plural(each.unsettled_orders, 'unsettled order'), 'warn'), 'what became of them is being found out; their symbols open nothing meanwhile']);
+  }
+  for (const each of house.alerts.items) {
+    if (house.account && each.account && each.account !== house.account) continue;
+    // What stands there already as it is now need not be told again as it was raised.
+    if (lines.some(([account, , why]) => account === each.account && why && each.text?.includes(why))) continue;
+    lines.unshift([each.account ?? 'all', badge(words(each.kind), each.severity === 'critical' ? 'bad' : 'warn'), each.text]);
   }
   if (!lines.length) return null;
   return card('Needs your eye', {}, h('ul.attention', null, lines.map(([account, mark, why], place) => h('li', { key: `${account} ${place}` }, h('strong', null, account), mark, h('span', null, why)))));
@@ -108,12 +114,22 @@ function growth(curves) {
   const troubles = curves.map(({ account, answer }) => trouble(answer, { what: `the curve of ${account}` }));
   if (!curves.length || (!drawn.length && curves.some(({ awaited }) => awaited))) return [troubles, loading()];
   if (!drawn.length) return [troubles, empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.')];
-  const lines = drawn.map(({ account, points }, place) => ({ name: account, colour: LINE_COLOURS[place % LINE_COLOURS.length], area: drawn.length === 1 && 'above', points: line(points, grown) }));
+  const [only] = drawn;
+  const several = drawn.length > 1;
+  const points = several ? together(drawn) : only.points;
+  const text = (value) => changePercent(value);
+  const lines = [
+    { name: several ? 'all accounts' : only.account, colour: '--accent', area: 'above', text, points: line(points, grown) },
+    // Few lines can be told apart; of many accounts the list beside says how each has done.
+    ...(several && drawn.length <= COLOURS.length ? drawn.map((each, place) => ({ name: each.account, colour: COLOURS[place], thin: true, text, points: line(each.points, grown) })) : []),
+    { name: 'buying and holding', colour: '--ink-3', dashed: true, text, points: line(points, bought) },
+    { name: 'drawdown', colour: '--bad', area: 'below', pane: 1, thin: true, text: (value) => percent(value), points: line(points, fallen) },
+  ].filter((each) => each.points.length > 0);
   const last = (each) => each.points.at(-1).value;
   return [
     troubles,
-    h('div.chart-legend', null, lines.map((each) => h('span', { key: each.name }, h('i.swatch', { style: { '--swatch': `var(${each.colour})` } }), each.name, ' ', gain(last(each), changePercent(last(each)))))),
-    lineChart({ label: `Growth over time: ${lines.map((each) => `${each.name} ${changePercent(last(each))}`).join(', ')}`, lines, text: (value) => changePercent(value), kind: 'overview' }),
+    h('div.chart-legend', null, lines.map((each) => h('span', { key: each.name }, h('i.swatch', { class: each.dashed ? 'dashed' : '', style: { '--swatch': `var(${each.colour})` } }), each.name, ' ', gain(last(each), each.text(last(each)))))),
+    lineChart({ label: `Growth over time: ${lines.map((each) => `${each.name} ${each.text(last(each))}`).join(', ')}`, lines, kind: 'overview' }),
   ];
 }
 
@@ -137,8 +153,7 @@ function breakersOf(house, account) {
 
 function positionsView(open) {
   return table('Open positions', [
-    { name: 'Symbol', cell: (each) => symbolName(each.symbol), kind: 'lead' },
-    { name: 'Account', cell: (each) => each.account },
+    { name: 'Symbol', cell: (each) => [symbolName(each.symbol), h('small', null, each.account)], kind: 'lead' },
     { name: 'Side', cell: (each) => direction(each.direction) },
     { name: 'Size', kind: 'num', cell: (each) => [exact(each.quantity), h('small', null, `${money(each.notional)} USD`)] },
     { name: 'Profit now', kind: 'num', cell: profit },

@@ -1,6 +1,7 @@
 /* What is held, and what stands between each position and a large loss; and what was held before. */
 
 import { send } from '../api.js';
+import { button, steered } from '../controls.js';
 import { h } from '../dom.js';
 import { cost, exact, gain, money, number, NOTHING, percent, plural, price, symbolName, words } from '../format.js';
 import { held, level, multiple, profit, protectionBadge, spanLine, total } from '../holdings.js';
@@ -87,21 +88,24 @@ function closedTable(rows) {
 }
 
 function closeButton(each, house, ask) {
-  const may = house.may('operate');
-  return h('button', { type: 'button', disabled: !may, title: may ? undefined : 'your token may only read', onclick: () => ask(closing(each, house)) }, 'Close …');
+  return button(house, 'Close …', { account: each.account, label: `Close ${each.symbol} of ${each.account} …` }, () => ask(closing(each)));
 }
 
-function closing(each, house) {
+function closing(each) {
   return {
     title: `Close ${each.symbol} of ${each.account}?`,
-    lines: [`All ${exact(each.quantity)} are ${each.direction === 'SHORT' ? 'bought back' : 'sold'} at the market's price; then the stop and the target are cancelled.`],
+    lines: [
+      `All ${exact(each.quantity)} are ${each.direction === 'SHORT' ? 'bought back' : 'sold'} at the market's price; then the stop and the target are cancelled.`,
+      'What the model wants next is not changed by this: pause the account if it is not to enter again.',
+    ],
+    fields: [{ name: 'quantity', label: 'Only a part of it', kind: 'number', hint: 'Empty: all of it' }],
     word: each.symbol,
     verb: 'Close the position',
     tone: 'danger',
-    act: async () => {
-      const { done, left, trouble } = await send('POST', `/accounts/${each.account}/positions/${each.symbol}/close`, { direction: each.direction });
-      house.refreshAll();
-      if (!done) throw new Error(`It is not closed yet: ${[...left, trouble].filter(Boolean).join('; ')}`);
+    act: async ({ quantity }) => {
+      const part = quantity.trim();
+      const came = await send('POST', `/accounts/${each.account}/positions/${each.symbol}/close`, { direction: each.direction, ...(part && { quantity: part }) });
+      return steered(came, `${part || 'All'} of ${each.symbol} of ${each.account} is closed.`);
     },
   };
 }

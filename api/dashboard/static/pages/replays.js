@@ -1,6 +1,7 @@
 /* A decision made again: as it was, by another model, or under other limits. Nothing here moves anything. */
 
 import { send } from '../api.js';
+import { button as control, whoMay } from '../controls.js';
 import { h } from '../dom.js';
 import { cost, exact, money, NOTHING, percent, words } from '../format.js';
 import { action } from '../cycles.js';
@@ -51,10 +52,10 @@ export function replays({ house, name, update }) {
   };
 
   const view = (ask) => {
-    const may = house.may('operate');
-    const button = (kind, onclick) => h('button', { key: kind, type: 'button', disabled: state.busy || !may, title: may ? KINDS[kind].why : 'your token may only read', onclick }, KINDS[kind].title);
-    return card('Make it again', { note: may ? 'a replay moves nothing' : 'your token may only read', aside: h('div.buttons-row', null,
+    const button = (kind, onclick) => control(house, KINDS[kind].title, { account, key: kind, name: `replay ${name}` }, () => state.busy || onclick());
+    return card('Make it again', { note: 'a replay moves nothing', aside: h('div.buttons-row', null,
       button('rerun', () => run({ kind: 'rerun' })), button('reask', () => reask(ask)), button('rereview', () => rereview(ask))) },
+    whoMay(house, 'operate'),
     h('div', { 'aria-live': 'polite' },
       state.busy && h('p.hint', null, 'Working …'),
       state.error && notice('bad', state.error),
