@@ -1,6 +1,7 @@
 """The OpenAPI document: made from the table of operations, valid, and complete."""
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.api.conftest import Serve
 API = Path(__file__).parents[2] / "api"
 
 
+@cache
 def told() -> dict[str, Any]:
     return document(OPERATIONS, version="1")
 
