@@ -54,7 +54,7 @@ async def database_url(postgres_url: str, template: str) -> AsyncIterator[str]:
 async def fresh_database(postgres_url: str, template: str) -> AsyncIterator[str]:
     """Make a migrated database and yield its address; it is gone afterwards."""
     name = f"test_{uuid4().hex[:12]}"
-    await _on_server(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    await _on_server(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     yield _named(postgres_url, name)
     await _on_server(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
