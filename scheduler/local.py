@@ -24,7 +24,7 @@ from functions.cycle import run_cycle
 from functions.forgetting import forget
 from functions.history import prune
 from functions.invoke import invoke_compare, invoke_stage
-from functions.pruning import prune_events
+from functions.pruning import prune_access, prune_events
 from functions.run import LEASE_SECONDS
 from functions.stopping import as_json, carry_on
 from scheduler.plan import due, next_due
@@ -84,6 +84,7 @@ class LocalScheduler:
             (self._prune, settings.candle_retention),
             (self._forget, settings.record_retention),
             (self._prune_events, settings.event_retention),
+            (self._prune_access, settings.event_retention),  # always: what has ended is of no use to anybody
         )
         for duty, retention in duties:
             if retention is not None:
@@ -136,6 +137,14 @@ class LocalScheduler:
             log.warning("old events could not be taken away", extra={"why": str(exc)})
         else:
             log.info("old events taken away", extra={"events": pruned})
+
+    async def _prune_access(self) -> None:
+        try:
+            ended = await prune_access(self._runtime.database, self._runtime.settings)
+        except DatabaseUnavailable as exc:
+            log.warning("what has ended could not be taken away", extra={"why": str(exc)})
+        else:
+            log.info("what has ended taken away", extra=asdict(ended))
 
     async def _look_around(self) -> None:
         try:

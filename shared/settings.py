@@ -50,6 +50,7 @@ CURRENT_DATA = Path(".perpetua/current")
 """By default every market has a folder of its own under `.perpetua`, and this one leads to the one last traded on."""
 
 LEAST_RETENTION = timedelta(days=7)
+LEAST_ON_RECORD = timedelta(days=90)
 """A window of 300 candles of half an hour is hardly shorter."""
 
 RAISE_DELAY = timedelta(hours=24)
@@ -215,6 +216,12 @@ def _recent_enough(value: timedelta | None) -> timedelta | None:
     return value
 
 
+def _long_on_record(value: timedelta | None) -> timedelta | None:
+    if value is not None and value < LEAST_ON_RECORD:
+        raise ValueError(f"must be at least {LEAST_ON_RECORD.days}d: who did what has to be there when it is asked for")
+    return value
+
+
 def _an_hour_at_least(value: timedelta) -> timedelta:
     if value < timedelta(hours=1):
         raise ValueError("must be at least 1h: whoever listens may be away for so long")
@@ -375,6 +382,7 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_postgres_url)] | None = None
     candle_retention: Annotated[Duration | None, AfterValidator(_long_enough)] = None
     record_retention: Annotated[Duration | None, AfterValidator(_recent_enough)] = None
+    audit_retention: Annotated[Duration | None, AfterValidator(_long_on_record)] = None
     event_retention: Annotated[Duration, AfterValidator(_an_hour_at_least)] = Field(default="7d", validate_default=True)
     data_folder: Path = CURRENT_DATA
     postgres_bin: Path | None = None

@@ -1,4 +1,8 @@
-"""An index for the lists that had none, by each of their filters; and of each outcome on the trail, whose it is."""
+"""
+An index for the lists that had none, by each of their filters; and of each outcome on the trail, whose it is.
+
+What is old may be taken off the trail.
+"""
 
 from alembic import op
 
@@ -7,6 +11,7 @@ down_revision = "0027"
 branch_labels = None
 depends_on = None
 
+TRAIL = ("audit", "audit_outcomes")
 ENDED = "WHERE closed_at IS NOT NULL"
 INDEXES = {
     "round_trips_by_end": f"round_trips (closed_at, account_id, symbol, position_side, first_trade_id) {ENDED}",
@@ -53,9 +58,19 @@ BEFORE = {
 
 def upgrade() -> None:
     op.execute("ALTER TABLE audit_outcomes ADD COLUMN account_id text")
-    op.execute("ALTER TABLE audit_outcomes DISABLE TRIGGER audit_outcomes_stays")
+    for table in TRAIL:
+        op.execute(f"DROP TRIGGER {table}_stays ON {table}")
     op.execute("UPDATE audit_outcomes SET account_id = audit.account_id FROM audit WHERE audit.id = audit_id")
-    op.execute("ALTER TABLE audit_outcomes ENABLE TRIGGER audit_outcomes_stays")
+    for table in TRAIL:
+        op.execute(f"""
+            CREATE TRIGGER {table}_stays BEFORE UPDATE OR TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit_trail()
+        """)
+        op.execute(f"""
+            CREATE TRIGGER {table}_is_kept BEFORE DELETE ON {table}
+            FOR EACH ROW WHEN (OLD.at > now() - interval '30 days')
+            EXECUTE FUNCTION refuse_to_change_the_audit_trail()
+        """)
     op.execute(f"DROP INDEX {', '.join(BEFORE)}")
     for name, columns in INDEXES.items():
         op.execute(f"CREATE INDEX {name} ON {columns}")
@@ -65,4 +80,11 @@ def downgrade() -> None:
     op.execute(f"DROP INDEX {', '.join(INDEXES)}")
     for name, columns in BEFORE.items():
         op.execute(f"CREATE INDEX {name} ON {columns}")
+    for table in TRAIL:
+        op.execute(f"DROP TRIGGER {table}_is_kept ON {table}")
+        op.execute(f"DROP TRIGGER {table}_stays ON {table}")
+        op.execute(f"""
+            CREATE TRIGGER {table}_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit_trail()
+        """)
     op.execute("ALTER TABLE audit_outcomes DROP COLUMN account_id")

@@ -160,6 +160,11 @@ def test_what_the_command_line_says_wins_over_everything(monkeypatch: pytest.Mon
         ("DATABASE_URL", "mysql://db", "DATABASE_URL: must be a PostgreSQL address such as postgresql://"),
         ("CANDLE_RETENTION", "6d", "CANDLE_RETENTION: must be at least 7d: indicators look back so far"),
         ("RECORD_RETENTION", "6d", "RECORD_RETENTION: must be at least 7d: the review and the model look back so far"),
+        (
+            "AUDIT_RETENTION",
+            "89d",
+            "AUDIT_RETENTION: must be at least 90d: who did what has to be there when it is asked for",
+        ),
         ("CANDLE_RETENTION", "forever", "CANDLE_RETENTION: 'forever' is no duration"),
         ("API_PORT", "70000", "API_PORT: Input should be less than or equal to 65535"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
