@@ -25,14 +25,21 @@ async def json_body(request: Request) -> Any:
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON:
         raise Problem(415, "unsupported_media_type", f"the body is {kind[:80] or 'of no kind'}: it must be {JSON}")
+    if packing := request.headers.get("content-encoding", "").strip():
+        raise Problem(415, "unsupported_media_type", f"the body is packed as {packing[:80]}: send it as it is")
     try:
         body = await request.body()
     except ClientDisconnect:
         raise Problem(400, "body_incomplete", "the connection ended before the body did") from None
     try:
-        return json.loads(body or b"{}")
+        said = json.loads(body or b"{}")
     except (ValueError, RecursionError):
         raise Problem(400, "bad_json", "the body is not JSON") from None
+    try:
+        json.dumps(said, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Problem(400, "bad_json", "the body has half of a surrogate pair, which is no character") from None
+    return said
 
 
 async def read_body(request: Request, kind: type[B]) -> B:

@@ -28,10 +28,11 @@ from shared.domain.round_trip import ExitReason
 AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="An account.", examples=["main"])]
 Symbol = Annotated[
     str,
-    Field(pattern=r"^\S{1,40}$", description="A contract; small letters will do.", examples=["BTCUSDT"]),
+    Field(pattern=r"^[^\s\x00-\x1f\x7f]{1,40}$", description="A contract, in small letters too.", examples=["BTCUSDT"]),
     BeforeValidator(str.upper),
 ]
 DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", re.ASCII)
+FIRST_YEAR, LAST_YEAR = 1971, 9998
 Limit = Annotated[int, Field(ge=1, le=1000)]
 ModelName = Annotated[str, Field(description="A model as it is named to its service.", examples=["author/model"])]
 CycleId = Annotated[
@@ -51,10 +52,9 @@ def _written_out(text: object) -> object:
 
 
 def _utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("lies beyond the calendar") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:  # so that days can be added to it, or taken off, wherever it is used
+        raise ValueError(f"must lie within the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment.astimezone(UTC)
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
@@ -204,7 +204,7 @@ class EventsQuery(DownloadQuery, AccountQuery):
 
     cursor = "after"
 
-    kind: Annotated[str, Field(max_length=80, examples=["order"])] | None = None
+    kind: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,80}$", examples=["order"])] | None = None
     after: str | None = Field(default=None, description="The `next` of the answer before.")
 
 

@@ -34,8 +34,8 @@ def read_event(event: Any, *, intervals: Mapping[str, timedelta], now: datetime)
 def _moment(value: Any, name: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         raise BadEvent(f"{name} must be a time such as 2025-05-06T16:05:00Z, not {value!r}") from None
-    if moment.tzinfo is None:
-        raise BadEvent(f"{name} needs an offset from UTC, such as {value}Z")
-    return moment.astimezone(UTC)
+    raise BadEvent(f"{name} needs an offset from UTC, such as {value}Z")

@@ -48,7 +48,7 @@ class NewAccount(Entry):
 class AccountChange(Entry):
     """What is to be different; null takes back what was said before (RFC 7396)."""
 
-    version: int = Field(description="Of the account as it was looked at: 409 where somebody was faster.")
+    version: int = Field(ge=1, lt=2**31, description="As the account was looked at: 409 where somebody was faster.")
 
 
 class Confirmation(Body):

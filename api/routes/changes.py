@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from api.answers import Change, Listing
-from api.auth import caller_of, require_account
+from api.auth import caller_of
 from api.errors import Problem
 from api.schemas import ChangeId, ChangesQuery
 from api.state import reports_of, runtime_of, tokens_of
@@ -58,9 +58,8 @@ async def take_back(runtime: Runtime, caller: Caller, number: int) -> Waiting:
 
 async def _waiting(work: Work, caller: Caller, number: int) -> Waiting:
     found = await work.changes.get(number)
-    if found is None:
+    if found is None or not caller.may_see(found.account_id):
         raise Problem(404, "unknown_change", f"there is no change {number}")
-    require_account(caller, found.account_id)
     if found.state is not ChangeState.PENDING:
         raise Problem(409, "change_decided", f"change {number} is {found.state.value}")
     return found

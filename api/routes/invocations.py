@@ -4,6 +4,7 @@ can be pointed here. Same event, same result, same stage; repeating is as safe a
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api.answers import Result
+from api.auth import caller_of, wrong_account
 from api.bodies import json_body
 from api.errors import Problem
 from api.state import runtime_of
@@ -42,6 +44,7 @@ async def invoke_stage(request: Request, stage: Annotated[str, Field(examples=["
     """Run the stage that the path names on the event in the body; answer with its result."""
     if stage not in DOORS:
         raise Problem(404, "no_such_stage", f"there is no stage {stage}: there is {', '.join(DOORS)}")
+    _require_own(request, body)
     return Result(await invoke(runtime_of(request), stage, body))
 
 
@@ -62,12 +65,21 @@ async def invoke_function(request: Request, name: str) -> Response:
     except Problem as exc:
         kind = "RequestTooLargeException" if exc.status == 413 else "InvalidRequestContentException"
         raise _for_sdk(exc, kind) from None
+    _require_own(request, event)
     headers = {"X-Amz-Executed-Version": "$LATEST"}
     try:
         return JSONResponse(await invoke(runtime_of(request), name, event), headers=headers)
     except Exception as exc:
         failure = {"errorType": type(exc).__name__, "errorMessage": _said(exc)}
         return JSONResponse(failure, headers=headers | {"X-Amz-Function-Error": "Unhandled"})
+
+
+def _require_own(request: Request, event: Any) -> None:
+    """Refuse an event that names no account, or another, to who is confined to one: whoever reads it tells of all."""
+    caller = caller_of(request)
+    named = event.get("account") if isinstance(event, Mapping) else None
+    if caller.account_id is not None and named != caller.account_id:
+        raise wrong_account(caller)
 
 
 def _said(exc: Exception) -> str:

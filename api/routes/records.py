@@ -7,9 +7,9 @@ from pydantic import Field
 from starlette.requests import Request
 
 from api.answers import Contrast, Listing, ModelScore, Preview, Record, Replayed
-from api.auth import caller_of, require_account
 from api.bodies import Body
 from api.errors import Problem
+from api.routes.details import meant
 from api.schemas import AccountId, ComparisonQuery, CycleId, RecordQuery
 from api.state import runtime_of
 from functions.previewing import preview
@@ -18,7 +18,7 @@ from shared.accounts import changed_limits
 from shared.db.records import read_record
 from shared.domain.errors import RecordBroken
 from shared.domain.opinion import ModelScore as Score
-from shared.domain.record import parts_of, plain, record_id
+from shared.domain.record import parts_of, plain
 from shared.llm.prompt import PromptTemplate
 from shared.llm.reply import read
 from shared.settings import SettingsError
@@ -40,8 +40,7 @@ FIELDS = {"rerun": set[str](), "reask": {"model", "prompt"}, "rereview": {"limit
 async def record(request: Request, decision: CycleId, query: RecordQuery) -> Record:
     """Show what is on record of a decision: the names of its parts and whether they are as written; in full, all."""
     async with runtime_of(request).open_work() as work:
-        cycle, stored = await work.records.find(record_id(decision))
-    require_account(caller_of(request), cycle.account_id)
+        cycle, stored = await work.records.find(meant(request, decision))
     problems: tuple[str, ...] = ()
     try:
         whole = read_record(cycle, stored)
@@ -60,7 +59,7 @@ async def record(request: Request, decision: CycleId, query: RecordQuery) -> Rec
 
 async def replay(request: Request, decision: CycleId, body: Replay) -> Replayed | Contrast:
     """Make a decision again: as it was, by another model or prompt, or under other limits."""
-    wanted = record_id(decision)
+    wanted = meant(request, decision)
     given = body.model_fields_set - {"kind"}
     takes = FIELDS[body.kind]
     if given - takes or (takes and not given):
@@ -68,7 +67,6 @@ async def replay(request: Request, decision: CycleId, body: Replay) -> Replayed 
         raise Problem(400, "bad_body", f"a {body.kind} {needs}", field=min(given - takes, default="kind"))
     runtime = runtime_of(request)
     found = await load(runtime.open_work, wanted)
-    require_account(caller_of(request), found.account_id)
     if body.kind == "rerun":
         again = await rerun(found, open_work=runtime.open_work, read=read)
         return Replayed.model_validate(again.as_json())

@@ -15,6 +15,7 @@ from shared.db.tokens import NewToken
 from shared.domain.access import Scope
 from shared.durations import Duration
 
+TokenId = Annotated[int, Field(ge=1, lt=2**63, description="As /tokens names it.")]
 TokenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """In small letters: names of the house's own, such as API_TOKEN, cannot be taken."""
 
@@ -59,7 +60,7 @@ async def create(request: Request, body: TokenWanted) -> MadeToken:
     return MadeToken(**made, token=drawn.text)
 
 
-async def revoke(request: Request, token: int) -> Token:
+async def revoke(request: Request, token: TokenId) -> Token:
     """Revoke a token, for good: it lets nobody in from now on, and in other processes within seconds."""
     revoked = Token(**await tokens_of(request).revoke(token))
     admission_of(request).forget()

@@ -1,7 +1,7 @@
 """The dossier of a cycle: what it saw, asked, was told, decided, sent and got, for whoever wants to know why."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -78,7 +78,7 @@ async def read_dossier(connection: AsyncConnection, wanted: RecordId) -> dict[st
     decided = await rows(select(*FULL_DECISION).where(of(decisions)).order_by(decisions.c.position))
     context = await connection.scalar(select(type_coerce(snapshots.c.body, JSONB)).where(of(snapshots)))
     if not (stages or calls or decided or context):
-        raise UnknownRecord(f"there is no cycle {cycle_name(account_id, tick)}")
+        raise _unknown(account_id, tick)
     sent = await rows(select(*ORDER).where(of(orders)).order_by(orders.c.id))
     own = select(orders.c.venue_order_id).where(of(orders), orders.c.venue_order_id.is_not(None))
     traded = await rows(
@@ -121,8 +121,14 @@ async def read_dossier(connection: AsyncConnection, wanted: RecordId) -> dict[st
 
 async def _cycle(connection: AsyncConnection, wanted: RecordId) -> StageRequest:
     if wanted.account_id is not None and wanted.tick is not None:
+        if wanted.within not in {None, wanted.account_id}:
+            raise _unknown(wanted.account_id, wanted.tick)
         return StageRequest(wanted.account_id, wanted.tick)
     return await RecordTable(connection).cycle(wanted)
+
+
+def _unknown(account_id: str, tick: datetime) -> UnknownRecord:
+    return UnknownRecord(f"there is no cycle {cycle_name(account_id, tick)}")
 
 
 def _without(row: dict[str, Any], name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -88,15 +88,18 @@ def read_cursor(cursor: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         kinds = [column.type.python_type for column in key]
-        read = [
-            datetime.fromisoformat(value) if kind is datetime else value
-            for value, kind in zip(values, kinds, strict=True)
-        ]
-    except (ValueError, TypeError) as exc:
+        read = [_moment(value) if kind is datetime else value for value, kind in zip(values, kinds, strict=True)]
+    except (ValueError, TypeError, OverflowError, RecursionError) as exc:
         raise _bad(cursor) from exc
     if not all(_fits(value, kind) for value, kind in zip(read, kinds, strict=True)):
         raise _bad(cursor)
     return read
+
+
+def _moment(value: str) -> datetime:
+    """Return the moment in UTC, where the calendar has it; one that knows no offset as it is, which fits nowhere."""
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _fits(value: Any, kind: type[Any]) -> bool:

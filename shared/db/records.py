@@ -60,6 +60,8 @@ class RecordTable:
         else:
             statement = statement.where(records.c.account_id == wanted.account_id, records.c.tick == wanted.tick)
             meant = f"of account {wanted.account_id} at {wanted.tick:%Y-%m-%dT%H:%M:%SZ}"
+        if wanted.within is not None:
+            statement = statement.where(records.c.account_id == wanted.within)
         found = (await self._connection.execute(statement)).all()
         if not found:
             raise UnknownRecord(f"there is no decision on record {meant}")

@@ -83,11 +83,12 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordId:
-    """What names a record: a cycle, or the first characters of the manifest's name."""
+    """What names a record: a cycle, or the first characters of the manifest's name; *within* one account, or any."""
 
     account_id: str | None = None
     tick: datetime | None = None
     prefix: str | None = None
+    within: str | None = None
 
 
 _WITH_PARTS = (DecisionRecord, Snapshot, RiskContext, ModelCall, Prompt, PromptVersion, Judgement)

@@ -6,6 +6,7 @@ does not stand here fails the first test.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -272,12 +273,25 @@ async def test_what_is_found_by_a_name_of_its_own_is_shown_to_whose_it_is(
             "alert": await newest(client, "/alerts", tokens["read"], "id"),
             "change": await newest(client, "/changes", tokens["read"], "id"),
         }
+        nothing = {
+            "decision": NO_DECISION.replace("main", "other"),
+            **dict.fromkeys(theirs.keys() - {"decision"}, "99"),
+        }
         for key in keys(Kept.FOUND):
-            method, pattern = key.split()
-            for who, refused in (("admin", False), ("admin-main", True)):
-                path = pattern.format(**theirs)
-                answer = await client.request(method, path, headers=tokens[who], json=ROLES[key].body)
-                assert (key, who, code_of(answer)) == (key, who, "wrong_account" if refused else None)
+
+            async def told(who: str, names: dict[str, str], *, key: str = key) -> tuple[str, str | None, str]:
+                method, pattern = key.split()
+                asked = {"headers": tokens[who], "json": ROLES[key].body}
+                answer = await client.request(method, pattern.format(**names), **asked)
+                return key, code_of(answer), re.sub(r"\d+", "0", str(answer.json().get("detail")))
+
+            mine = await told("admin-main", theirs)
+            assert mine == await told("admin-main", nothing)  # not even that it is there
+            assert mine[1] in {
+                "unknown_record",
+                *(f"unknown_{name}" for name in ("order", "model_call", "alert", "change")),
+            }
+            assert (await told("admin", theirs))[1] is None
 
 
 async def newest(client: httpx.AsyncClient, path: str, headers: dict[str, str], name: str) -> str:
@@ -296,6 +310,31 @@ def accounts_in(answer: Any) -> set[str]:
             return {name for value in answer for name in accounts_in(value)}
         case _:
             return set()
+
+
+async def test_a_decision_of_another_is_not_found_by_its_record_either(
+    url: str, tokens: dict[str | None, dict[str, str]]
+) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        ran = await client.post("/functions/cycle/invocations", json={"account": "other"}, headers=tokens["operate"])
+        record = ran.json()["decide"]["record"]
+        for path in (f"/decisions/{record[:8]}", f"/decisions/{record[:8]}/record"):
+            assert (await client.get(path, headers=tokens["read"])).status_code == 200
+            refused = await client.get(path, headers=tokens["read-main"])
+            assert (refused.status_code, refused.json()["code"]) == (404, "unknown_record")
+            assert "other" not in refused.text
+
+
+def test_no_event_has_a_token_of_one_account_told_of_the_others(
+    url: str, tokens: dict[str | None, dict[str, str]]
+) -> None:
+    event: Any
+    for path in ("/functions/fetch/invocations", "/2015-03-31/functions/fetch/invocations"):
+        for event in ({}, [], None, "other", {"account": ["other"]}, {"account": None}, {"accounts": "other"}):
+            answer = httpx.post(f"{url}{path}", json=event, headers=tokens["admin-main"], timeout=30)
+
+            assert (path, event, answer.status_code, code_of(answer)) == (path, event, 403, "wrong_account")
+            assert "other" not in answer.json()["detail"]
 
 
 def test_no_stream_opens_for_somebody_without_a_token(url: str) -> None:
