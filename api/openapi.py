@@ -20,7 +20,7 @@ from api.downloads import CSV, JSONL
 from api.errors import ProblemDocument
 from api.operations import Operation
 from api.problems import CATALOGUE
-from api.schemas import Query
+from api.schemas import NoQuery, Query
 from shared.domain.access import Scope
 
 Json = dict[str, Any]
@@ -182,11 +182,14 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[_Key, Json], dict
 def _operation(operation: Operation, schemas: Mapping[_Key, Json], components: Mapping[str, Json]) -> Json:
     name = name_of(operation)
     summary, _, rest = (inspect.getdoc(operation.handler) or "").partition("\n")
+    asked = "" if operation.query is NoQuery else inspect.getdoc(operation.query) or ""
+    may = f"Takes a token with the scope `{operation.scope}`." if operation.scope else "Takes no token."
+    whole = "It is about all accounts: a token of one does not do." if operation.whole_house else ""
     told: Json = {
         "operationId": name,
         "tags": [tag_of(operation)],
         "summary": summary.removesuffix("."),
-        "description": rest.strip(),
+        "description": "\n\n".join(part for part in (rest.strip(), asked, f"{may} {whole}".strip()) if part),
         "security": [] if operation.scope is None else [{"token": [operation.scope.value]}],
         "parameters": [
             *_path_parameters(operation, schemas),

@@ -58,6 +58,9 @@ def _utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
+Since = Annotated[Moment | None, Field(description="From this moment on.", examples=["2025-05-06T00:00:00Z"])]
+Until = Annotated[Moment | None, Field(description="Before this moment.", examples=["2025-05-07T00:00:00Z"])]
+Width = Annotated[Timeframe, Field(description="How much of time a candle is of.", examples=["5m"])]
 
 
 ClientOrderId = Annotated[
@@ -108,8 +111,8 @@ class PageQuery(DownloadQuery):
 
     cursor = "before"
 
-    since: Moment | None = Field(default=None, description="From this moment on.", examples=["2025-05-06T00:00:00Z"])
-    until: Moment | None = Field(default=None, description="Before this moment.", examples=["2025-05-07T00:00:00Z"])
+    since: Since = None
+    until: Until = None
     before: str | None = Field(default=None, description="The `next` of the page before.")
 
 
@@ -120,7 +123,7 @@ class ListQuery(PageQuery, AccountQuery):
 class AccountsQuery(ListQuery):
     """Accounts by status, and by when they were added."""
 
-    status: AccountStatus | None = None
+    status: AccountStatus | None = Field(default=None, description="Whether it trades.")
 
 
 class SymbolQuery(ListQuery):
@@ -132,7 +135,7 @@ class SymbolQuery(ListQuery):
 class OrdersQuery(SymbolQuery):
     """Orders by state."""
 
-    state: OrderState | None = None
+    state: OrderState | None = Field(default=None, description="What has become of it.")
 
 
 class DecisionsQuery(SymbolQuery):
@@ -141,16 +144,16 @@ class DecisionsQuery(SymbolQuery):
     `full` shows the whole of both, with every rule and the numbers it saw.
     """
 
-    action: Action | None = None
-    verdict: Verdict | None = None
+    action: Action | None = Field(default=None, description="What was wanted.")
+    verdict: Verdict | None = Field(default=None, description="What risk made of it.")
     model: ModelName | None = None
-    full: bool = False
+    full: bool = Field(default=False, description="The whole of both, too.")
 
 
 class DiscrepanciesQuery(SymbolQuery):
     """Discrepancies by class."""
 
-    kind: Difference | None = None
+    kind: Difference | None = Field(default=None, description="How they differed.")
 
 
 class ModelCallsQuery(ListQuery):
@@ -159,18 +162,18 @@ class ModelCallsQuery(ListQuery):
     `full` shows prompts, parameters and replies too.
     """
 
-    purpose: Purpose | None = None
+    purpose: Purpose | None = Field(default=None, description="Why it was asked.")
     model: ModelName | None = None
     symbol: Symbol | None = None
-    action: Action | None = None
-    full: bool = False
+    action: Action | None = Field(default=None, description="What its cycle decided to do, with the `symbol` if any.")
+    full: bool = Field(default=False, description="Prompts, parameters and replies, too.")
 
 
 class CandlesQuery(PageQuery):
     """Candles of one series, by when they opened."""
 
     symbol: Symbol
-    timeframe: Timeframe
+    timeframe: Width
 
 
 class QuotesQuery(AccountQuery):
@@ -183,7 +186,7 @@ class IndicatorQuery(Query):
     """One TA-Lib function over the last candles of a series that had closed before a moment."""
 
     symbol: Symbol
-    timeframe: Timeframe
+    timeframe: Width
     function: Annotated[
         str,
         Field(pattern=r"^[A-Z0-9_]{1,20}$", description="The name of a function of TA-Lib.", examples=["EMA"]),
@@ -195,7 +198,7 @@ class IndicatorQuery(Query):
         description="Those of the function's that are not as usual.",
         examples=["timeperiod:50"],
     )
-    until: Moment | None = Field(default=None, description="Before this moment.")
+    until: Until = None
     limit: Limit = Field(default=300, description="Candles.")
 
 
@@ -204,64 +207,66 @@ class EventsQuery(DownloadQuery, AccountQuery):
 
     cursor = "after"
 
-    kind: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,80}$", examples=["order"])] | None = None
+    kind: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,80}$", examples=["order"])] | None = Field(
+        default=None, description="What happened, in a word."
+    )
     after: str | None = Field(default=None, description="The `next` of the answer before.")
 
 
 class ClosedPositionsQuery(SymbolQuery):
     """Positions by when they ended, and by what they were: `model` opened them, `exit` ended them."""
 
-    direction: Direction | None = None
-    model: str | None = None
-    exit: ExitReason | None = None
+    direction: Direction | None = Field(default=None, description="Which way it was.")
+    model: ModelName | None = None
+    exit: ExitReason | None = Field(default=None, description="What ended it.")
 
 
 class EdgeQuery(AccountQuery):
     """Positions that ended within [since, until)."""
 
     symbol: Symbol | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: Since = None
+    until: Until = None
 
 
 class ReturnsQuery(ListQuery):
     """Periods by when they begin."""
 
-    period: Period = Period.DAY
+    period: Period = Field(default=Period.DAY, description="How much of time a row is of.")
 
 
 class CurveQuery(Query):
     """A stretch of one account's curve, [since, until), in so many points at most."""
 
     account: AccountId
-    since: Moment | None = None
-    until: Moment | None = None
-    points: int = Field(default=500, ge=5, le=2000)
+    since: Since = None
+    until: Until = None
+    points: int = Field(default=500, ge=5, le=2000, description="At most.")
 
 
 class PerformanceQuery(AccountQuery):
     """How many days make a year for the ratios: markets that never close have 365, exchanges 252."""
 
-    annualisation: Literal["365", "252"] = "365"
+    annualisation: Literal["365", "252"] = Field(default="365", description="Days of a year.")
 
 
 class RecordQuery(Query):
     """The record of a decision; `full` shows every part of it."""
 
-    full: bool = False
+    full: bool = Field(default=False, description="The body, too.")
 
 
 class ComparisonQuery(AccountQuery):
     """What models made of the cycles within [since, until)."""
 
-    since: Moment | None = None
-    until: Moment | None = None
+    since: Since = None
+    until: Until = None
 
 
 class ChangesQuery(ListQuery):
     """Changes by what became of them."""
 
-    state: ChangeState | None = None
+    state: ChangeState | None = Field(default=None, description="What has become of it.")
 
 
 class RemovalQuery(Query):

@@ -28,11 +28,11 @@ class Entry(Body):
     symbols: list[str] | None = Field(default=None, examples=[["BTCUSDT", "ETHUSDT"]])
     timeframes: list[str] | None = Field(default=None, examples=[["5m", "4h"]])
     interval: str | None = Field(default=None, examples=["5m"])
-    model: str | None = None
-    fallback_models: list[str] | None = None
+    model: str | None = Field(default=None, examples=["author/model"])
+    fallback_models: list[str] | None = Field(default=None, description="Asked in turn where it does not answer.")
     prompt: str | None = Field(default=None, max_length=MOST_PROMPT, description="The text of a template of its own.")
-    shadows: list[dict[str, Any]] | None = None
-    leverage: int | None = None
+    shadows: list[dict[str, Any]] | None = Field(default=None, examples=[[{"model": "author/other-model"}]])
+    leverage: int | None = Field(default=None, examples=[2])
     authority_until: str | None = Field(default=None, examples=["2026-06-01T00:00:00Z"])
     risk: dict[str, Any] | None = Field(default=None, examples=[{"max_leverage": 3}])
     exchange: dict[str, str | None] | None = Field(default=None, examples=[{"private_key": "${STEADY_PRIVATE_KEY}"}])
@@ -54,7 +54,7 @@ class AccountChange(Entry):
 class Confirmation(Body):
     """The account's id, written out."""
 
-    confirm: str
+    confirm: str = Field(description="As the path has it.", examples=["main"])
 
 
 async def show(request: Request, account: AccountId) -> Account:

@@ -38,9 +38,10 @@ Event = Annotated[
     ),
 ]
 """What the handlers of stages are given, here and elsewhere: they read it themselves."""
+Door = Annotated[str, Field(description=f"One of {', '.join(DOORS)}.", examples=["fetch"])]
 
 
-async def invoke_stage(request: Request, stage: Annotated[str, Field(examples=["fetch"])], body: Event) -> Result:
+async def invoke_stage(request: Request, stage: Door, body: Event) -> Result:
     """Run the stage that the path names on the event in the body; answer with its result."""
     if stage not in DOORS:
         raise Problem(404, "no_such_stage", f"there is no stage {stage}: there is {', '.join(DOORS)}")
@@ -48,7 +49,7 @@ async def invoke_stage(request: Request, stage: Annotated[str, Field(examples=["
     return Result(await invoke(runtime_of(request), stage, body))
 
 
-async def invoke_function(request: Request, name: str) -> Response:
+async def invoke_function(request: Request, name: Door) -> Response:
     """Answer as Lambda's Invoke does: a handler that failed is a 200 with `X-Amz-Function-Error`.
 
     Only the synchronous invocation type is served. Errors that Lambda tells by status are problem documents with the

@@ -18,7 +18,7 @@ from api.auth import caller_of
 from api.errors import Problem
 from api.log_files import Wanted, read_logs
 from api.metrics import database_up, families
-from api.schemas import AccountQuery, ListQuery, Moment
+from api.schemas import AccountQuery, ListQuery, Since, Until
 from api.state import meter_of, reports_of, runtime_of
 from shared.db.alerts import AlertTable
 from shared.db.gauges import Gauges, read_gauges
@@ -73,8 +73,8 @@ async def _gauges(request: Request) -> Gauges | None:
 class OperationsQuery(AccountQuery):
     """Within [since, until); without them, of the last seven days."""
 
-    since: Moment | None = None
-    until: Moment | None = None
+    since: Since = None
+    until: Until = None
 
 
 class Operations(Answer):
@@ -144,7 +144,7 @@ class Alert(Answer):
 class AlertsQuery(ListQuery):
     """Alerts by when they were raised."""
 
-    kind: AlertKind | None = None
+    kind: AlertKind | None = Field(default=None, description="What of.")
     standing: bool | None = Field(default=None, description="Those that stand, or those that are over.")
 
 

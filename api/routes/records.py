@@ -27,10 +27,10 @@ from shared.settings import SettingsError
 class Replay(Body):
     """How to make a decision again. `prompt` is the text of a template."""
 
-    kind: Literal["rerun", "reask", "rereview"]
-    model: str | None = Field(default=None, min_length=1)
-    prompt: str | None = Field(default=None, min_length=1)
-    limits: dict[str, Any] | None = None
+    kind: Literal["rerun", "reask", "rereview"] = Field(description="As it was, by another model or prompt, or limits.")
+    model: str | None = Field(default=None, min_length=1, description="To reask.")
+    prompt: str | None = Field(default=None, min_length=1, description="To reask: the text of a template.")
+    limits: dict[str, Any] | None = Field(default=None, description="To rereview.", examples=[{"max_leverage": 2}])
 
 
 FIELDS = {"rerun": set[str](), "reask": {"model", "prompt"}, "rereview": {"limits"}}

@@ -14,7 +14,7 @@ from shared.domain.access import Caller
 class Login(Body):
     """What a session is opened with."""
 
-    token: str = Field(min_length=1, max_length=500)
+    token: str = Field(min_length=1, max_length=500, description="A token, as it was shown when it was made.")
 
 
 async def log_in(request: Request, body: Login) -> Identity:

@@ -16,7 +16,10 @@ from shared.domain.access import Scope
 from shared.durations import Duration
 
 TokenId = Annotated[int, Field(ge=1, lt=2**63, description="As /tokens names it.")]
-TokenName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+TokenName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose; never used twice.", examples=["grafana"]),
+]
 """In small letters: names of the house's own, such as API_TOKEN, cannot be taken."""
 
 
@@ -24,9 +27,9 @@ class TokenWanted(Body):
     """A token to make: whose, what it may do, on which account alone, and for how long, such as `90d`."""
 
     name: TokenName
-    scope: Scope
-    account: AccountId | None = None
-    expires_in: Duration | None = None
+    scope: Scope = Field(description="What it may do.", examples=["read"])
+    account: AccountId | None = Field(default=None, description="The only one it is for; without it, all.")
+    expires_in: Duration | None = Field(default=None, description="Until it is revoked, without.", examples=["90d"])
 
     def drawn(self, drawn: Drawn, *, created_by: str) -> NewToken:
         """Return what is kept of it."""
@@ -44,8 +47,8 @@ class TokenWanted(Body):
 class TokensQuery(Query):
     """A page of tokens."""
 
-    limit: Limit = 100
-    before: str | None = None
+    limit: Limit = Field(default=100, description="Rows of a page.")
+    before: str | None = Field(default=None, description="The `next` of the page before.")
 
 
 async def listed(request: Request, query: TokensQuery) -> Listing[Token]:

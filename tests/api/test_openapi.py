@@ -39,6 +39,16 @@ def test_every_operation_says_what_it_is_in_a_sentence() -> None:
         assert (operation.path, 10 < len(summary) < 120) == (operation.path, True)
 
 
+def test_every_operation_says_what_it_takes_and_every_parameter_what_it_is() -> None:
+    for operation in OPERATIONS:
+        found = told()["paths"][operation.path][operation.method.lower()]
+        where = f"{operation.method} {operation.path}"
+
+        assert (where, "a token" in found["description"] or "no token" in found["description"]) == (where, True)
+        assert (where, [each["name"] for each in found["parameters"] if not each.get("description")]) == (where, [])
+        assert (where, {"400", "429", "500"} - found["responses"].keys()) == (where, set())
+
+
 def test_every_tag_says_what_it_is_about() -> None:
     assert [tag["name"] for tag in told()["tags"] if not tag["description"]] == []
 
