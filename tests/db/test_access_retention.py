@@ -13,6 +13,7 @@ from shared.db.reports import Reports
 from shared.db.tokens import NewToken, TokenTable
 from shared.db.unit_of_work import Database
 from shared.domain.access import Scope
+from tests.db.samples import an_account
 
 YEAR = timedelta(days=365)
 
@@ -117,3 +118,24 @@ async def test_sessions_and_keys_go_once_they_have_ended(database: Database) -> 
     assert await forget_access(database, None) == Ended(sessions=1, keys=1)
     assert await tokens.session("lasts") is not None
     assert await keys.claim("ada", "new", "print") is not None
+
+
+async def test_a_token_whose_word_a_change_waits_with_stays(database: Database) -> None:
+    tokens = TokenTable(database)
+    for name in ("spoke", "live"):
+        await add(tokens, name)
+    async with database.open_work() as work:
+        await work.accounts.configure([an_account()])
+    await run(
+        database,
+        "UPDATE tokens SET revoked_at = now() - interval '2 years' WHERE name = 'spoke'",
+        "INSERT INTO changes (account_id, kind, wanted, raises, proposed_by, proposed_at, due_at, words, state) "
+        "VALUES ('main', 'raise', '{}', '[]', 'spoke', now(), now(), '[\"spoke\"]', 'pending')",
+    )
+
+    await forget_access(database, YEAR)
+    waiting = await names(tokens)
+    await run(database, "UPDATE changes SET state = 'withdrawn'")
+    await forget_access(database, YEAR)
+
+    assert (waiting, await names(tokens)) == ({"spoke", "live"}, {"live"})
