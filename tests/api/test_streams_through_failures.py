@@ -4,7 +4,11 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -148,3 +152,33 @@ async def test_a_place_at_the_end_is_good_after_a_crash_that_forgets_what_was_ro
     found = await Outbox(database).read(Place.read(str(end)), kind="n")
 
     assert [json.loads(event.body)["n"] for event in found.events] == list(range(2, 30))
+
+
+async def test_the_client_that_the_page_shows_follows_a_server_that_is_killed_and_started_again(
+    settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "follow.py").write_text(program)
+    await open_accounts(database)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with ExitStack() as stack:
+        first = stack.enter_context(api_process(settings, port=port))[1]
+        command = [sys.executable, str(tmp_path / "follow.py"), f"ws://127.0.0.1:{port}"]
+        client = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            assert client.stdout is not None
+            async with asyncio.timeout(60):
+                assert json.loads(await client.stdout.readline())["type"] == "snapshot"
+                await add(database, 1)
+                assert json.loads(await client.stdout.readline())["body"] == {"n": 1}
+                first.kill()
+                first.wait()
+                await add(database, 2)
+                stack.enter_context(api_process(settings, port=port))
+                assert json.loads(await client.stdout.readline())["type"] == "resumed"
+                assert json.loads(await client.stdout.readline())["body"] == {"n": 2}
+        finally:
+            client.kill()
+            await client.wait()
