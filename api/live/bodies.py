@@ -358,6 +358,15 @@ class ProposalBody(Body):
     score: Document | None
 
 
+class ExchangeStreamBody(Body):
+    """Whether an account's stream at the exchange, or of no account that of the market, is listened to."""
+
+    kinds = ("exchange_stream",)
+    key = ("account",)
+
+    connected: bool
+
+
 class AuditBody(Body):
     """Something was done, or has come to its end; `/audit` has it. `at` is by the database's clock."""
 

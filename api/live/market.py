@@ -102,6 +102,15 @@ class Market:
         self._heard_at = 0.0
         self._live = False
 
+    @property
+    def state(self) -> str:
+        """Say whether prices are those of now: `live`, `silent`, `off`, or `idle` while nobody listens here."""
+        if not self._runtime.settings.streams:
+            return "off"
+        if not self._ears:
+            return "idle"
+        return "live" if self._live else "silent"
+
     @asynccontextmanager
     async def listening(self, symbols: Collection[str], series: Collection[Series]) -> AsyncIterator[Ear]:
         """Have prices of those symbols told, and candles of those series once the listener has marks."""
