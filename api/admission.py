@@ -56,8 +56,14 @@ class Admission:
         return await self._admitted(f"session:{digest_of(session)}", client)
 
     async def still_admits(self, caller: Caller) -> bool:
-        """Return whether what let *caller* in still does, as of a few seconds ago. Raises DatabaseUnavailable."""
-        return caller.credential is None or await self._look_up(caller.credential) is not None
+        """Return whether what let *caller* in still does, and for as much, as of a few seconds ago.
+
+        Raises DatabaseUnavailable.
+        """
+        if caller.credential is None:
+            return True
+        now = await self._look_up(caller.credential)
+        return now is not None and (now.scope, now.account_id) == (caller.scope, caller.account_id)
 
     def count_a_try(self, kind: str, client: str) -> None:
         """Count somebody who came in vain, by what they showed. Raises Problem after too many of them."""

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api import docs
+from api import asyncapi, docs
 from api.access import AccessLog
 from api.admission import Admission
 from api.auth import Doorkeeper
@@ -21,7 +21,7 @@ from api.downloads import MOST_AT_ONCE
 from api.errors import HANDLERS
 from api.first_token import make_first_token
 from api.headers import SecurityHeaders
-from api.live import prices, streams
+from api.live import messages, prices, streams
 from api.live.feed import Feed
 from api.live.market import Market
 from api.live.prices import MarketQuery
@@ -199,9 +199,11 @@ OPERATIONS = (
 
 
 STREAMS = (
-    Stream("/ws/trading-events", ListenQuery, streams.trading_events, READ),
-    Stream("/ws/positions", ListenQuery, streams.positions, READ),
-    Stream("/ws/market-data", MarketQuery, prices.market_data, READ),
+    Stream("/ws/trading-events", ListenQuery, streams.trading_events, READ, messages.OF_TRADING),
+    Stream(
+        "/ws/positions", ListenQuery, streams.positions, READ, messages.OF_POSITIONS, frozenset(streams.OF_POSITIONS)
+    ),
+    Stream("/ws/market-data", MarketQuery, prices.market_data, READ, messages.OF_THE_MARKET),
 )
 
 # What a page of another site may send, and read of the answer.
@@ -243,6 +245,7 @@ def create_app(settings: Settings, *, long_lived: bool = True) -> Starlette:
     app.state.runtime = runtime
     app.state.admission = admission
     app.state.document = cache(partial(document, OPERATIONS, version=VERSION))
+    app.state.streams_document = cache(partial(asyncapi.document, STREAMS, version=VERSION))
     app.state.downloads = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.feed = Feed(Outbox(runtime.database))
     app.state.market = Market(runtime)

@@ -29,7 +29,7 @@ from shared.settings import LOOPBACK, Settings
 log = logging.getLogger("perpetua.app")
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-OPEN = ("/health/live", "/docs", "/openapi.json", "/assets", "/vendor")
+OPEN = ("/health/live", "/docs", "/openapi.json", "/asyncapi.json", "/assets", "/vendor")
 """What needs no token, and all that lies below: whether we live, what can be asked, and the files of the pages."""
 PAGE = "/"
 LOGIN = ("POST", "/session")

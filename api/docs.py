@@ -1,5 +1,6 @@
 """
-Pages about the API, for browsers: Swagger UI over our own document, and the catalogue of problems.
+Pages about the API, for browsers: Swagger UI over our own document, and the catalogue of problems. Beside them the
+documents themselves, of the operations and of the streams.
 
 Swagger UI comes out of an installed package, found and never imported. Nothing is asked of any other place, and the
 browser is told to allow nothing else. The pages are open: they say what the program can be asked, not what it knows.
@@ -18,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from api.problems import CATALOGUE, PAGE
 
 DOCUMENT = "/openapi.json"
+STREAMS_DOCUMENT = "/asyncapi.json"
 SWAGGER = Path("vendor", "swagger-ui-5.31.0")
 # Content-Security-Policy of the pages.
 POLICY = (
@@ -61,6 +63,7 @@ def routes() -> list[BaseRoute]:
         Route("/docs/style.css", _style),
         Route(PAGE, _problems),
         Route(DOCUMENT, _document),
+        Route(STREAMS_DOCUMENT, _streams_document),
         Mount("/docs/assets", StaticFiles(directory=_assets())),
     ]
 
@@ -76,6 +79,10 @@ def _assets() -> Path:
 
 async def _document(request: Request) -> Response:
     return JSONResponse(request.app.state.document())
+
+
+async def _streams_document(request: Request) -> Response:
+    return JSONResponse(request.app.state.streams_document())
 
 
 async def _swagger(_: Request) -> Response:

@@ -231,6 +231,12 @@ def _house(gauges: Gauges, now: datetime, weight_limit: int) -> Iterator[Metric]
         (((row.account or "", row.kind, row.severity), row.number) for row in gauges.alerts),
     )
     yield _gauge(
+        "perpetua_exchange_stream_connected",
+        "Whether the exchange's stream of an account, or of none the market's, is listened to: 1 or 0.",
+        ("account",),
+        (((account or "",), float(each.connected)) for account, each in gauges.streams),
+    )
+    yield _gauge(
         "perpetua_heartbeat_age_seconds",
         "Since a process was last heard of, in our time.",
         ("process",),

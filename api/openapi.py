@@ -225,7 +225,7 @@ def _query_parameters(
     schema = components[schema["$ref"].removeprefix(SCHEMAS)] if "$ref" in schema else schema
     required = schema.get("required", [])
     return [
-        _parameter(field, "query", _given(said), required=field in required)
+        _parameter(field, "query", given(said), required=field in required)
         for field, said in schema.get("properties", {}).items()
     ]
 
@@ -241,8 +241,8 @@ def _parameter(name: str, place: str, schema: Json, *, required: bool) -> Json:
     return told | {"schema": schema}
 
 
-def _given(schema: Json) -> Json:
-    """Return the schema of a parameter that was given: what may be None may be left out, and null cannot be said."""
+def given(schema: Json) -> Json:
+    """Return the schema of what was given: what may be None may be left out, and null cannot be said."""
     choices: list[Json] = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) != 1:
         return schema

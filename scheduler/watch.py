@@ -3,6 +3,7 @@ The watch between two ticks: an account to which something happens is reconciled
 
 Listens   to each account's stream and, once for all accounts, to mark prices
 Acts      by the same reconciliation that ends a cycle, under the same lease; it needs no model and knows no opinion
+Says      to all processes whether each stream is there
 Leaves    what a look at the account since has seen already: our own orders are heard of while a cycle is at work
 
 News that comes in a burst is answered by one look, and looks are spaced so that an account in turmoil leaves the
@@ -12,11 +13,13 @@ request limit to the others. Without streams everything is as it would be withou
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from functions.invoke import invoke_stage
+from shared.db.exchange_streams import MARKET, ExchangeStreamTable, Listening
 from shared.domain.cycle import Stage, between_ticks
 from shared.domain.errors import DatabaseUnavailable, PerpetuaError, StageBusy
 from shared.domain.market import EPOCH, Quote
@@ -47,6 +50,8 @@ PATIENCE_SECONDS = 5.0
 GRACE_SECONDS = 10.0
 ATTENTION_SECONDS = 1.0
 """How often accounts that came or went are noticed."""
+SAY_SECONDS = 10.0
+"""How often it is said how the streams stand; at once where one came or went."""
 FUNDING = "FUNDING_FEE"
 """Comes at its hours and changes the wallet alone: the next tick is soon enough."""
 
@@ -66,19 +71,22 @@ class Watcher:
         self._marks: dict[str, Decimal] = {}
         self._watched: dict[str, tuple[AsterExchange, AccountWatch, list[asyncio.Task[None]]]] = {}
         self._market: tuple[set[str], asyncio.Task[None]] | None = None
-        self._attending: asyncio.Task[None] | None = None
+        self._market_stream: MarketStream | None = None
+        self._attending: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to listen."""
-        self._attending = asyncio.create_task(_for_ever("accounts", self._attend))
+        parts = (self._attend, self._say_how_streams_stand)
+        self._attending = [asyncio.create_task(_for_ever("accounts", part)) for part in parts]
 
     async def stop(self) -> None:
         """Listen no more; give looks under way a few seconds. One cut short is mended by the next start."""
-        if self._attending:
-            await _cancelled([self._attending])
+        await _cancelled(self._attending)
         await asyncio.gather(*map(self._unwatch, list(self._watched)))
         if self._market:
             await _cancelled([self._market[1]])
+        with suppress(DatabaseUnavailable):
+            await self._say({})
 
     async def _attend(self) -> None:
         while True:
@@ -94,6 +102,32 @@ class Watcher:
                 part = partial(self._listen_to_market, symbols)
                 self._market = symbols, asyncio.create_task(_for_ever("market", part))
             await asyncio.sleep(ATTENTION_SECONDS)
+
+    async def _say_how_streams_stand(self) -> None:
+        said: dict[str | None, bool] = {}
+        due = 0.0
+        while True:
+            streams = self._streams()
+            there = {account: each.connected for account, each in streams.items()}
+            now = asyncio.get_running_loop().time()
+            if there != said or now >= due:
+                await self._say(streams)
+                said, due = there, now + SAY_SECONDS
+            await asyncio.sleep(ATTENTION_SECONDS)
+
+    def _streams(self) -> dict[str | None, Listening]:
+        found: dict[str | None, UserStream | MarketStream | None] = {MARKET: self._market_stream}
+        found |= {account_id: watch.stream for account_id, (_, watch, _) in self._watched.items()}
+        return {
+            account: Listening(
+                connected=stream is not None and stream.connected, heard_at=stream.heard_at if stream else None
+            )
+            for account, stream in found.items()
+        }
+
+    async def _say(self, streams: Mapping[str | None, Listening]) -> None:
+        async with self._runtime.database.transaction() as connection:
+            await ExchangeStreamTable(connection).note(streams)
 
     def _is_other(self, account_id: str) -> bool:
         """Whether the account is reached with another key than the one that it is watched with."""
@@ -117,8 +151,9 @@ class Watcher:
     async def _listen_to_market(self, symbols: Collection[str]) -> None:
         runtime = self._runtime
         await runtime.require_time()
-        stream = MarketStream(runtime.settings.stream_url, runtime.market, runtime.clock, quotes=sorted(symbols))
-        await stream.run(self._mark)
+        url = runtime.settings.stream_url
+        self._market_stream = MarketStream(url, runtime.market, runtime.clock, quotes=sorted(symbols))
+        await self._market_stream.run(self._mark)
 
     def _mark(self, news: MarketNews) -> None:
         match news:
@@ -134,6 +169,7 @@ class AccountWatch:
     def __init__(self, account_id: str, runtime: Runtime, turn: asyncio.Lock, marks: Mapping[str, Decimal]) -> None:
         self.look: asyncio.Task[bool] | None = None
         """The reconciliation under way, or the last one."""
+        self.stream: UserStream | None = None
         self._id = account_id
         self._runtime = runtime
         self._turn = turn
@@ -150,7 +186,8 @@ class AccountWatch:
         runtime = self._runtime
         await runtime.require_time()
         keys = runtime.exchange(self._id).listen_keys
-        await UserStream(self._id, runtime.settings.stream_url, keys, runtime.clock).run(self.hear)
+        self.stream = UserStream(self._id, runtime.settings.stream_url, keys, runtime.clock)
+        await self.stream.run(self.hear)
 
     def hear(self, news: AccountNews) -> None:
         """Take note of what has happened."""

@@ -102,6 +102,15 @@ class Market:
         self._heard_at = 0.0
         self._live = False
 
+    @property
+    def state(self) -> str:
+        """Say whether prices are those of now: `live`, `silent`, `off`, or `idle` while nobody listens here."""
+        if not self._runtime.settings.streams:
+            return "off"
+        if not self._ears:
+            return "idle"
+        return "live" if self._live else "silent"
+
     @asynccontextmanager
     async def listening(self, symbols: Collection[str], series: Collection[Series]) -> AsyncIterator[Ear]:
         """Have prices of those symbols told, and candles of those series once the listener has marks."""
@@ -186,20 +195,20 @@ class Market:
                 for quote in news.quotes.values():
                     self._tell_price(quote)
             case CandleUpdate():
-                message = messages.candle(None, closed=False, **as_told(news.series, news.candle))
+                message = messages.Forming(**as_told(news.series, news.candle)).written()
                 for ear in self._ears:
                     if news.series in ear.series:
                         ear.offer(news.series, message)
 
     def _tell_price(self, quote: Quote) -> None:
-        message = messages.price(
+        message = messages.Price(
             symbol=quote.symbol,
             mark=f"{quote.mark_price:f}",
             index=f"{quote.index_price:f}",
             funding_rate=f"{quote.funding_rate:f}",
             next_funding_at=quote.next_funding_at.isoformat(),
             at=quote.at.isoformat(),
-        )
+        ).written()
         self._prices[quote.symbol] = message
         for ear in self._ears:
             if quote.symbol in ear.symbols:
@@ -220,7 +229,7 @@ class Market:
 
     def _say_whether_live(self, ear: Ear) -> None:
         why_not = SILENT if self._runtime.settings.streams else OFF
-        ear.offer(LIVE, messages.live(self._live, "" if self._live else why_not))
+        ear.offer(LIVE, messages.Live(live=self._live, detail="" if self._live else why_not).written())
 
 
 def as_told(series: Series, candle: Candle) -> dict[str, Any]:

@@ -65,7 +65,7 @@ async def _resume(socket: Socket, query: MarketQuery, market: Market, ear: Ear) 
     missed = await market.missed(marks)
     if missed is None:
         return None
-    await socket.say(messages.resumed(_written(marks)))
+    await socket.say(messages.Resumed(cursor=_written(marks)).written())
     ear.marks |= marks
     ear.hand(missed)
     return marks
@@ -82,8 +82,12 @@ async def _begin(socket: Socket, query: MarketQuery, ear: Ear) -> Marks:
         rows += reversed(page.rows)
         if page.rows:
             marks[series] = datetime.fromisoformat(page.rows[0]["opened"])
-    reason = "cursor_too_old" if query.cursor else "began"
-    await socket.say(messages.snapshot(_written(marks) if marks else None, reason, candles=rows))
+    shown = {
+        "cursor": _written(marks) if marks else None,
+        "reason": "cursor_too_old" if query.cursor else "began",
+        "candles": rows,
+    }
+    await socket.say(messages.MarketSnapshot.model_validate(shown).written())
     ear.marks |= marks
     return marks
 
@@ -99,11 +103,12 @@ async def _tell_on(socket: Socket, ear: Ear, marks: Marks) -> None:
         newest, candles = ear.take()
         for series, candle in candles:
             told[series] = candle.opened
-            await socket.say(messages.candle(_written(told), closed=True, **as_told(series, candle)))
+            await socket.say(messages.Closed(cursor=_written(told), **as_told(series, candle)).written())
         for message in newest:
             await socket.say(message)
         if clock.time() >= due:
-            await socket.say(messages.ping(_written(told) if told else None, socket.now()))
+            cursor = _written(told) if told else None
+            await socket.say(messages.Ping(cursor=cursor, at=socket.now().isoformat()).written())
             due = clock.time() + messages.HEARTBEAT_SECONDS
         await asyncio.sleep(CONFLATION_SECONDS)
 

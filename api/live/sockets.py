@@ -20,6 +20,7 @@ from api.auth import caller_of, may_still_listen
 from api.errors import Problem, as_problem, internal_error
 from api.live import messages
 from api.live.feed import TooSlow
+from api.live.messages import Message
 from api.operations import confined
 from api.schemas import Q, read_query
 from shared.domain.access import Scope
@@ -80,12 +81,15 @@ Serve = Callable[[Socket, Q], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Stream(Generic[Q]):
-    """A stream, declared once: its path, what may be asked, who tells it, and who may listen."""
+    """A stream, declared once: its path, what may be asked, who tells it, who may listen, and what they are told."""
 
     path: str
     query: type[Q]
     serve: Serve[Q]
     scope: Scope
+    messages: tuple[type[Message], ...]
+    kinds: frozenset[str] | None = None
+    """Of the events that it tells; None: of every one."""
 
     def route(self) -> WebSocketRoute:
         """Return the route that serves this stream."""
@@ -151,7 +155,7 @@ async def _first(*jobs: Awaitable[None]) -> None:
 async def _end(socket: WebSocket, problem: Problem) -> None:
     try:
         async with asyncio.timeout(FAREWELL_SECONDS):
-            await socket.send_text(messages.error(problem.code, problem.detail))
+            await socket.send_text(messages.Error(code=problem.code, detail=problem.detail).written())
             await socket.close(4000 + problem.status, problem.code)
     except (TimeoutError, WebSocketDisconnect, RuntimeError):
         log.info("a stream's reader left without hearing why", extra={"code": problem.code})

@@ -6,7 +6,7 @@ that nothing falls between: what the lists show already may be told once more, a
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from api.live import messages
@@ -14,6 +14,7 @@ from api.live.feed import Feed, Follower, Told
 from api.live.sockets import Socket
 from api.schemas import AccountQuery, Symbol
 from shared.db.outbox import Place
+from shared.db.paging import Page
 from shared.db.reports import Reports
 from shared.domain.errors import CursorTooOld
 from shared.runtime import Runtime
@@ -21,6 +22,9 @@ from shared.runtime import Runtime
 MOST_ROWS = 1_000
 """Of each list of a snapshot."""
 OF_POSITIONS = frozenset({"position_opened", "position_changed", "position_closed", "protection", "equity"})
+
+
+Snapshot = type[messages.TradingSnapshot] | type[messages.PositionsSnapshot]
 
 
 class ListenQuery(AccountQuery):
@@ -32,15 +36,15 @@ class ListenQuery(AccountQuery):
 
 async def trading_events(socket: Socket, query: ListenQuery) -> None:
     """All that happens: orders, fills, positions, decisions, stages, equity and the rest."""
-    await _tell(socket, query, lists=("accounts", "positions", "orders"), kinds=None)
+    await _tell(socket, query, messages.TradingSnapshot, kinds=None)
 
 
 async def positions(socket: Socket, query: ListenQuery) -> None:
     """What is held, what protects it, and what it is worth."""
-    await _tell(socket, query, lists=("positions", "orders"), kinds=OF_POSITIONS)
+    await _tell(socket, query, messages.PositionsSnapshot, kinds=OF_POSITIONS)
 
 
-async def _tell(socket: Socket, query: ListenQuery, *, lists: Collection[str], kinds: Collection[str] | None) -> None:
+async def _tell(socket: Socket, query: ListenQuery, snapshot: Snapshot, *, kinds: Collection[str] | None) -> None:
     feed: Feed = socket.app.state.feed
 
     def wanted(told: Told) -> bool:
@@ -51,13 +55,16 @@ async def _tell(socket: Socket, query: ListenQuery, *, lists: Collection[str], k
         try:
             async with feed.follow(place, wanted, query.account) as follower:
                 await follower.begin()
-                await socket.say(messages.resumed(str(place)))
+                await socket.say(messages.Resumed(cursor=str(place)).written())
                 await _tell_on(socket, follower)
         except CursorTooOld:
             reason = "cursor_too_old"
     place = await feed.outbox.end()
     async with feed.follow(place, wanted, query.account) as follower:
-        await socket.say(messages.snapshot(str(place), reason, **await _lists(socket, query, lists)))
+        shown = snapshot.model_validate(
+            {"cursor": str(place), "reason": reason, **await _lists(socket, query, snapshot)}
+        )
+        await socket.say(shown.written())
         await _tell_on(socket, follower)
 
 
@@ -68,18 +75,18 @@ async def _tell_on(socket: Socket, follower: Follower) -> None:
         for told in await follower.take():
             await socket.say(told.message)
         if clock.time() >= due:
-            await socket.say(messages.ping(str(follower.place), socket.now()))
+            await socket.say(messages.Ping(cursor=str(follower.place), at=socket.now().isoformat()).written())
             due = clock.time() + messages.HEARTBEAT_SECONDS
 
 
-async def _lists(socket: Socket, query: ListenQuery, lists: Collection[str]) -> dict[str, Any]:
+async def _lists(socket: Socket, query: ListenQuery, snapshot: Snapshot) -> dict[str, Any]:
     runtime: Runtime = socket.app.state.runtime
     feed: Feed = socket.app.state.feed
     reports = Reports(runtime.database)
-    reading = {
+    reading: Mapping[str, Callable[[], Awaitable[Page]]] = {
         "accounts": lambda: reports.accounts(account=query.account, limit=MOST_ROWS),
         "positions": lambda: reports.positions(account=query.account, symbol=query.symbol, limit=MOST_ROWS),
         "orders": lambda: reports.working_orders(account=query.account, symbol=query.symbol, limit=MOST_ROWS),
     }
     async with feed.turns:
-        return {name: (await reading[name]()).rows for name in lists}
+        return {name: (await read()).rows for name, read in reading.items() if name in snapshot.model_fields}

@@ -9,6 +9,7 @@ without addresses; the log has the rest.
 import asyncio
 import logging
 import shutil
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from starlette.requests import Request
 from api.auth import caller_of
 from api.errors import Problem
 from api.state import models_pulse_of, pulse_of, reports_of, runtime_of
+from shared.db.alerts import AlertTable
+from shared.db.exchange_streams import ExchangeStreamTable, Listening
 from shared.db.gauges import Rows, read_freshness
 from shared.domain.account import AccountStatus
 from shared.domain.errors import DatabaseUnavailable
@@ -31,6 +34,7 @@ MOST_ACCOUNTS = 1000
 MOST_INTERVALS_BEHIND = 2
 """A cycle serves its tick until the next one comes; a whole interval later it is late."""
 HEARTBEAT_SECONDS = 120.0
+MARKET_STREAM = "the market"
 LEAST_DISK = 200_000_000
 VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
 
@@ -48,23 +52,29 @@ async def ready(request: Request) -> dict[str, Any]:
     runtime = runtime_of(request)
     may_see = caller_of(request).may_see
     now = runtime.clock.now()
-    rows, series, heartbeats, revision = found or ([], [], [], None)
+    rows, series, heartbeats, revision, streams, held_back = found or ([], [], [], None, [], 0.0)
+    streams = [(account, each) for account, each in streams if account is None or may_see(account)]
     cycles = {
         row["account"]: _cycle(row["last_tick"], runtime.intervals[row["account"]], now)
         for row in rows
         if row["account"] in runtime.intervals and may_see(row["account"]) and row["status"] != AccountStatus.HALTED
     }
-    head = max((path.name[:4] for path in VERSIONS.glob("[0-9]*.py")), default=revision)
     beats = {row.name: round(float(row.seconds), 1) for row in heartbeats}
     disk = _disk(runtime.settings.log_folder)
     checks = {
         "database": found is not None,
         "exchange": exchange,
         "models": models,
-        "migrations": revision == head if found else None,
+        "migrations": revision == _head(revision) if found else None,
         "cycles": cycles,
         "data": _data(series, runtime, now),
         "heartbeats": beats,
+        "streams": {
+            "listeners": len(request.app.state.sockets),
+            "prices": request.app.state.market.state,
+            "held_back_seconds": round(held_back, 1),
+            "exchange": {account or MARKET_STREAM: _stream(each) for account, each in streams},
+        },
         "log_disk": disk,
     }
     reasons = [f"the {name} does not answer" for name in ("database", "exchange") if not checks[name]]
@@ -76,6 +86,12 @@ async def ready(request: Request) -> dict[str, Any]:
     ]
     warnings = [] if models else ["the models do not answer"]
     warnings += [f"{name} was last heard of {age:.0f} s ago" for name, age in beats.items() if age > HEARTBEAT_SECONDS]
+    if runtime.settings.streams:
+        warnings += [
+            f"the exchange's stream of {f'account {account}' if account else 'the market'} is not listened to"
+            for account, each in streams
+            if not each.connected
+        ]
     warnings += ["some series of candles are old"] if checks["data"]["stale"] else []
     warnings += ["the disk that the log is on is all but full"] if disk is False else []
     if reasons:
@@ -83,15 +99,32 @@ async def ready(request: Request) -> dict[str, Any]:
     return {"status": "ready", "warnings": warnings, "checks": checks}
 
 
-async def _found(request: Request) -> tuple[list[dict[str, Any]], Rows, Rows, str | None] | None:
+Streams = Sequence[tuple[str | None, Listening]]
+
+
+async def _found(request: Request) -> tuple[list[dict[str, Any]], Rows, Rows, str | None, Streams, float] | None:
     runtime = runtime_of(request)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             rows = (await reports_of(request).accounts(limit=MOST_ACCOUNTS)).rows
-            return rows, *await read_freshness(runtime.database, runtime.clock.now())
+            series, heartbeats, revision = await read_freshness(runtime.database, runtime.clock.now())
+            async with runtime.database.reading() as connection:
+                streams = await ExchangeStreamTable(connection).read() if revision == _head(revision) else []
+                held_back = (await AlertTable(connection).held_back()).total_seconds()
+            return rows, series, heartbeats, revision, streams, held_back
     except (DatabaseUnavailable, TimeoutError) as exc:
         log.warning("the database does not answer", extra={"why": str(exc) or "no answer in time"})
         return None
+
+
+def _head(otherwise: str | None) -> str | None:
+    """Return the version that the tables should be of; where no migrations are installed, *otherwise*."""
+    return max((path.name[:4] for path in VERSIONS.glob("[0-9]*.py")), default=otherwise)
+
+
+def _stream(listening: Listening) -> dict[str, Any]:
+    heard = listening.heard_at
+    return {"connected": listening.connected, "heard_at": heard.isoformat() if heard else None}
 
 
 def _cycle(last_tick: str | None, interval: timedelta, now: datetime) -> dict[str, Any]:

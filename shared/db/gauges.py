@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Row, func, select, text
 
 from shared.db.alerts import HELD_BACK, KEPT
+from shared.db.exchange_streams import ExchangeStreamTable, Listening
 from shared.db.tables import allowances, tallies
 from shared.db.unit_of_work import Database
 from shared.domain.allowance import Allowance
@@ -43,6 +44,8 @@ class Gauges:
     """account, kind, severity, number of those that stand"""
     heartbeats: Rows = field(default_factory=list)
     """name, seconds since it was there"""
+    streams: Sequence[tuple[str | None, Listening]] = ()
+    """How each stream at the exchange stands, by account; of no account is the market's"""
 
 
 async def read_gauges(database: Database, *, limit_name: str, now: datetime) -> Gauges:
@@ -62,6 +65,7 @@ async def read_gauges(database: Database, *, limit_name: str, now: datetime) -> 
             waiting=(await connection.execute(_WAITING, {"kept": KEPT})).all(),
             alerts=(await connection.execute(_ALERTS)).all(),
             heartbeats=(await connection.execute(_HEARTBEATS)).all(),
+            streams=await ExchangeStreamTable(connection).read(),
         )
 
 

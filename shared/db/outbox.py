@@ -38,6 +38,17 @@ _READ = """
     ORDER BY found.xid, found.id
 """
 
+_LAST = """
+    SELECT xid, id FROM (
+        (
+            SELECT xid, id FROM events WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
+            ORDER BY xid DESC, id DESC LIMIT 1
+        )
+        UNION ALL
+        SELECT xid, id FROM pruned_events
+    ) AS told ORDER BY xid DESC, id DESC LIMIT 1
+"""
+
 _PRUNE = """
     WITH oldest AS (
         SELECT xid, id, told_at FROM events WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
@@ -115,9 +126,14 @@ class Outbox:
             return await read_events(connection, after, limit, account_id=account_id, kind=kind)
 
     async def end(self) -> Place:
-        """Return the place after which only what has not happened yet will be told."""
+        """Return the place after which only what has not happened yet will be told.
+
+        It is that of an event. The number of the next transaction would not do: a server that crashes gives out again
+        those of its last transactions that were rolled back, and what comes by them would be passed over.
+        """
         async with self._database.reading() as connection:
-            return Place(await connection.scalar(text("SELECT pg_snapshot_xmin(pg_current_snapshot())")), 0)
+            last = (await connection.execute(text(_LAST))).one_or_none()
+        return BEGINNING if last is None else Place(last.xid, last.id)
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator["Watch"]:

@@ -786,6 +786,17 @@ heartbeats = Table(
     Column("at", Moment, nullable=False),
 )
 
+# Whether the exchange's streams are listened to, as whoever does says every few seconds, by the database's clock.
+exchange_streams = Table(
+    "exchange_streams",
+    metadata,
+    Column("account_id", CleanText, ForeignKey("accounts.id")),  # null: the market's
+    Column("connected", Boolean, nullable=False),
+    Column("heard_at", Moment),
+    Column("at", Moment, nullable=False),
+    UniqueConstraint("account_id", postgresql_nulls_not_distinct=True),
+)
+
 # One row at most: the last event that was taken away for its age.
 pruned_events = Table(
     "pruned_events",

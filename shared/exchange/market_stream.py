@@ -79,6 +79,16 @@ class MarketStream:
             for start in range(0, len(names), MOST_STREAMS)
         ]
 
+    @property
+    def connected(self) -> bool:
+        """Whether every part of it is listened to at this moment."""
+        return all(part.stream.connected for part in self._parts)
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When something was last heard by it, by the exchange's time."""
+        return max(filter(None, (part.stream.heard_at for part in self._parts)), default=None)
+
     async def run(self, hear: Hear) -> None:
         """Have *hear* told of everything until cancelled. It must not take long, and must not raise."""
         async with asyncio.TaskGroup() as group:
@@ -115,7 +125,7 @@ class _Part:
         """When the first candle opened that closed unheard."""
         self._gap: tuple[str, datetime | None] | None = None
         self._resync: asyncio.Task[None] | None = None
-        self._stream = Stream(
+        self.stream = Stream(
             f"market, {len(wanted)} streams",
             self._where,
             hear=self._take,
@@ -130,7 +140,7 @@ class _Part:
     async def run(self, hear: Hear) -> None:
         self._hear = hear
         async with asyncio.TaskGroup() as self._group:
-            await self._stream.run()
+            await self.stream.run()
 
     async def _where(self) -> str:
         return self._address

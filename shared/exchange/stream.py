@@ -81,6 +81,8 @@ class Stream:
         """
         self.unreadable = 0
         """How many frames could not be read."""
+        self.connected = False
+        """Whether there is a connection that frames come by."""
         self._name = name
         self._address = address
         self._hear = hear
@@ -103,6 +105,7 @@ class Stream:
         try:
             while True:
                 socket, early = await self._open(at_once=reader is not None or self._heard_at is None)
+                self.connected = True
                 if reader is not None and reader.done():
                     why, reader = reader.result(), None
                 if reader is None:
@@ -112,12 +115,19 @@ class Stream:
                     await _end(reader)
                 reader = asyncio.create_task(self._read(socket, early))
                 if over := await self._until_over(reader):
+                    self.connected = False
                     log.info("stream lost", extra={"stream": self._name, "why": over})
                     await _end(reader)
                     why, reader = over, None
         finally:
+            self.connected = False
             if reader is not None:
                 await _end(reader)
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When something was last heard by it, its opening included; by the exchange's time."""
+        return self._heard_at
 
     def drop(self, why: str) -> None:
         """Replace the present connection: it is known to be worth nothing any more."""

@@ -71,6 +71,16 @@ class UserStream:
             sleep=sleep,
         )
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is listened to at this moment."""
+        return self._stream.connected
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When something was last heard by it, by the exchange's time."""
+        return self._stream.heard_at
+
     async def run(self, hear: Hear) -> None:
         """Have *hear* told of everything until cancelled. It must not take long, and must not raise."""
         self._hear = hear

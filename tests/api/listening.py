@@ -14,6 +14,8 @@ from typing import IO, Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from api.app import STREAMS
+from api.live.bodies import BODIES
 from shared.settings import Settings
 
 PATIENCE = 20.0
@@ -23,12 +25,15 @@ ROOT = Path(__file__).parents[2]
 class Ear:
     """One open socket."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, path: str) -> None:
         self.socket = socket
+        self.path = path.partition("?")[0]
 
     async def next(self) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
-            message: dict[str, Any] = json.loads(await self.socket.recv())
+            frame = await self.socket.recv()
+        message: dict[str, Any] = json.loads(frame)
+        _require_documented(self.path, message)
         return message
 
     async def first(self, kind: str) -> dict[str, Any]:
@@ -63,11 +68,28 @@ async def listening(url: str, path: str, **options: Any) -> AsyncIterator[Ear]:
     # With messages left in a bounded queue a client does not see the server's answer to its farewell.
     options = {"max_queue": None, **options}
     async with connect(url.replace("http", "ws", 1) + path, proxy=None, **options) as socket:
-        yield Ear(socket)
+        yield Ear(socket, path)
+
+
+def _require_documented(path: str, message: dict[str, Any]) -> None:
+    """Require that a message is one that the stream declares, and of a known kind of event its body."""
+    [stream] = [each for each in STREAMS if each.path == path]
+    fitting = [
+        model
+        for model in stream.messages
+        if all(
+            message.get(name) == model.model_fields[name].default
+            for name in {"type", "closed"} & model.model_fields.keys()
+        )
+    ]
+    assert len(fitting) == 1, message
+    fitting[0].model_validate(message)
+    if message["type"] == "event" and (body := BODIES.get(message["kind"])):
+        body.model_validate(message["body"])
 
 
 @contextmanager
-def api_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def api_process(settings: Settings, *, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the API as a process of its own; yield its address and the process, which may be killed."""
     secrets = {name: getattr(settings, name).get_secret_value() for name in ("database_url", "asterdex_private_key")}
     given = {name: str(getattr(settings, name)) for name in ("asterdex_base_url", "openrouter_base_url")} | secrets
@@ -75,7 +97,7 @@ def api_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[str]
         **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}},
         **{name.upper(): value for name, value in given.items()},
         "ENVIRONMENT": "testing",
-        "API_PORT": "0",
+        "API_PORT": str(port),
     }
     command = [sys.executable, "-m", "api"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:

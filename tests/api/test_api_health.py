@@ -8,12 +8,14 @@ import httpx
 from sqlalchemy import text
 
 from api.pulse import Pulse
+from shared.db.exchange_streams import ExchangeStreamTable, Listening
 from shared.db.unit_of_work import Database
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.errors import VenueUnreachable
 from shared.domain.market import Series, Timeframe
 from tests.api.conftest import Serve
+from tests.api.listening import listening
 from tests.db.samples import a_candle
 
 FIVE_MINUTES = timedelta(minutes=5)
@@ -34,6 +36,7 @@ async def test_a_fresh_installation_is_ready_before_its_first_cycle(client: http
     answer = await client.get("/health/ready")
 
     assert answer.status_code == 200
+    held_back = answer.json()["checks"]["streams"]["held_back_seconds"]  # by whoever writes at this moment
     assert answer.json() == {
         "status": "ready",
         "warnings": [],
@@ -45,10 +48,11 @@ async def test_a_fresh_installation_is_ready_before_its_first_cycle(client: http
             "cycles": {"main": {"last_tick": None, "fresh": True}},
             "data": {"series": 4, "stale": 0, "oldest_seconds": 0.0},
             "heartbeats": {},
+            "streams": {"listeners": 0, "prices": "idle", "held_back_seconds": held_back, "exchange": {}},
             "log_disk": None,
         },
     }
-    assert (await client.get("/health")).json() == answer.json()
+    assert (await client.get("/health")).json()["checks"].keys() == answer.json()["checks"].keys()
 
 
 async def test_what_trading_can_do_without_is_a_warning(serve: Serve, database: Database, tmp_path: Path) -> None:
@@ -70,6 +74,36 @@ async def test_what_trading_can_do_without_is_a_warning(serve: Serve, database: 
         "some series of candles are old",
     ]
     assert answer["checks"]["log_disk"] is True
+
+
+async def test_streams_are_told_by_whether_they_are_listened_to_and_by_whom(serve: Serve, database: Database) -> None:
+    url = serve()
+    async with httpx.AsyncClient(base_url=url) as client, listening(url, "/ws/trading-events") as ear:
+        await ear.first("snapshot")
+        now = await market_time(client)
+        async with database.transaction() as connection:
+            streams = {
+                None: Listening(connected=True, heard_at=now),
+                "main": Listening(connected=False, heard_at=None),
+            }
+            await ExchangeStreamTable(connection).note(streams)
+        told = await ear.event("exchange_stream"), await ear.event("exchange_stream")
+        answer = (await client.get("/health/ready")).json()
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE exchange_streams SET at = at - interval '2 minutes'"))
+        later = (await client.get("/health/ready")).json()
+
+    assert {event["account"]: event["body"]["connected"] for event in told} == {None: True, "main": False}
+    assert answer["checks"]["streams"]["listeners"] == 1
+    assert answer["checks"]["streams"]["exchange"] == {
+        "the market": {"connected": True, "heard_at": now.isoformat()},
+        "main": {"connected": False, "heard_at": None},
+    }
+    assert answer["warnings"] == ["the exchange's stream of account main is not listened to"]
+    assert later["warnings"] == [
+        "the exchange's stream of the market is not listened to",
+        "the exchange's stream of account main is not listened to",
+    ]
 
 
 async def test_tables_of_another_version_are_not_ready(client: httpx.AsyncClient, database: Database) -> None:

@@ -2,17 +2,18 @@
 
 import asyncio
 import random
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from api import admission
 from api.live import feed, messages, sockets
 from shared.db.alerts import AlertTable
 from shared.db.outbox import Hints, Outbox, Watch
@@ -368,20 +369,59 @@ async def test_nobody_listens_without_the_token(serve: Serve) -> None:
         await ear.first("snapshot")
 
 
-async def test_a_stream_ends_when_its_token_does(url: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    revoked = threading.Event()
-
-    async def may_still_listen(_: object) -> bool:
-        return not revoked.is_set()
-
-    monkeypatch.setattr(sockets, "may_still_listen", may_still_listen)
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "UPDATE tokens SET revoked_at = now() WHERE name = 'desk'",
+        "UPDATE tokens SET expires_at = now() WHERE name = 'desk'",
+        "UPDATE tokens SET account_id = 'other' WHERE name = 'desk'",
+    ],
+    ids=["revoked", "expired", "confined"],
+)
+async def test_a_stream_ends_when_its_token_does_or_is_for_less_and_another_goes_on(
+    serve: Serve, database: Database, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
     monkeypatch.setattr(sockets, "DOOR_SECONDS", 0.05)
-    async with listening(url, EVENTS) as ear:
+    monkeypatch.setattr(admission, "FRESH_SECONDS", 0.05)
+    await open_accounts(database, "main", "other")
+    url = serve(api_token="secret-" * 5)
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {'secret-' * 5}"}) as admin:
+        made = {
+            name: (await admin.post("/tokens", json={"name": name, "scope": "read"})).json()["token"]
+            for name in ("desk", "kiosk")
+        }
+    of = {name: {"Authorization": f"Bearer {token}"} for name, token in made.items()}
+    async with (
+        listening(url, EVENTS, additional_headers=of["desk"]) as ear,
+        listening(url, EVENTS, additional_headers=of["kiosk"]) as other,
+    ):
         await ear.first("snapshot")
-        revoked.set()
-        error, code, _ = await ear.end()
+        await other.first("snapshot")
+        async with database.transaction() as connection:
+            await connection.execute(text(ends))
+        error, code, reason = await ear.end()
+        await tell(database, "a")
+        await other.event("a")
 
-    assert (error["code"], code) == ("token_ended", 4401)
+    assert (error["code"], code, reason) == ("token_ended", 4401, "token_ended")
+
+
+async def test_a_token_of_one_account_listens_to_no_other(serve: Serve, database: Database) -> None:
+    await open_accounts(database, "main", "other")
+    url = serve(api_token="secret-" * 5)
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {'secret-' * 5}"}) as admin:
+        made = (await admin.post("/tokens", json={"name": "desk", "scope": "read", "account": "main"})).json()
+    mine = {"Authorization": f"Bearer {made['token']}"}
+
+    async with listening(url, f"{EVENTS}?account=other", additional_headers=mine) as ear:
+        error, code, reason = await ear.end()
+    async with listening(url, EVENTS, additional_headers=mine) as ear:
+        await ear.first("snapshot")
+        await tell(database, "theirs", account="other")
+        await tell(database, "mine")
+        assert (await ear.first("event"))["kind"] == "mine"
+
+    assert (error["code"], code, reason) == ("wrong_account", 4403, "wrong_account")
 
 
 async def test_many_listeners_are_told_by_one_reader(

@@ -16,6 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.db.alerts import AlertTable
+from shared.db.exchange_streams import ExchangeStreamTable, Listening
 from shared.db.tallies import write_down
 from shared.db.unit_of_work import Database
 from shared.domain.alert import Alarm, AlertKind
@@ -71,6 +72,7 @@ async def scrape(serve: Serve, database: Database) -> str:
         async with database.transaction() as connection:
             table = AlertTable(connection)
             await table.beat("scheduler")
+            await ExchangeStreamTable(connection).note({"main": Listening(connected=True, heard_at=now)})
             await table.settle([Alarm(kind=AlertKind.EXCHANGE_DOWN, text="")], now, channels=["webhook"])
         return (await client.get("/metrics")).text
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from api.live.bodies import BODIES
 from shared.db.alerts import AlertTable
 from shared.db.audit import Action, AuditTrail
 from shared.db.outbox import BEGINNING, Event, Outbox
@@ -49,6 +50,8 @@ class Told:
     async def events(self) -> Sequence[Event]:
         events = (await self._outbox.read(self._place)).events
         self._place = events[-1].place if events else self._place
+        for event in events:
+            BODIES[event.kind].model_validate_json(event.body)
         return events
 
     async def news(self) -> list[tuple[str, dict[str, Any]]]:

@@ -1,5 +1,7 @@
 """The watch on the emulated exchange's own sockets: whatever becomes of an account is mended before the next tick."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,6 +13,8 @@ import pytest
 from scheduler import watch as watching
 from scheduler.local import LocalScheduler
 from scheduler.watch import Watcher
+from shared.db.exchange_streams import MARKET, ExchangeStreamTable
+from shared.db.outbox import BEGINNING, Outbox
 from shared.domain.errors import NotAuthorised
 from shared.domain.order import Side
 from shared.exchange.listen_keys import ListenKeys
@@ -97,6 +101,35 @@ async def watched(database_url: str) -> AsyncIterator[Watched]:
     async with watching_over(database_url) as built:
         await built.begin()
         yield built
+
+
+async def test_whether_the_streams_are_there_is_said_for_all_processes(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = watched.house.runtime.database
+
+    async def until(wanted: dict[str | None, bool]) -> None:
+        """Return when it was told of all of them that they are as wanted."""
+        told: dict[str | None, bool] = {}
+        place = BEGINNING
+        async with asyncio.timeout(30), Outbox(database).watch() as watch:
+            while told != wanted:
+                for event in (await watch.read(place, limit=500)).events:
+                    place = event.place
+                    if event.kind == "exchange_stream":
+                        told[event.account_id] = json.loads(event.body)["connected"]
+                await watch.wait()
+
+    async def refused(_: ListenKeys) -> str:
+        raise NotAuthorised("as told")
+
+    await until({MARKET: True, "main": True})
+    monkeypatch.setattr(ListenKeys, "make", refused)
+    await watched.site.administer("POST", "streams/disconnect")
+    await until({MARKET: True, "main": False})
+    await watched.watcher.stop()
+    async with database.reading() as connection:
+        assert await ExchangeStreamTable(connection).read() == []
 
 
 async def test_a_stop_cancelled_by_hand_is_placed_again_and_no_cycle_has_to_come(watched: Watched) -> None:

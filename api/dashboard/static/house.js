@@ -184,7 +184,7 @@ export class House {
       changed: ({ data }) => data && this.#stands(data),
     });
     this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker', 'stop', 'change'] });
-    this.ready = this.resource('/health/ready', {}, { kinds: ['stage', 'alert'] });
+    this.ready = this.resource('/health/ready', {}, { kinds: ['stage', 'alert', 'exchange_stream'] });
     this.limits = this.resource('/limits', {}, { kinds: ['stage', 'breaker', 'equity', 'account', 'model_call'] });
     this.alerts = this.resource('/alerts', { standing: true }, { kinds: ['alert'] });
     this.trading = new Stream('/ws/trading-events', {}, this.#ears((message) => this.#traded(message)));
