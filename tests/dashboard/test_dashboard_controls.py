@@ -1,6 +1,7 @@
 """What a person has done in the dashboard, looked for where it takes effect: at the API and at the exchange."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
@@ -94,7 +95,7 @@ async def test_an_account_is_added_with_what_is_wrong_told_at_its_field_and_remo
 
     await expect(dialog.get_by_label("Decides every")).to_be_focused()
     await expect(dialog.get_by_label("Decides every")).to_have_accessible_description(
-        "'soon' is no duration: write it like 30s, 5m, 4h or 1d"
+        re.compile("'soon' is no duration: write it like 30s, 5m, 4h or 1d")
     )
     await expect(dialog.get_by_label("max positions")).to_have_attribute("aria-invalid", "true")
     await dialog.get_by_label("Decides every").fill("15m")
