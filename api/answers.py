@@ -228,6 +228,8 @@ class Fill(Answer):
     """A trade; account, symbol and the exchange's id name it."""
 
     account: str
+    cycle: Cycle | None = Field(description="Whose decision it came of; null where the order was not ours.")
+    tick: Time | None
     symbol: str
     trade_id: str
     venue_order_id: str

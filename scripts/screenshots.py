@@ -35,6 +35,8 @@ class Picture:
     path: str
     scheme: str = "light"
     phone: bool = False
+    press: str = ""
+    """The button that opens what is to be seen."""
 
 
 WHY = "why"
@@ -50,6 +52,8 @@ PICTURES = (
     Picture("performance", "performance", scheme="dark"),
     Picture("edge", "edge"),
     Picture("accounts", "accounts"),
+    Picture("adding", "accounts", press="Add an account …"),
+    Picture("accounts-phone", "accounts", phone=True),
 )
 
 
@@ -141,6 +145,9 @@ async def _opened(browser: Browser, url: str, picture: Picture) -> Page:
     await page.locator(".vital.first", has_text="Live").wait_for()
     await page.locator("main .card").first.wait_for()
     await page.locator(".loading").first.wait_for(state="detached")
+    if picture.press:
+        await page.get_by_role("button", name=picture.press).click()
+        await page.get_by_role("dialog").wait_for()
     chart = page.locator("figure.chart")
     if await chart.count():
         await chart.first.locator("canvas").first.wait_for()

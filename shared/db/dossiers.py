@@ -36,7 +36,15 @@ MOST_RATIONALE = 240
 """Characters of it, where decisions are listed."""
 
 ORDER = columns_of(orders, venue_order_id=cast(orders.c.venue_order_id, Text))
-FILL = columns_of(fills, trade_id=cast(fills.c.trade_id, Text), venue_order_id=cast(fills.c.venue_order_id, Text))
+_ORDER_OF_FILL = select(orders.c.tick).where(
+    orders.c.account_id == fills.c.account_id,
+    orders.c.venue_order_id == fills.c.venue_order_id,
+    orders.c.symbol == fills.c.symbol,
+)
+FILL = [
+    *columns_of(fills, trade_id=cast(fills.c.trade_id, Text), venue_order_id=cast(fills.c.venue_order_id, Text)),
+    _ORDER_OF_FILL.limit(1).scalar_subquery().label("tick"),
+]
 _WANTED, _REVIEW = type_coerce(decisions.c.decision, JSONB), type_coerce(decisions.c.review, JSONB)
 _RATIONALE = _WANTED["rationale"].astext
 

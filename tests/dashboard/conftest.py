@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -137,7 +136,6 @@ async def built_site(database_url: str, **changes: Any) -> AsyncIterator[Site]:
             environment="testing",
             database_url=database_url,
             asterdex_base_url=exchange,
-            asterdex_private_key=token_hex(32),
             openrouter_base_url=f"{models}/api/v1",
             assets="BTCUSDT,ETHUSDT",
             llm_model="scripted/model",

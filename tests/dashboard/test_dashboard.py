@@ -1,7 +1,9 @@
 """What a person sees and does in the dashboard."""
 
 import re
+from datetime import timedelta
 
+import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -47,7 +49,7 @@ async def test_what_happens_shows_without_a_reload(own: Site, opened: Open) -> N
     await expect(page.locator(".timeline .cycle").first).to_contain_text("ETH")
 
 
-async def test_three_clicks_lead_from_the_money_to_the_reason_of_a_trade(trading: Site, opened: Open) -> None:
+async def test_the_reason_of_a_trade_is_there_with_all_that_came_of_it(trading: Site, opened: Open) -> None:
     page = await opened(trading.url)
 
     await page.locator(".timeline .cycle", has_text="buy").click()
@@ -59,6 +61,82 @@ async def test_three_clicks_lead_from_the_money_to_the_reason_of_a_trade(trading
     await expect(page.get_by_role("region", name="Orders of this cycle").locator("tbody tr")).to_have_count(3)
     await page.get_by_text("Raw reply").click()
     await expect(page.get_by_label("Raw reply")).to_contain_text("scripted/model")
+
+
+# By what name it is clicked, from the first page on.
+WAYS_TO_THE_REASON = {
+    "decision": [("link", re.compile("buy.*BTC"))],
+    "open position": [("link", re.compile("^BTC"))],
+    "open position, looked at": [("link", "Positions"), ("link", "Why")],
+    "closed position": [("link", "Positions"), ("link", "decision")],
+    "order": [("link", "Activity"), ("link", re.compile(r"^\d\d:\d\d$"))],
+    "fill": [("link", "Activity"), ("button", "Fills"), ("link", re.compile(r"^\d\d:\d\d$"))],
+    "line of the diary": [("link", "Activity"), ("button", "Diary"), ("link", re.compile("BTCUSDT"))],
+}
+COUNT_CLICKS = "document.addEventListener('click', () => { window.clicks += 1; }, true);"
+
+
+async def test_three_clicks_lead_from_the_money_to_the_reason_of_any_trade(own: Site, opened: Open) -> None:
+    house = own.house
+    await house.pass_time()
+    house.model.will_decide(await house.wish("BTCUSDT", "close"))
+    await house.cycle()
+    await house.pass_time(timedelta(minutes=20))
+    await house.enter("BTCUSDT")
+    page = await opened(own.url)
+    await page.evaluate(COUNT_CLICKS)
+
+    for trade, way in WAYS_TO_THE_REASON.items():
+        await page.goto(f"{own.url}/#/")
+        await expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
+        await page.evaluate("window.clicks = 0")
+        for role, name in way:
+            exact = isinstance(name, str)
+            await page.get_by_role(role, name=name, exact=exact).first.click()  # type: ignore[arg-type]
+        await expect(page.locator(".rationale").first, trade).to_have_text("a test")
+        assert await page.evaluate("window.clicks") == len(way) <= 3, trade
+
+
+@pytest.mark.parametrize("width", [1360, 1024, 390])
+async def test_the_health_strip_is_seen_whole(trading: Site, opened: Open, width: int) -> None:
+    page = await opened(trading.url, viewport={"width": width, "height": 800})
+    await expect(vital(page, "Stream")).to_contain_text("Live")
+    if width < 820:
+        await expect(vital(page, "Time")).to_be_hidden()
+        await page.get_by_role("button", name="All of the health strip").click()
+    await expect(vital(page, "Requests")).to_contain_text("used")
+
+    outside = await page.evaluate(OUTSIDE_THE_STRIP)
+
+    assert await page.locator(".vital").count() == 9
+    assert outside == []
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+
+OUTSIDE_THE_STRIP = """() => {
+    const box = document.querySelector('.vitals-box').getBoundingClientRect();
+    const stop = document.querySelector('.stop-box').getBoundingClientRect();
+    const covered = (cell) => cell.right > stop.left && cell.bottom > stop.top && cell.top < stop.bottom;
+    return [...document.querySelectorAll('.vital')].filter((each) => {
+        const cell = each.getBoundingClientRect();
+        const value = each.querySelector('dd');
+        return !cell.width || cell.right > box.right + 1 || covered(cell) || value.scrollWidth > value.clientWidth + 1;
+    }).map((each) => each.innerText);
+}"""
+
+
+async def test_a_house_without_accounts_says_what_to_do(site: Site, opened: Open) -> None:
+    async with httpx.AsyncClient(base_url=site.url) as api:
+        (await api.delete("/accounts/main")).raise_for_status()
+    page = await opened(site.url)
+
+    await expect(page.get_by_text("There is no account.")).to_be_visible()
+    await expect(vital(page, "State")).to_contain_text("No account")
+    await page.get_by_role("link", name="Add one").click()
+
+    await expect(page.get_by_role("button", name="Add an account …")).to_be_visible()
+    await page.get_by_role("button", name="Stop all").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
 
 
 async def test_an_address_leads_straight_to_a_decision_which_can_be_made_again(trading: Site, opened: Open) -> None:
@@ -126,17 +204,6 @@ async def test_an_empty_house_says_what_will_come(site: Site, opened: Open) -> N
     await expect(vital(page, "Last cycle")).to_contain_text("none yet")
 
 
-async def test_an_account_is_paused_and_resumed_by_a_button(trading: Site, opened: Open) -> None:
-    page = await opened(f"{trading.url}/#/accounts")
-
-    await page.get_by_role("button", name="Pause").click()
-    await expect(page.get_by_text("main is paused")).to_be_visible()
-    await expect(vital(page, "State")).to_contain_text("Paused")
-    await page.get_by_role("button", name="Resume").click()
-
-    await expect(vital(page, "State")).to_contain_text("Trading")
-
-
 async def test_a_stop_asks_for_the_account_s_name_first(own: Site, opened: Open) -> None:
     page = await opened(f"{own.url}/#/accounts")
     await page.get_by_role("main").get_by_role("button", name="Stop …").click()
@@ -178,21 +245,24 @@ async def test_the_keyboard_alone_is_enough(trading: Site, opened: Open) -> None
     await expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
 
 
+DRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 RESULTS = ("performance", "edge", "costs")
 RECORDS = ("activity", "activity/fills", "activity/diary", "activity/models", "discrepancies", "alerts", "audit")
-PAGES = ("", "positions", "market", "decisions", *RESULTS, *RECORDS, "accounts")
+PAGES = ("", "positions", "market", "decisions", *RESULTS, *RECORDS, "accounts", "tokens")
 
 
-@pytest.mark.parametrize("name", PAGES)
-async def test_every_page_fits_a_phone_and_shows_no_number_that_is_none(trading: Site, opened: Open, name: str) -> None:
-    page = await opened(f"{trading.url}/#/{name}", viewport={"width": 360, "height": 740}, has_touch=True)
-    await expect(page.get_by_role("main").locator("h1")).to_be_visible()
-    await expect(page.locator(".loading")).to_have_count(0)
-    await expect(page.get_by_role("main").get_by_role("alert")).to_have_count(0)
+async def test_every_page_fits_a_phone_and_shows_no_number_that_is_none(trading: Site, opened: Open) -> None:
+    page = await opened(trading.url, viewport={"width": 360, "height": 740}, has_touch=True)
 
-    assert await page.evaluate("document.documentElement.scrollWidth") == 360
-    text = await page.locator("body").inner_text()
-    assert not re.search(r"\bNaN\b|undefined|\[object|Infinity|Invalid Date", text)
+    for name in PAGES:
+        await page.goto(f"{trading.url}/#/{name}")
+        await page.evaluate(DRAWN)
+        await expect(page.locator(".loading"), name).to_have_count(0)
+        await expect(page.get_by_role("main").get_by_role("alert"), name).to_have_count(0)
+
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360, name
+        text = await page.locator("body").inner_text()
+        assert not re.search(r"\bNaN\b|undefined|\[object|Infinity|Invalid Date", text), name
 
 
 async def test_the_menu_of_a_phone_opens_over_the_page(trading: Site, opened: Open) -> None:

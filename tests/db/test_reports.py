@@ -79,6 +79,8 @@ async def test_rows_are_plain_json_with_money_as_strings(database: Database, rep
     [row] = (await reports.trades()).rows
 
     assert row == {
+        "cycle": None,
+        "tick": None,
         "account": "main",
         "symbol": "BTCUSDT",
         "trade_id": "4611686018427387904",

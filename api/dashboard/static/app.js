@@ -11,7 +11,7 @@ const TICK_MS = 1000;
 
 const root = document.getElementById('app');
 const house = new House(update);
-const state = { menu: false, help: false, route: route(), page: null, dialog: null };
+const state = { menu: false, help: false, route: route(), page: null, dialog: null, begun: false };
 let drawn = false;
 
 /** The page that the address names: `#/decisions/main@…?asset=X` is the page `decisions` of one thing. */
@@ -43,6 +43,7 @@ function draw() {
 
 /** Open the page that the address names; one that is only narrowed otherwise stays. */
 function turn({ focus = true } = {}) {
+  if (!state.begun) return;
   const wanted = route();
   const same = state.page && state.route.name === wanted.name && state.route.of === wanted.of;
   state.route = wanted;
@@ -87,7 +88,9 @@ function open(wanted) {
 }
 
 async function begin() {
+  state.begun = false;
   const signedOut = await house.begin();
+  state.begun = !signedOut;
   if (!signedOut) turn({ focus: false });
   update();
 }

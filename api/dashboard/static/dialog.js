@@ -113,7 +113,7 @@ function fieldView({ name, label, hint, kind = 'text', options, value, ...props 
   const errors = (asked.errors ?? []).filter((error) => isAbout(error, { name }));
   const about = `about-${name}`;
   const shared = { name, 'aria-describedby': hint || errors.length ? about : null, 'aria-invalid': errors.length ? 'true' : null, ...props };
-  const told = (hint || errors.length > 0) && h('small', { id: about }, errors.length ? errors.map((error) => h('strong.wrong', { key: error.text }, error.text)) : hint);
+  const told = (hint || errors.length > 0) && h('small', { id: about }, errors.map((error) => h('strong.wrong', { key: error.text }, error.text)), hint);
   if (kind === 'check') {
     return h('div', { key: name }, h('label.toggle', null, h('input', { type: 'checkbox', checked: Boolean(value), ...shared }), h('span', null, label)), told);
   }

@@ -53,7 +53,7 @@ function brand(house, state, update) {
 /** What came of what one had done. It is always there: ears are told only of what appears in it. */
 function said(house) {
   const { text, tone } = house.said ?? {};
-  return h('div.said', { key: 'said', role: 'status', 'aria-label': 'What came of it' }, text && h('div.notice', { key: text, class: tone }, icon(tone === 'good' ? 'check' : 'cross'), h('div', null, text),
+  return h('div.spoken', { key: 'spoken', role: 'status', 'aria-label': 'What came of it' }, text && h('div.notice', { key: text, class: tone }, icon(tone === 'good' ? 'check' : 'cross'), h('div', null, text),
     h('button', { type: 'button', 'aria-label': 'Take this away', onclick: () => house.hush() }, icon('close'))));
 }
 

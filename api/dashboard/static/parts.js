@@ -80,6 +80,10 @@ export function notice(tone, ...children) {
   return h('div.notice', { class: tone, role: tone === 'bad' ? 'alert' : 'note' }, icon(TONES[tone] ?? 'info'), h('div', null, ...children));
 }
 
+const REMEDIES = {
+  400: 'Other filters may do.', 403: 'Sign in with a token that may.', 404: 'It may have been removed: go back to the list.', 422: 'Other filters may do.',
+};
+
 /** What came of asking for *resource*: nothing when all is well and there is something to show. */
 export function trouble(resource, { what = 'this' } = {}) {
   if (resource.error?.status === 404 && resource.error.code === 'no_such_path') {
@@ -87,7 +91,7 @@ export function trouble(resource, { what = 'this' } = {}) {
   }
   if (resource.error) {
     const known = resource.answeredAt === null ? '' : ` What is shown is ${span(performance.now() - resource.answeredAt)} old.`;
-    return notice('bad', `Could not ask for ${what}: ${resource.error.message}.${known}`);
+    return notice('bad', `Could not ask for ${what}: ${resource.error.message}.${known} ${REMEDIES[resource.error.status] ?? 'It is asked for again by itself.'}`);
   }
   return null;
 }

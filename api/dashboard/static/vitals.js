@@ -77,8 +77,8 @@ function cycleCell(house) {
   if (!accounts.length) return cell('Last cycle', 'none yet', { note: 'begins at the next candle' });
   const oldest = accounts.reduce((a, b) => (Date.parse(a.last_tick) <= Date.parse(b.last_tick) ? a : b));
   const next = oldest.next_tick && Date.parse(oldest.next_tick) - clock.now();
-  return cell('Last cycle', stageMarks(oldest), {
-    note: [timeText(oldest.last_tick, { seconds: false }), next === null ? ' · stopped' : next > 0 ? [' · next in ', until(oldest.next_tick)] : ' · due now'],
+  return cell(`Last cycle ${timeText(oldest.last_tick, { seconds: false })}`, stageMarks(oldest), {
+    note: next === null ? 'no other is due' : next > 0 ? ['next in ', until(oldest.next_tick)] : 'due now',
     title: `${oldest.account}: the cycle of ${utc(oldest.last_tick)}`,
   });
 }

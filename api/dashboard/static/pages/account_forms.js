@@ -8,7 +8,7 @@ import { clock, settingText, utc } from '../time.js';
 const MONTH_MS = 30 * 86_400_000;
 
 const list = { read: (text) => text.split(/[\s,]+/).filter(Boolean), shown: (value) => (value ?? []).join(', ') };
-const plain = { read: (text) => text, shown: (value) => value ?? '' };
+const plain = { read: (text) => text, shown: (value) => String(value ?? '') };
 const figure = { read: (text) => (Number.isNaN(Number(text)) ? text : Number(text)), shown: (value) => (value === null || value === undefined ? '' : String(value)) };
 const span = { read: (text) => text, shown: settingText };
 

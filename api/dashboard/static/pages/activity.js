@@ -30,10 +30,9 @@ const LISTS = {
       { name: 'Quantity', kind: 'num', cell: (each) => (each.quantity === null ? 'whole' : exact(each.quantity)) },
       { name: 'Trigger', kind: 'num', cell: (each) => exact(each.stop_price) },
       { name: 'Filled', kind: 'num', cell: (each) => (number(each.executed_quantity) > 0 ? [exact(each.executed_quantity), h('small', null, `at ${price(each.average_price)}`)] : NOTHING) },
-      { name: 'State', cell: (each) => [orderState(each.state, each.reason), each.reason && h('small', null, each.reason)] },
+      { name: 'State', cell: (each, tools, ask) => [orderState(each.state, each.reason), each.reason && h('small', null, each.reason), cancellable(each) && button(tools.house, 'Cancel …', { account: each.account, label: `Cancel ${each.client_order_id} …` }, () => ask(cancelling(each)))] },
       { name: 'Sent', cell: (each) => time(each.sent_at) },
       { name: 'Reason', cell: (each) => reason(each) ?? 'not ours' },
-      { name: 'Cancel', cell: (each, tools, ask) => (cancellable(each) && button(tools.house, 'Cancel …', { account: each.account, label: `Cancel ${each.client_order_id} …` }, () => ask(cancelling(each)))) || NOTHING },
     ],
   },
   fills: {
@@ -51,6 +50,7 @@ const LISTS = {
       { name: 'Fee', kind: 'num', cell: (each) => `${cost(each.commission)}` },
       { name: 'Made or took', cell: (each) => (each.maker ? 'made' : 'took') },
       { name: 'Trade', kind: 'num', cell: (each) => each.trade_id },
+      { name: 'Reason', cell: (each) => reason(each) ?? 'not ours' },
     ],
   },
   diary: {

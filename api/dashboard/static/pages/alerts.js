@@ -22,7 +22,6 @@ export function alerts(tools) {
 
   const acknowledge = (alert) => house.perform(`acknowledge ${alert.id}`, async () => {
     const { acknowledged_by: who } = await send('POST', `/alerts/${alert.id}/acknowledge`);
-    list.newest.refresh({ now: true });
     return `${words(alert.kind)}: ${who} has taken notice.`;
   });
 

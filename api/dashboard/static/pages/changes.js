@@ -63,14 +63,18 @@ export class Changes {
 }
 
 function what(each) {
-  const raises = each.kind === 'add' ? ['may trade at all', ...each.raises] : each.raises;
-  return [raises.map((line) => h('div', { key: line }, words(line))), h('small', null, `change ${each.id}`)];
+  return [raises(each).map((line) => h('div', { key: line }, line)), h('small', null, `change ${each.id}`)];
+}
+
+/** What it would allow, line by line. */
+function raises(each) {
+  return each.raises.length ? each.raises.map(words) : ['trade at all'];
 }
 
 function approving(each) {
   return {
     title: `Allow ${each.account} more?`,
-    lines: [...(each.kind === 'add' ? ['It may trade at all.'] : each.raises.map((line) => `${words(line)}.`)), `${each.proposed_by} asked for it. Two people's word put it in force at once.`],
+    lines: [...raises(each).map((line) => `${line}.`), `${each.proposed_by} asked for it. Two people's word put it in force at once.`],
     word: each.account, verb: 'I am for it',
     act: async () => {
       const { state, words: spoken } = await send('POST', `/changes/${each.id}/approve`);

@@ -11,6 +11,7 @@ import { accountStatus, badge, card, direction, empty, fact, facts, loading, met
 import { age, clock } from '../time.js';
 import { killState, stageMarks } from '../vitals.js';
 
+const FEW = 4;
 const COLOURS = ['--warn', '--good', '--ink-2'];
 const POSITION_KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'stage'];
 
@@ -134,7 +135,7 @@ function growth(curves) {
 }
 
 function accountsView(house, curves) {
-  if (!house.chosen.length) return empty('No account is configured.', 'An account appears here once the API has read its configuration.');
+  if (!house.chosen.length) return empty('There is no account.', [h('a', { href: '#/accounts' }, 'Add one'), ', or name one in accounts.yaml or in the variables of the server.']);
   return h('div.account-list', null, house.chosen.map((each) => {
     const last = curves.find(({ account }) => account === each.account)?.points.at(-1);
     const budget = number(house.config(each.account).model_options?.daily_budget);
@@ -142,7 +143,7 @@ function accountsView(house, curves) {
     return h('article.account-line', { key: each.account },
       h('header', null, h('h3', null, each.account), accountStatus(each.status, each.status_reason), breakersOf(house, each.account).length > 0 && badge('opens nothing', 'bad', 'a breaker stands'), h('span.worth.num', null, money(each.equity))),
       h('p', null, gain(profitNow), ' ', last && gain(last.growth - 1, changePercent(last.growth - 1)), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
-      h('p.row', null, stageMarks(each), h('span.quiet-text', null, each.last_tick ? age(each.last_tick) : 'no cycle yet'),
+      house.chosen.length <= FEW && h('p.row', null, stageMarks(each), h('span.quiet-text', null, each.last_tick ? age(each.last_tick) : 'no cycle yet'),
         budget !== null && h('span.budget', null, meter(number(each.models?.spent) / budget, { label: `Model budget of ${each.account} used` }), h('small', null, `${cost(each.models?.spent ?? 0)} of ${cost(budget)}`))));
   }));
 }
@@ -162,6 +163,7 @@ function positionsView(open) {
     { name: 'Protection', cell: protectionBadge },
   ], open, {
     key: (each) => `${each.account} ${each.symbol} ${each.direction}`, tone: (each) => (each.naked ? 'alarm' : ''),
+    href: (each) => (each.cycle ? `#/decisions/${each.cycle}?asset=${each.symbol}` : '#/positions'),
     none: empty('Nothing is open.', 'A position appears here the moment an entry fills, with its stop and its target.'),
   });
 }

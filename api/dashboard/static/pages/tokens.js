@@ -16,9 +16,8 @@ export function tokens(tools) {
     return { title: 'Tokens', lead: 'Who may come in', view: () => notice('info', `Tokens take an admin's token for all accounts; ${house.session.name} may ${house.session.scope}${house.session.account ? ` ${house.session.account}` : ''}.`) };
   }
   const list = new Listing(tools, '/tokens', { query: () => ({}), kinds: [] });
-  const again = () => list.newest.refresh({ now: true });
 
-  const view = (ask) => card('Tokens', { note: 'what lets somebody in is kept by nobody but its holder', aside: button(house, 'Make a token …', { scope: 'admin', kind: 'primary' }, () => ask(making(house, again))) },
+  const view = (ask) => card('Tokens', { note: 'what lets somebody in is kept by nobody but its holder', aside: button(house, 'Make a token …', { scope: 'admin', kind: 'primary' }, () => ask(making(house))) },
     list.view('the tokens', (rows) => table('Tokens', [
       { name: 'Name', kind: 'lead', cell: (each) => [h('strong', null, each.name), h('small', null, h('code', null, `${each.prefix}…`))] },
       { name: 'May', cell: (each) => badge(each.scope, each.scope === 'admin' ? 'warn' : 'info') },
@@ -27,7 +26,7 @@ export function tokens(tools) {
       { name: 'Used', cell: (each) => (each.last_used_at ? time(each.last_used_at) : 'never') },
       { name: 'Ends', cell: (each) => (each.expires_at ? time(each.expires_at) : NOTHING) },
       { name: 'State', cell: state },
-      { name: 'Revoke', cell: (each) => (standing(each) ? button(house, 'Revoke …', { scope: 'admin', label: `Revoke ${each.name} …` }, () => ask(revoking(each, again))) : NOTHING) },
+      { name: 'Revoke', cell: (each) => (standing(each) ? button(house, 'Revoke …', { scope: 'admin', label: `Revoke ${each.name} …` }, () => ask(revoking(each))) : NOTHING) },
     ], rows, { key: list.name, tone: (each) => (standing(each) ? '' : 'dim') }),
     empty('There is no token.', 'Without one, only this machine is served. Make one for each person and program that is to come in.')));
   return { title: 'Tokens', lead: 'Who may come in, and what they may do', view };
@@ -42,7 +41,7 @@ function state(each) {
   return standing(each) ? badge('lets in', 'good') : badge('ended', 'quiet');
 }
 
-function making(house, again) {
+function making(house) {
   return {
     title: 'Make a token',
     lines: ['Whoever holds it may do what it says. It is shown once; a new one can always be made.'],
@@ -56,7 +55,6 @@ function making(house, again) {
     act: async ({ name, scope, account, expires_in }) => {
       const body = { name: name.trim(), scope, ...(account && { account }), ...(expires_in.trim() && { expires_in: expires_in.trim() }) };
       const made = await send('POST', '/tokens', body);
-      again();
       return { title: `The token of ${made.name}`, body: shownOnce(made.token) };
     },
   };
@@ -75,14 +73,13 @@ function shownOnce(token) {
   ];
 }
 
-function revoking(each, again) {
+function revoking(each) {
   return {
     title: `Revoke the token of ${each.name}?`,
     lines: ['It lets nobody in from now on, and cannot be given back. Sessions that were opened with it end.'],
     word: each.name, verb: 'Revoke it', tone: 'danger',
     act: async () => {
       await send('DELETE', `/tokens/${each.id}`);
-      again();
       return `The token of ${each.name} lets nobody in any more.`;
     },
   };
