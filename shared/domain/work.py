@@ -85,8 +85,11 @@ class Accounts(Protocol):
 class Stages(Protocol):
     """The record of stage runs and the lease that lets one copy act."""
 
-    async def result(self, stage: Stage, request: StageRequest) -> StageResult | None:
-        """Return what the stage did for that cycle, marked as repeated; None when it has not finished."""
+    async def look(self, stage: Stage, request: StageRequest) -> tuple[Account, StageResult | None]:
+        """Return the account, and what the stage did for that cycle, marked as repeated; None when it has not finished.
+
+        Raises UnknownAccount.
+        """
         ...
 
     async def latest_tick(self, account_id: str) -> datetime | None:
@@ -103,6 +106,13 @@ class Stages(Protocol):
 
     async def release_lease(self, account_id: str, fence: int, duty: Duty = Duty.ACT) -> None:
         """Give the lease back if it is still ours."""
+        ...
+
+    async def give_back(self, lease: "Lease") -> None:
+        """Give *lease* back when this transaction ends, and let nobody take it before.
+
+        Raises LeaseLost when somebody has taken it already.
+        """
         ...
 
     async def revoke_lease(self, account_id: str, duty: Duty = Duty.ACT) -> None:
