@@ -139,9 +139,8 @@ async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement, te
     if calls:
         last = calls[-1]
         answerer = Answerer(last.asked_model, last.prompt.version)
-        await work.opinions.claim(cycle, answerer, Purpose.DECISION, last.at)
-        entries = proposals(judgement, case.context)
-        await work.opinions.save(cycle, answerer, opinion(calls, judgement), entries)
+        said, entries = opinion(calls, judgement), proposals(judgement, case.context)
+        await work.opinions.save(cycle, answerer, said, entries, purpose=Purpose.DECISION, at=last.at)
     return await work.records.save(record)
 
 

@@ -26,7 +26,7 @@ from shared.domain.market import CandleWindow, Quote, Series, Span, Timeframe
 from shared.domain.order import Income
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Analyst, Clock, Exchange, MarketData
-from shared.domain.position import Holdings
+from shared.domain.position import Holdings, Modes, Sighting
 from shared.domain.snapshot import CandleRange, Indicators, Snapshot
 from shared.domain.work import OpenWork, Work
 
@@ -56,7 +56,7 @@ async def fetch(
             gather(market, _asks(known.holes, known.wanted), clock.now()),
             market.quotes(account.symbols),
             market.instruments(),
-            holdings_and_orders(exchange, known.resting),
+            holdings_and_orders(exchange, known.sighting.resting),
         )
         held = {position.symbol for position in holdings.positions}
         listed = [symbol for symbol in account.symbols if symbol in instruments]
@@ -79,9 +79,9 @@ async def fetch(
             taker_fee=taker_fee,
             candles=_ranges(windows, indicators),
         )
-        booked = await booked_before(holdings, exchange) if known.first_sight else None
+        booked = await booked_before(holdings, exchange) if known.sighting.first else None
         async with run.ending() as work:
-            await _check_modes(work, run, holdings)
+            await _check_modes(work, run, known.sighting.modes, holdings)
             await work.snapshots.save(snapshot)
             if booked is not None:
                 await _open_books(work, account, holdings, booked)
@@ -98,13 +98,11 @@ async def fetch(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What the database lacks, and what it tells of the account."""
+    """What the database has, and what it lacks."""
 
     wanted: Mapping[Series, Span]
     holes: Mapping[Series, Sequence[Span]]
-    first_sight: bool
-    resting: frozenset[str]
-    """Symbols in which an order rests, or may."""
+    sighting: Sighting
 
 
 async def _load(work: Work, run: Run) -> _Known:
@@ -117,8 +115,7 @@ async def _load(work: Work, run: Run) -> _Known:
     return _Known(
         wanted=wanted,
         holes=await missing(work, wanted, run.clock.now()),
-        first_sight=await work.holds.last_equity(account.id) is None,
-        resting=frozenset(order.intent.symbol for order in await work.orders.alive(account.id)),
+        sighting=await work.accounts.sighting(account.id),
     )
 
 
@@ -235,9 +232,9 @@ def _ranges(
     return ranges
 
 
-async def _check_modes(work: Work, run: Run, holdings: Holdings) -> None:
+async def _check_modes(work: Work, run: Run, known: Modes | None, holdings: Holdings) -> None:
     """Halt an account that somebody has put into other modes: what is held there is protected, and nothing opens."""
-    known, found = await work.accounts.modes(run.account.id), holdings.modes(run.account.symbols)
+    found = holdings.modes(run.account.symbols)
     if known is None:
         await work.accounts.remember_modes(run.account.id, found)
     elif changes := known.change_to(found):

@@ -22,7 +22,7 @@ from typing import Any
 
 from functions.breaking import mind_breakers
 from functions.flattening import flatten
-from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
+from functions.observing import NONCE_WINDOW, Booked, Known, Seen, load_booked, load_known, observe
 from functions.promises import plans_of, sight
 from functions.repairing import Repairs
 from functions.run import Run, begin
@@ -32,7 +32,7 @@ from shared.domain.briefing import Plans
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
 from shared.domain.exit_plan import Sight
-from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
+from shared.domain.order import ALIVE, IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import WALLET_ASSET, Direction, Position
@@ -84,18 +84,18 @@ async def reconcile(
         if stop and not stop.finished_at:
             # That goes before anything else: the books may wait, and what they need may be out of reach.
             known, stopping = await _go_on_stopping(run, tools, known, stop)
-        seen = await observe(known, exchange, clock)
+        seen = await _seen(run, known, exchange)
         found = await _judge(run, known, seen, exchange)
-        booked = await _book(run, known, seen, found)
+        written = await _book(run, known, seen, found)
         desk = tools.desk(run, known)
-        repairs = await _repair(desk, known, seen, booked)
+        repairs = await _repair(desk, seen, written)
         async with run.ending() as work:
             await work.orders.save(desk.orders)
-            if booked.bare:
-                await work.naked.stand(run.account.id, _of_symbols(booked.bare, repairs.naked), clock.now())
+            if written.bare:
+                await work.naked.stand(run.account.id, _of_symbols(written.bare, repairs.naked), clock.now())
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
             discrepancies = [*found.discrepancies, *repairs.discrepancies]
-            details = _details(seen, discrepancies, desk.orders, booked.tripped) | stopping
+            details = _details(seen, discrepancies, desk.orders, written.tripped) | stopping
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
             if repairs.naked:
                 await work.journal.event(run.account.id, "unprotected", clock.now(), {"symbols": repairs.naked})
@@ -117,10 +117,10 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Booked:
+class _Written:
     """What the books say once they are up to date."""
 
-    ours: Sequence[Order]
+    alive: Sequence[Order]
     """The orders that rest, or may."""
     tripped: Sequence[Trip]
     plans: Plans
@@ -132,26 +132,25 @@ class _Booked:
     """Those of them whose stop was triggered and found no market."""
 
 
-async def _book(run: Run, known: Known, seen: Seen, found: _Found) -> _Booked:
+async def _book(run: Run, known: Known, seen: Seen, found: _Found) -> _Written:
     """Write down what was seen, and trip and lift breakers by it."""
     account_id, positions, at = run.account.id, seen.holdings.positions, seen.holdings.at
     bare = _bare(known, seen, run.clock)
     async with run.open_work(run.lease) as work:
-        await work.orders.save(found.settled)
-        await work.orders.adopt(account_id, found.foreign, run.clock.now())
-        ours = await work.orders.alive(account_id)
+        await work.orders.save([order for order in found.settled if order not in known.alive])
+        adopted = await work.orders.adopt(account_id, found.foreign, run.clock.now())
         await work.fills.save(account_id, seen.fills)
         await work.incomes.save(account_id, seen.incomes)
-        adopted = _adopted(known, found.settled, positions)
-        await work.holds.replace_positions(account_id, positions, at, adopted=adopted)
+        no_orders_of_ours = _adopted(known, found.settled, positions)
+        await work.holds.replace_positions(account_id, positions, at, adopted=no_orders_of_ours)
         point = _point(known, seen)
         await work.holds.add_equity(account_id, point)
         tripped = await mind_breakers(work, run, point, positions)
         await _tell(work, run, found.discrepancies)
         await work.naked.stand(account_id, bare, at)
         fired = await work.orders.fired(account_id, {symbol for symbol, _ in bare}) if bare else frozenset()
-        return _Booked(
-            ours=ours,
+        return _Written(
+            alive=[order for order in (*found.settled, *adopted) if order.state in ALIVE],
             tripped=tripped,
             plans=await plans_of(work, account_id, positions),
             sights=await _sights(work, run, positions) if positions else {},
@@ -160,15 +159,15 @@ async def _book(run: Run, known: Known, seen: Seen, found: _Found) -> _Booked:
         )
 
 
-async def _repair(desk: Desk, known: Known, seen: Seen, booked: _Booked) -> Repairs:
+async def _repair(desk: Desk, seen: Seen, written: _Written) -> Repairs:
     """Bring protection into place, keep what is promised, and close everything where a breaker says so."""
-    repairs = Repairs(desk, booked.plans, fired=booked.fired)
+    repairs = Repairs(desk, written.plans, fired=written.fired)
     standing = await repairs.give_stops(seen.holdings.positions, seen.open_orders)
-    standing = await repairs.keep_promises(standing, booked.sights, booked.ours)
-    if any(trip.flatten for trip in booked.tripped):
-        standing = await repairs.flatten(standing, booked.ours)
+    standing = await repairs.keep_promises(standing, written.sights, written.alive)
+    if any(trip.flatten for trip in written.tripped):
+        standing = await repairs.flatten(standing, written.alive)
     await repairs.give_targets(standing, seen.open_orders)
-    await repairs.tidy(booked.ours, standing, seen.open_orders)
+    await repairs.tidy(written.alive, standing, seen.open_orders)
     return repairs
 
 
@@ -229,6 +228,16 @@ async def _go_on_stopping(run: Run, tools: _Tools, known: Known, stop: Stop) -> 
             await work.journal.event(run.account.id, "stopping", now, {"by": stop.asked_by, "left": left})
         _, known = await _load(work, run)
     return known, {"stopping": left}
+
+
+async def _seen(run: Run, known: Known, exchange: Exchange) -> Seen:
+    """Return what the exchange says has become of the account."""
+
+    async def books() -> Booked:
+        async with run.open_work() as work:
+            return await load_booked(work, known)
+
+    return await observe(known, books, exchange, run.clock)
 
 
 async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> None:

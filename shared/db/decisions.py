@@ -8,7 +8,7 @@ from sqlalchemy import Select, case, func, literal, not_, or_, select, type_coer
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db.batch import insert_all
+from shared.db.batch import given
 from shared.db.tables import answers, decisions, model_calls, orders, positions
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan, Move
@@ -35,11 +35,10 @@ class DecisionTable:
             )
             await self._connection.execute(statement.on_conflict_do_nothing())
         if reviewed:
-            model = await self._connection.scalar(_answered_model(request))
-            rows = [
-                {**cycle, "position": position, "model": model, **_row(each)} for position, each in enumerate(reviewed)
-            ]
-            await self._connection.execute(insert_all(decisions, rows).on_conflict_do_nothing())
+            rows = [{**cycle, "position": position, **_row(each)} for position, each in enumerate(reviewed)]
+            made = select(given(decisions, rows), _answered_model(request).scalar_subquery())
+            statement = insert(decisions).from_select([*rows[0], "model"], made)
+            await self._connection.execute(statement.on_conflict_do_nothing())
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ReviewedDecision]:
         """Return the decisions of a cycle in the order of the answer."""
