@@ -95,12 +95,11 @@ async def execute(
 
 
 async def _load(work: Work, run: Run) -> tuple[OrdersAround, Sequence[ReviewedDecision], Sequence[Trip]]:
-    """Return the orders that concern the cycle, what it decided, and the breakers that stand."""
-    return (
-        await work.orders.around(run.request),
-        await work.decisions.of_cycle(run.request),
-        await work.breakers.standing(run.account.id, run.clock.now()),
-    )
+    """Return the orders that concern the cycle, what it decided, and the breakers that stand in the way of entries."""
+    around, reviewed = await work.orders.around(run.request), await work.decisions.of_cycle(run.request)
+    if not any(each.review.acts and each.decision.opens for each in reviewed):
+        return around, reviewed, ()
+    return around, reviewed, await work.breakers.standing(run.account.id, run.clock.now())
 
 
 def _plans(

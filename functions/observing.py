@@ -44,6 +44,8 @@ class Known:
     positions: tuple[Position, ...]
     adopted: frozenset[tuple[str, Direction]]
     """Those of them that no order of ours opened."""
+    naked: bool
+    """One of them stood without a stop."""
     point: EquityPoint | None
     sound_at: datetime | None
     """Up to when the books add up: what is missing from them is asked for since then. None before the first point."""
@@ -89,6 +91,7 @@ async def load_known(work: Work, account: Account, around: OrdersAround) -> Know
         of_cycle=around.of_cycle,
         positions=last.positions if last else (),
         adopted=last.adopted if last else frozenset(),
+        naked=last.naked if last else False,
         point=point,
         sound_at=sound.at if sound else None,
     )

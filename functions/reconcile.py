@@ -147,7 +147,8 @@ async def _book(run: Run, known: Known, seen: Seen, found: _Found) -> _Written:
         await work.holds.add_equity(account_id, point)
         tripped = await mind_breakers(work, run, point, positions)
         await _tell(work, run, found.discrepancies)
-        await work.naked.stand(account_id, bare, at)
+        if bare or known.naked:
+            await work.naked.stand(account_id, bare, at)
         fired = await work.orders.fired(account_id, {symbol for symbol, _ in bare}) if bare else frozenset()
         return _Written(
             alive=[order for order in (*found.settled, *adopted) if order.state in ALIVE],

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, case, func, literal, not_, or_, select, type_coerce, union_all
+from sqlalchemy import CompoundSelect, Select, bindparam, case, func, literal, not_, or_, select, type_coerce, union_all
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -87,55 +88,9 @@ class DecisionTable:
         review is that of the latest approved entry: its stop and target rest whether it filled or not. A position that
         no order of ours opened has none.
         """
-        adopted = (
-            select(positions.c.symbol)
-            .where(
-                positions.c.account_id == decisions.c.account_id,
-                positions.c.symbol == decisions.c.asset,
-                positions.c.direction
-                == case((decisions.c.action == Action.BUY, Direction.LONG), else_=Direction.SHORT),
-                positions.c.adopted,
-            )
-            .exists()
-        )
-        approved = (
-            _reviewed()
-            .add_columns(decisions.c.asset, decisions.c.action)
-            .ext(distinct_on(decisions.c.asset, decisions.c.action))
-            .where(
-                decisions.c.account_id == account_id,
-                decisions.c.asset.in_(symbols),
-                decisions.c.action.in_([Action.BUY, Action.SELL]),
-                decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
-                not_(adopted),
-            )
-            .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
-        )
-        filled = (
-            select(orders.c.id)
-            .where(
-                orders.c.account_id == decisions.c.account_id,
-                orders.c.tick == decisions.c.tick,
-                orders.c.symbol == decisions.c.asset,
-                orders.c.leg == Leg.ENTRY,
-                orders.c.executed_quantity > 0,
-            )
-            .exists()
-        )
-        move = type_coerce(decisions.c.review, JSONB)["move"].astext
-        plan = type_coerce(decisions.c.decision, JSONB)["exit_plan"]
-        says_something = or_(
-            move.is_distinct_from(Move.ADD),
-            plan["text"].astext != "",
-            func.jsonb_array_length(plan["unenforced"]) > 0,
-            *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
-        )
-        both = (approved.subquery(), approved.where(filled, says_something).subquery())
-        rows = await self._connection.execute(
-            union_all(*(select(each, literal(number).label("planned")) for number, each in enumerate(both)))
-        )
+        rows = await self._connection.execute(_plans(), {"account": account_id, "symbols": list(symbols)})
         found = rows.all()
-        latest, planned = ([row for row in found if row.planned == number] for number in range(len(both)))
+        latest, planned = ([row for row in found if row.planned is each] for each in (False, True))
         plans = {(row.asset, row.action): (row.tick, row.decision.exit_plan) for row in planned}
         return {
             (row.asset, _DIRECTIONS[row.action]): (
@@ -144,6 +99,55 @@ class DecisionTable:
             )
             for row in latest
         }
+
+
+@cache
+def _plans() -> CompoundSelect[Any]:
+    """Built once, because that takes as long as to ask it: the latest approved entries, and those with the plans."""
+    adopted = (
+        select(positions.c.symbol)
+        .where(
+            positions.c.account_id == decisions.c.account_id,
+            positions.c.symbol == decisions.c.asset,
+            positions.c.direction == case((decisions.c.action == Action.BUY, Direction.LONG), else_=Direction.SHORT),
+            positions.c.adopted,
+        )
+        .exists()
+    )
+    approved = (
+        _reviewed()
+        .add_columns(decisions.c.asset, decisions.c.action)
+        .ext(distinct_on(decisions.c.asset, decisions.c.action))
+        .where(
+            decisions.c.account_id == bindparam("account"),
+            decisions.c.asset.in_(bindparam("symbols", expanding=True)),
+            decisions.c.action.in_([Action.BUY, Action.SELL]),
+            decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
+            not_(adopted),
+        )
+        .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
+    )
+    filled = (
+        select(orders.c.id)
+        .where(
+            orders.c.account_id == decisions.c.account_id,
+            orders.c.tick == decisions.c.tick,
+            orders.c.symbol == decisions.c.asset,
+            orders.c.leg == Leg.ENTRY,
+            orders.c.executed_quantity > 0,
+        )
+        .exists()
+    )
+    move = type_coerce(decisions.c.review, JSONB)["move"].astext
+    plan = type_coerce(decisions.c.decision, JSONB)["exit_plan"]
+    says_something = or_(
+        move.is_distinct_from(Move.ADD),
+        plan["text"].astext != "",
+        func.jsonb_array_length(plan["unenforced"]) > 0,
+        *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
+    )
+    both = ((False, approved), (True, approved.where(filled, says_something)))
+    return union_all(*(select(each.subquery(), literal(planned).label("planned")) for planned, each in both))
 
 
 def _answered_model(request: StageRequest) -> Select[Any]:

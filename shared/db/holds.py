@@ -5,12 +5,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, exists, func, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
 from shared.db.books import Books
-from shared.db.tables import accounts, equity, positions
+from shared.db.tables import accounts, equity, naked_spells, positions
 from shared.domain.performance import Combined, EquityPoint, Standing
 from shared.domain.position import Direction, Position
 from shared.domain.reconciliation import Reconciled
@@ -66,8 +66,10 @@ class HoldTable:
     async def reconciled(self, account_id: str) -> Reconciled | None:
         """Return how the account stood when it was last reconciled; None before the first time. In one round trip."""
         last = _newest(equity.c.account_id == account_id).subquery("last")
+        naked = exists().where(naked_spells.c.account_id == account_id, naked_spells.c.until.is_(None))
+        held_columns = [column.label(f"held_{column.name}") for column in _POSITION]
         found = await self._connection.execute(
-            select(last, *(column.label(f"held_{column.name}") for column in _POSITION), positions.c.adopted)
+            select(last, *held_columns, positions.c.adopted, naked.label("naked"))
             .select_from(last.outerjoin(positions, positions.c.account_id == account_id))
             .order_by(positions.c.symbol, positions.c.direction)
         )
@@ -79,6 +81,7 @@ class HoldTable:
             point=_point(rows[0]),
             positions=tuple(position for position, _ in held),
             adopted=frozenset(position.key for position, adopted in held if adopted),
+            naked=rows[0]["naked"],
         )
 
     async def add_equity(self, account_id: str, point: EquityPoint) -> None:

@@ -56,6 +56,8 @@ class Reconciled:
     positions: tuple[Position, ...]
     adopted: frozenset[tuple[str, Direction]]
     """Those of them that no order of ours opened: they have no plan."""
+    naked: bool
+    """One of them stood without a stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

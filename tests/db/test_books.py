@@ -316,9 +316,13 @@ async def test_an_account_is_known_as_it_was_reconciled_last(database: Database)
         await work.holds.replace_positions("main", [theirs, ours], TICK, adopted=[theirs.key])
         await work.holds.add_equity("main", a_point(TICK + timedelta(minutes=5), "900"))
         holding = await work.holds.reconciled("main")
+        await work.naked.stand("main", {ours.key: TICK}, TICK)
+        naked = await work.holds.reconciled("main")
 
-    assert flat == Reconciled(a_point(TICK, "1000"), (), frozenset())
-    assert holding == Reconciled(a_point(TICK + timedelta(minutes=5), "900"), (ours, theirs), frozenset({theirs.key}))
+    assert flat == Reconciled(a_point(TICK, "1000"), (), frozenset(), naked=False)
+    now = a_point(TICK + timedelta(minutes=5), "900")
+    assert holding == Reconciled(now, (ours, theirs), frozenset({theirs.key}), naked=False)
+    assert naked == replace(holding, naked=True)
 
 
 async def test_writing_for_an_account_that_is_not_there_is_told_in_one_line(database: Database) -> None:
