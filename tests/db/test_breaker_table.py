@@ -115,6 +115,22 @@ async def test_exits_that_lost_are_counted_back_to_the_last_that_did_not(
     assert counted == (count, 0, 0)
 
 
+async def test_exits_whose_trades_lie_between_each_other_s_are_counted_by_their_last(database: Database) -> None:
+    await open_accounts(database)
+    trades = [(1, "9"), (2, "-4"), (3, "-4"), (2, "-4"), (1, "-20"), (3, "-4")]  # by order; the first lost as a whole
+    fills = [
+        a_fill(Side.SELL, trade_id=number, venue_order_id=order, realized_pnl=Decimal(result), at=TICK + number * HOUR)
+        for number, (order, result) in enumerate(trades, start=1)
+    ]
+    async with database.open_work() as work:
+        await work.fills.save("main", fills)
+        before, _, _ = await work.breakers.in_a_row("main", FOUR, {})
+        await work.fills.save("main", [replace(fills[0], trade_id=9, realized_pnl=Decimal(50), at=TICK + 9 * HOUR)])
+        after, _, _ = await work.breakers.in_a_row("main", FOUR, {})
+
+    assert (before, after) == (3, 0)
+
+
 @pytest.mark.parametrize(
     ("said", "since", "count"),
     [
