@@ -32,7 +32,7 @@ from shared.domain.briefing import Plans
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
 from shared.domain.exit_plan import Sight
-from shared.domain.order import ALIVE, IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
+from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import WALLET_ASSET, Direction, Position
@@ -151,7 +151,7 @@ async def _book(run: Run, known: Known, seen: Seen, found: _Found) -> _Written:
             await work.naked.stand(account_id, bare, at)
         fired = await work.orders.fired(account_id, {symbol for symbol, _ in bare}) if bare else frozenset()
         return _Written(
-            alive=[order for order in (*found.settled, *adopted) if order.state in ALIVE],
+            alive=[order for order in (*found.settled, *adopted) if order.state.unsettled or order.state.working],
             tripped=tripped,
             plans=await plans_of(work, account_id, positions),
             sights=await _sights(work, run, positions) if positions else {},

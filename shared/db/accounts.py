@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
+from shared.db.orders import ALIVE
 from shared.db.tables import accounts, equity, orders
 from shared.domain.account import Account, AccountEntry, AccountStatus
 from shared.domain.errors import UnknownAccount
-from shared.domain.order import ALIVE
 from shared.domain.position import Modes, Sighting
 
 _ACCOUNT = TypeAdapter(Account)

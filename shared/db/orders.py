@@ -11,20 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.db.batch import given, insert_all
 from shared.db.tables import orders
 from shared.domain.cycle import StageRequest
-from shared.domain.order import (
-    ALIVE,
-    Intent,
-    Leg,
-    Order,
-    OrdersAround,
-    OrderState,
-    OrderType,
-    Side,
-    VenueOrder,
-    leg_named,
-)
+from shared.domain.order import Intent, Leg, Order, OrdersAround, OrderState, OrderType, Side, VenueOrder, leg_named
 from shared.domain.position import Direction
 
+ALIVE = [state for state in OrderState if state.unsettled or state.working]
+"""The states of orders that rest at the exchange, or may."""
 _NEVER_TAKEN = {OrderState.REJECTED, OrderState.ABSENT}
 _ENDED = [state for state in OrderState if state.ended]
 _TERMS = (

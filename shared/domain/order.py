@@ -92,10 +92,6 @@ class OrderState(StrEnum):
         return self in {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED}
 
 
-ALIVE = tuple(state for state in OrderState if state.unsettled or state.working)
-"""The states of orders that rest at the exchange, or may."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """
