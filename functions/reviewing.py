@@ -39,7 +39,7 @@ async def review_context(
     day, since = marked_since(breakers.lifted, tick)
     own, others = await work.holds.standings(account.id, day, since, alive_since=now - STILL_TRADED)
     longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
-    entries, flips = await work.decisions.entries_since(account.id, midnight(tick))
+    activity = await work.decisions.activity(account.id, midnight(tick))
     last_exits, last_entries = await work.fills.last_moves(account.id, tick - longest)
     return RiskContext(
         account=account,
@@ -50,14 +50,12 @@ async def review_context(
         instruments=snapshot.instruments,
         defects=snapshot.defects,
         taker_fee=snapshot.taker_fee,
-        unsettled=frozenset(
-            order.intent.symbol for order in await work.orders.alive(account.id) if order.state.unsettled
-        ),
+        unsettled=activity.unsettled,
         last_exits=last_exits,
         last_entries=last_entries,
         marks=EquityMarks.of(snapshot.holdings.balance.equity, own),
-        entries_today=entries,
-        flips_today=flips,
+        entries_today=activity.entries,
+        flips_today=activity.flips,
         tripped={trip.breaker: trip.reason for trip in breakers.standing},
         others=others,
     )

@@ -14,9 +14,9 @@ from shared.db.tables import answers, decisions, model_calls, orders, positions
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan, Move
 from shared.domain.model import OF_THE_CYCLE
-from shared.domain.order import Leg
+from shared.domain.order import Leg, OrderState
 from shared.domain.position import Direction
-from shared.domain.risk import Review, ReviewedDecision, Verdict
+from shared.domain.risk import Activity, Review, ReviewedDecision, Verdict
 
 _DIRECTIONS = {Action.BUY: Direction.LONG, Action.SELL: Direction.SHORT}
 
@@ -62,22 +62,25 @@ class DecisionTable:
         )
         return [(row.tick, ReviewedDecision(decision=row.decision, review=row.review)) for row in found]
 
-    async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
-        """Return how many entries were approved for ticks since then, and how many of them turned a position around."""
-        row = (
-            await self._connection.execute(
-                select(
-                    func.count(),
-                    func.count().filter(type_coerce(decisions.c.review, JSONB)["move"].astext == Move.FLIP),
-                ).where(
-                    decisions.c.account_id == account_id,
-                    decisions.c.tick >= since,
-                    decisions.c.action.in_([Action.BUY, Action.SELL]),
-                    decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
-                )
+    async def activity(self, account_id: str, since: datetime) -> Activity:
+        """Return what was approved for ticks since then, and where the fate of an order is not known."""
+        unsettled = select(orders.c.symbol).where(
+            orders.c.account_id == account_id, orders.c.state.in_([state for state in OrderState if state.unsettled])
+        )
+        found = await self._connection.execute(
+            select(
+                func.count(),
+                func.count().filter(type_coerce(decisions.c.review, JSONB)["move"].astext == Move.FLIP),
+                func.array(unsettled.scalar_subquery()),
+            ).where(
+                decisions.c.account_id == account_id,
+                decisions.c.tick >= since,
+                decisions.c.action.in_([Action.BUY, Action.SELL]),
+                decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
             )
-        ).one()
-        return row[0], row[1]
+        )
+        entries, flips, symbols = found.one()
+        return Activity(entries=entries, flips=flips, unsettled=frozenset(symbols))
 
     async def plans(
         self, account_id: str, symbols: Sequence[str]

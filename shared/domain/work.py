@@ -28,7 +28,7 @@ from shared.domain.position import Direction, Modes, Position, Sighting
 from shared.domain.protection import NakedSpell
 from shared.domain.reconciliation import Discrepancy, Reconciled
 from shared.domain.record import DecisionRecord, RecordId, StoredRecord
-from shared.domain.risk import Review, ReviewedDecision
+from shared.domain.risk import Activity, Review, ReviewedDecision
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Snapshot
 from shared.domain.stop import Stop
@@ -241,8 +241,8 @@ class Decisions(Protocol):
         """Return the latest decisions *before* that tick that were no plain holds, with their ticks, newest first."""
         ...
 
-    async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
-        """Return how many entries were approved for ticks since then, and how many of them turned a position around."""
+    async def activity(self, account_id: str, since: datetime) -> Activity:
+        """Return what was approved for ticks since then, and where the fate of an order is not known."""
         ...
 
     async def plans(
