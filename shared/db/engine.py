@@ -5,11 +5,11 @@ A long-lived server keeps a bounded pool and waits a bounded time for a free con
 one connection and uses no named prepared statement, so that a pooler in transaction mode may stand between.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -26,7 +26,7 @@ COMMAND_SECONDS = 60.0
 WAIT_SECONDS = 10.0
 """For a free connection."""
 IDLE_SECONDS = 5.0
-"""A connection that was not used for longer is asked whether it lives before it is lent again."""
+"""A connection that was not lent for longer is asked whether it lives before it is lent again."""
 
 _SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 # Classes and codes of SQLSTATE after which nothing was wrong with what we asked: connection failure, wrong credentials,
@@ -67,13 +67,8 @@ def create_engine(url: str, *, long_lived: bool, pooled: bool = False) -> AsyncE
         pool_use_lifo=True,  # the one that was used last knows our statements
         json_serializer=json_text,
     )
-    event.listen(engine.sync_engine, "checkin", _note_use)
     event.listen(engine.sync_engine, "checkout", _require_life)
     return engine
-
-
-def _note_use(_: Any, record: Any) -> None:
-    record.info["used"] = monotonic()
 
 
 def _require_life(connection: Any, record: Any, _: Any) -> None:
@@ -82,10 +77,12 @@ def _require_life(connection: Any, record: Any, _: Any) -> None:
     One that was closed is known for dead. To ask takes three round trips, so only one that has idled is asked: before
     every transaction, that would cost as much as the transaction.
     """
+    now = asyncio.get_running_loop().time()
+    lent, record.info["lent"] = record.info.get("lent", now), now
     try:
         if connection.driver_connection.is_closed():
             raise InvalidatePoolError
-        if monotonic() - record.info.get("used", monotonic()) > IDLE_SECONDS:
+        if now - lent > IDLE_SECONDS:
             connection.ping()
     except connection.dbapi.Error as exc:
         raise InvalidatePoolError from exc
