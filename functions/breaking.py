@@ -55,13 +55,13 @@ async def figures_of(
     # What nothing explains yet is as likely a transfer as a loss: once it counts, it counts for good.
     equity = point.equity - point.unexplained
     day, since = marked_since(lifted, now)
-    first, peak = await work.holds.marks(account.id, day, since)
+    own, others = await work.holds.standings(account.id, day, since, alive_since=now - STILL_TRADED)
     losses, model_failures, order_refusals = await work.breakers.in_a_row(account.id, limits, lifted)
     return Figures(
         equity=equity,
-        marks=EquityMarks.of(equity, point, first, peak),
+        marks=EquityMarks.of(equity, own),
         exposure=sum((held.notional for held in positions), Decimal(0)),
-        others=await work.holds.others(account.id, day, since, alive_since=now - STILL_TRADED),
+        others=others,
         losses=losses,
         model_failures=model_failures,
         order_refusals=order_refusals,

@@ -148,17 +148,18 @@ async def _ask(
     answerer = Answerer(shadow.model, prompt.version)
     cycle = StageRequest(record.account_id, record.tick)
     told: dict[str, Any] = {"model": shadow.model, "prompt_version": prompt.version}
+    asked_at = clock.now()
     try:
         async with open_work() as work:
-            if not await work.opinions.claim(cycle, answerer, Purpose.SHADOW, clock.now()):
+            if not await work.opinions.claim(cycle, answerer, Purpose.SHADOW, asked_at):
                 return None
             await work.records.keep_prompt(shadow.engine.template)
         calls = await shadow.engine.ask(prompt, [shadow.model], book=book, lookup=lookup, purpose=Purpose.SHADOW)
         unanswered = "" if calls else "the shadows' part of the day's budget is too little"
         judgement = judge(case_of(record), calls, unanswered, shadow.engine.read)
         async with open_work() as work:
-            said = opinion(calls, judgement)
-            await work.opinions.save(cycle, answerer, said, proposals(judgement, record.context))
+            said, entries = opinion(calls, judgement), proposals(judgement, record.context)
+            await work.opinions.save(cycle, answerer, said, entries, purpose=Purpose.SHADOW, at=asked_at)
     except PerpetuaError as exc:
         log.warning("a shadow was not asked", extra={"model": shadow.model, "why": str(exc)})
         return {**told, "error": str(exc)}

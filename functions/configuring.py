@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from functions.run import begin
+from functions.run import Run, hold
 from shared.accounts import ConfiguredAccount, merged, require_sayable
 from shared.domain.account import AccountEntry
 from shared.domain.authority import NEVER, Change
-from shared.domain.cycle import Stage, between_ticks
+from shared.domain.cycle import between_ticks
 from shared.domain.errors import AccountChanged, AccountExists, NotFlat, UnknownAccount
+from shared.domain.order import Order
+from shared.domain.work import Work
 from shared.roster import propose
 from shared.runtime import Runtime
 
@@ -80,10 +82,12 @@ async def remove_account(runtime: Runtime, account_id: str, *, by: str) -> None:
     """Remove an account that is flat and has nothing resting. Raises NotFlat, StageBusy, UnknownAccount, VenueError."""
     await runtime.require_time()
     exchange, request = runtime.exchange(account_id), between_ticks(account_id, runtime.clock.now())
-    async with begin(Stage.RECONCILE, request, open_work=runtime.open_work, clock=runtime.clock, ages=False) as run:
+
+    async def in_doubt(work: Work, _: Run) -> list[Order]:
+        return [order for order in await work.orders.alive(account_id) if order.state.unsettled]
+
+    async with hold(request, in_doubt, open_work=runtime.open_work, clock=runtime.clock) as (run, doubtful):
         holdings, resting = await exchange.holdings(urgent=True), await exchange.all_orders()
-        async with runtime.open_work(run.lease) as work:
-            doubtful = [order for order in await work.orders.alive(account_id) if order.state.unsettled]
         left = [
             *(f"{held.direction.value} {held.quantity:f} {held.symbol} is held" for held in holdings.positions),
             *(f"{order.client_order_id} rests in {order.symbol}" for order in resting),
@@ -92,7 +96,7 @@ async def remove_account(runtime: Runtime, account_id: str, *, by: str) -> None:
         if left:
             raise NotFlat(f"account {account_id} is not flat: {'; '.join(left)}")
         now = runtime.clock.now()
-        async with runtime.open_work(run.lease) as work:
+        async with run.ending() as work:
             await work.accounts.remove(account_id, now)
             await work.stops.rearm(account_id, now)
             for change in await work.changes.pending(account_id):

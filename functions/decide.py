@@ -61,12 +61,15 @@ async def decide(
     request: StageRequest, *, open_work: OpenWork, engine: Engine, market: MarketData, analyst: Analyst, clock: Clock
 ) -> StageResult:
     """Ask, read, review, store. Raises MarketDataUnusable when the cycle has no snapshot."""
-    async with begin(Stage.DECIDE, request, open_work=open_work, clock=clock) as run:
-        if run.result:
-            return run.result
-        async with open_work(run.lease) as work:
-            known = await load(work, run.account, request, clock.now())
-            await work.records.keep_prompt(engine.template)
+
+    async def begin_with(work: Work, run: Run) -> Known:
+        await work.records.keep_prompt(engine.template)
+        return await load(work, run.account, request, clock.now())
+
+    async with begin(Stage.DECIDE, request, begin_with, open_work=open_work, clock=clock) as begun:
+        if isinstance(begun, StageResult):
+            return begun
+        run, known = begun
         lookup = CycleLookup(known.snapshot, open_work=open_work, market=market, analyst=analyst, clock=clock)
         asked = await ask(
             run, known.briefing, known.calls, known.health, open_work=open_work, engine=engine, lookup=lookup
@@ -77,7 +80,7 @@ async def decide(
         case = replace(case, context=present)
         judgement = judge(case, asked.calls, asked.unanswered, engine.read)
         health = health_after(run, known.health, asked, judgement.why, engine)
-        async with open_work(run.lease) as work:
+        async with run.ending() as work:
             await work.decisions.save(request, judgement.reviewed, judgement.answer)
             await note_health(work, run, known.health, health)
             name = await _record(work, case, asked, judgement, engine.template)
@@ -136,9 +139,8 @@ async def _record(work: Work, case: Case, asked: Asked, judgement: Judgement, te
     if calls:
         last = calls[-1]
         answerer = Answerer(last.asked_model, last.prompt.version)
-        await work.opinions.claim(cycle, answerer, Purpose.DECISION, last.at)
-        entries = proposals(judgement, case.context)
-        await work.opinions.save(cycle, answerer, opinion(calls, judgement), entries)
+        said, entries = opinion(calls, judgement), proposals(judgement, case.context)
+        await work.opinions.save(cycle, answerer, said, entries, purpose=Purpose.DECISION, at=last.at)
     return await work.records.save(record)
 
 

@@ -24,14 +24,15 @@ from functions.exiting import end, exit_intents
 from functions.run import Run, begin
 from functions.sending import Desk
 from shared.domain.account import AccountStatus
+from shared.domain.breakers import Trip
 from shared.domain.cycle import Stage, StageRequest, StageResult
 from shared.domain.decision import Move
-from shared.domain.order import Intent, Leg, Order, OrderState, OrderType, Side
+from shared.domain.order import Intent, Leg, Order, OrdersAround, OrderState, OrderType, Side
 from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import Direction
 from shared.domain.protection import protective_intent
 from shared.domain.risk import Reduction, Review, ReviewedDecision
-from shared.domain.work import OpenWork
+from shared.domain.work import OpenWork, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,10 @@ async def execute(
 
     Stops and exits that the exchange keeps back for a passing reason are sent again for up to *patience*.
     """
-    async with begin(Stage.EXECUTE, request, open_work=open_work, clock=clock) as run:
-        if run.result:
-            return run.result
-        async with open_work(run.lease) as work:
-            around = await work.orders.around(request)
-            reviewed = await work.decisions.of_cycle(request)
-            standing = await work.breakers.standing(run.account.id, clock.now())
+    async with begin(Stage.EXECUTE, request, _load, open_work=open_work, clock=clock) as begun:
+        if isinstance(begun, StageResult):
+            return begun
+        run, (around, reviewed, standing) = begun
         desk = Desk(run, open_work=open_work, exchange=exchange, market=market, patience=patience)
         earlier, alive = around.of_cycle, around.alive
         orders = [_forsaken(order) for order in earlier if order.state is OrderState.INTENDED]
@@ -83,7 +81,7 @@ async def execute(
             promises = await desk.promise([intent for plan in plans for intent in plan.intents])
             await _carry_out(desk, plans, {order.intent: order for order in promises}, alive, waits=waits)
             orders = desk.orders
-        async with open_work(run.lease) as work:
+        async with run.ending() as work:
             await work.orders.save(orders)
             await work.naked.add(run.account.id, desk.naked)
             details = {
@@ -94,6 +92,14 @@ async def execute(
             if desk.alarm:
                 await run.halt(work, str(desk.alarm))
             return await run.finish(work, details)
+
+
+async def _load(work: Work, run: Run) -> tuple[OrdersAround, Sequence[ReviewedDecision], Sequence[Trip]]:
+    """Return the orders that concern the cycle, what it decided, and the breakers that stand in the way of entries."""
+    around, reviewed = await work.orders.around(run.request), await work.decisions.of_cycle(run.request)
+    if not any(each.review.acts and each.decision.opens for each in reviewed):
+        return around, reviewed, ()
+    return around, reviewed, await work.breakers.standing(run.account.id, run.clock.now())
 
 
 def _plans(

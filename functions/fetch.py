@@ -11,6 +11,7 @@ Repeats  safely: candles are keyed by series and time, the snapshot by cycle.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -25,7 +26,7 @@ from shared.domain.market import CandleWindow, Quote, Series, Span, Timeframe
 from shared.domain.order import Income
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Analyst, Clock, Exchange, MarketData
-from shared.domain.position import Holdings
+from shared.domain.position import Holdings, Modes, Sighting
 from shared.domain.snapshot import CandleRange, Indicators, Snapshot
 from shared.domain.work import OpenWork, Work
 
@@ -46,42 +47,28 @@ async def fetch(
     clock: Clock,
 ) -> StageResult:
     """Fetch what is missing and store the snapshot. Raises VenueError when the account itself cannot be seen."""
-    async with begin(Stage.FETCH, request, open_work=open_work, clock=clock) as run:
-        if run.result:
-            return run.result
-        account, tick = run.account, request.tick
-        wanted = {
-            Series(symbol, timeframe): _window_before(tick, timeframe)
-            for symbol in account.symbols
-            for timeframe in account.timeframes
-        }
-        async with open_work(run.lease) as work:
-            holes = await missing(work, wanted, clock.now())
-            first_sight = await work.holds.last_equity(account.id) is None
-            resting = {order.intent.symbol for order in await work.orders.alive(account.id)}
-
+    async with begin(Stage.FETCH, request, _load, open_work=open_work, clock=clock) as begun:
+        if isinstance(begun, StageResult):
+            return begun
+        run, known = begun
+        account = run.account
         gathered, quotes, instruments, (holdings, open_orders) = await asyncio.gather(
-            gather(market, _asks(holes, wanted), clock.now()),
+            gather(market, _asks(known.holes, known.wanted), clock.now()),
             market.quotes(account.symbols),
             market.instruments(),
-            holdings_and_orders(exchange, resting),
+            holdings_and_orders(exchange, known.sighting.resting),
         )
         held = {position.symbol for position in holdings.positions}
         listed = [symbol for symbol in account.symbols if symbol in instruments]
         if not listed:
             raise MarketDataUnusable(f"the exchange lists none of {', '.join(account.symbols)}")
         taker_fee = await exchange.taker_fee(listed[0])
-        async with open_work(run.lease) as work:
-            await keep(work, gathered, clock.now())
-            if unsettled := _unsettled(holes, wanted, gathered):
-                await settle(work, wanted, unsettled, clock.now())
-            windows = await work.candles.windows(wanted, before=tick, count=WINDOW)
-        defects = _defects(account, windows, quotes, gathered.failures, tick)
+        windows = await _kept(run, known, gathered)
+        defects = _defects(account, windows, quotes, gathered.failures, request.tick)
         indicators = _indicators(analyst, windows, defects)
-
         snapshot = Snapshot(
             account_id=account.id,
-            tick=tick,
+            tick=request.tick,
             taken_at=clock.now(),
             quotes=quotes,
             instruments={symbol: found for symbol, found in instruments.items() if symbol in held or symbol in listed},
@@ -92,21 +79,54 @@ async def fetch(
             taker_fee=taker_fee,
             candles=_ranges(windows, indicators),
         )
-        booked = await booked_before(holdings, exchange) if first_sight else []
-        async with open_work(run.lease) as work:
-            await _check_modes(work, run, holdings)
+        booked = await booked_before(holdings, exchange) if known.sighting.first else None
+        async with run.ending() as work:
+            await _check_modes(work, run, known.sighting.modes, holdings)
             await work.snapshots.save(snapshot)
-            if first_sight:
+            if booked is not None:
                 await _open_books(work, account, holdings, booked)
             plans = await plans_of(work, account.id, holdings.positions)
             details = {
-                "asked": sum(map(len, holes.values())),
-                "candles": sum(_new(series, spans, gathered) for series, spans in holes.items()),
+                "asked": sum(map(len, known.holes.values())),
+                "candles": sum(_new(series, spans, gathered) for series, spans in known.holes.items()),
                 "symbols": len(account.symbols),
                 "defects": defects,
                 "plans_due": due(holdings.positions, plans, snapshot, clock.now()),
             }
             return await run.finish(work, details)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the database has, and what it lacks."""
+
+    wanted: Mapping[Series, Span]
+    holes: Mapping[Series, Sequence[Span]]
+    sighting: Sighting
+
+
+async def _load(work: Work, run: Run) -> _Known:
+    account = run.account
+    wanted = {
+        Series(symbol, timeframe): _window_before(run.request.tick, timeframe)
+        for symbol in account.symbols
+        for timeframe in account.timeframes
+    }
+    return _Known(
+        wanted=wanted,
+        holes=await missing(work, wanted, run.clock.now()),
+        sighting=await work.accounts.sighting(account.id),
+    )
+
+
+async def _kept(run: Run, known: _Known, gathered: Gathered) -> Sequence[CandleWindow]:
+    """Store what was gathered and return the windows before the tick. Candles are everybody's: it takes no lease."""
+    now = run.clock.now()
+    async with run.open_work() as work:
+        await keep(work, gathered, now)
+        if unsettled := _unsettled(known.holes, known.wanted, gathered):
+            await settle(work, known.wanted, unsettled, now)
+        return await work.candles.windows(known.wanted, before=run.request.tick, count=WINDOW)
 
 
 def _window_before(tick: datetime, timeframe: Timeframe) -> Span:
@@ -212,9 +232,9 @@ def _ranges(
     return ranges
 
 
-async def _check_modes(work: Work, run: Run, holdings: Holdings) -> None:
+async def _check_modes(work: Work, run: Run, known: Modes | None, holdings: Holdings) -> None:
     """Halt an account that somebody has put into other modes: what is held there is protected, and nothing opens."""
-    known, found = await work.accounts.modes(run.account.id), holdings.modes(run.account.symbols)
+    found = holdings.modes(run.account.symbols)
     if known is None:
         await work.accounts.remember_modes(run.account.id, found)
     elif changes := known.change_to(found):

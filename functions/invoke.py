@@ -23,7 +23,15 @@ DOORS = (*(stage.value for stage in Stage), CYCLE, COMPARE)
 
 
 async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
-    """Run one stage with the runtime's adapters, and count what came of it. Raises PerpetuaError."""
+    """Run one stage with the runtime's adapters, and write down what came of it. Raises PerpetuaError."""
+    try:
+        return await _counted(runtime, stage, request)
+    finally:
+        # Now, for a container may be put to sleep as soon as it has answered.
+        await runtime.write_down()
+
+
+async def _counted(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
     try:
         return await _run(runtime, stage, request)
     except Exception as exc:
@@ -31,9 +39,6 @@ async def invoke_stage(runtime: Runtime, stage: Stage, request: StageRequest) ->
             what = Counted("stage_failures", request.account_id, stage.value, outcome_of(exc))
             runtime.tally.count(what)
         raise
-    finally:
-        # Now, for a container may be put to sleep as soon as it has answered.
-        await runtime.write_down()
 
 
 async def _run(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
@@ -87,9 +92,12 @@ async def invoke_cycle(runtime: Runtime, request: StageRequest) -> dict[str, Any
     """Run the four stages in order. Raises UnknownAccount and StageBusy."""
 
     async def one(stage: Stage, request: StageRequest) -> StageResult:
-        return await invoke_stage(runtime, stage, request)
+        return await _counted(runtime, stage, request)
 
-    return await run_cycle(request, invoke=one, open_work=runtime.open_work)
+    try:
+        return await run_cycle(request, invoke=one, open_work=runtime.open_work)
+    finally:
+        await runtime.write_down()
 
 
 async def invoke_compare(runtime: Runtime, request: StageRequest) -> dict[str, Any]:

@@ -20,11 +20,11 @@ async def measure(work: Work, account: Account, now: datetime, *, model_money: D
         return []
     state = await work.breakers.state(account.id, now)
     positions = await work.holds.positions(account.id)
-    entries, flips = await work.decisions.entries_since(account.id, midnight(now))
+    activity = await work.decisions.activity(account.id, midnight(now))
     return usages(
         account,
         await figures_of(work, account, now, point=point, positions=positions, lifted=state.lifted),
         positions,
-        Today(entries=entries, flips=flips, model_money=model_money),
+        Today(entries=activity.entries, flips=activity.flips, model_money=model_money),
         {trip.breaker: trip.reason for trip in state.standing},
     )

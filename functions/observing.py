@@ -1,13 +1,14 @@
 """
 Observing: what the exchange says has become of an account since we last looked.
 
-Calls only; nothing is written here. The wallet is the check: our last wallet, the trades since and the ledger's other
-rows must add up to theirs, to the last decimal. Only what is needed to make them add up is asked for.
+Calls, and a look into the books; nothing is written here. The wallet is the check: our last wallet, the trades since
+and the ledger's other rows must add up to theirs, to the last decimal. Only what is needed to make them add up is asked
+for.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -43,11 +44,24 @@ class Known:
     positions: tuple[Position, ...]
     adopted: frozenset[tuple[str, Direction]]
     """Those of them that no order of ours opened."""
+    naked: bool
+    """One of them stood without a stop."""
     point: EquityPoint | None
     sound_at: datetime | None
     """Up to when the books add up: what is missing from them is asked for since then. None before the first point."""
-    last_trade_ids: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What the books hold already of what the exchange may tell of."""
+
+    last_trade_ids: Mapping[str, int]
     income_keys: frozenset[tuple[IncomeKind, str]]
+    """Of the ledger's rows since the books last added up."""
+
+
+Books = Callable[[], Awaitable[Booked]]
+"""Looks into the books. That is done once the exchange shows that something has happened: mostly, nothing has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +81,28 @@ class Seen:
 
 async def load_known(work: Work, account: Account, around: OrdersAround) -> Known:
     """Read what we believe."""
-    point = await work.holds.last_equity(account.id)
-    sound = point
+    last = await work.holds.reconciled(account.id)
+    point = sound = last.point if last else None
     if point and point.unexplained:
         sound = await work.holds.last_sound(account.id) or point
     return Known(
         account=account,
         alive=around.alive,
         of_cycle=around.of_cycle,
-        positions=tuple(await work.holds.positions(account.id)),
-        adopted=await work.holds.adopted(account.id),
+        positions=last.positions if last else (),
+        adopted=last.adopted if last else frozenset(),
+        naked=last.naked if last else False,
         point=point,
         sound_at=sound.at if sound else None,
-        last_trade_ids=dict(await work.fills.last_trade_ids(account.id)),
-        income_keys=await work.incomes.keys_since(account.id, sound.at) if sound else frozenset(),
+    )
+
+
+async def load_booked(work: Work, known: Known) -> Booked:
+    """Read what the books hold already."""
+    account_id, since = known.account.id, known.sound_at
+    return Booked(
+        last_trade_ids=await work.fills.last_trade_ids(account_id),
+        income_keys=await work.incomes.keys_since(account_id, since) if since else frozenset(),
     )
 
 
@@ -90,10 +112,10 @@ async def booked_before(holdings: Holdings, exchange: Exchange) -> list[Income]:
     return [row for row in rows if not row.kind.told_by_fills]
 
 
-async def observe(known: Known, exchange: Exchange, clock: Clock) -> Seen:
+async def observe(known: Known, books: Books, exchange: Exchange, clock: Clock) -> Seen:
     """Look until the books add up, a few times at most."""
     for _ in range(LOOKS):
-        seen = await _look(known, exchange, clock)
+        seen = await _look(known, books, exchange, clock)
         if seen.unexplained == 0 and not position_changes(known.positions, seen.fills, seen.holdings.positions):
             break
     return seen
@@ -115,25 +137,26 @@ async def holdings_and_orders(
     return holdings, list(found.values())
 
 
-async def _look(known: Known, exchange: Exchange, clock: Clock) -> Seen:
+async def _look(known: Known, books: Books, exchange: Exchange, clock: Clock) -> Seen:
     ours = {order.intent.symbol for order in known.alive} | {position.symbol for position in known.positions}
     symbols = ours | {*known.account.symbols}
     holdings, open_orders = await holdings_and_orders(exchange, symbols, elsewhere=True, urgent=True)
     settled, missing = await _settle(known.alive, open_orders, exchange, clock.now())
-    booked = known.point.wallet - known.point.unexplained if known.point else holdings.balance.wallet
-    gap = holdings.balance.wallet - booked
+    explained = known.point.wallet - known.point.unexplained if known.point else holdings.balance.wallet
+    gap = holdings.balance.wallet - explained
     fills: list[Fill] = []
     incomes: list[Income] = []
     suspects = _suspects(known, settled, holdings)
     if known.sound_at is None:
         incomes = await booked_before(holdings, exchange)
     elif gap or suspects:
-        fills = await _fills(known, suspects, exchange, since=known.sound_at)
+        booked, since = await books(), known.sound_at
+        fills = await _fills(booked, suspects, exchange, since=since)
         if wallet_change(fills, ()) != gap:
-            rows = await exchange.incomes(since=known.sound_at)
-            incomes = [row for row in rows if (row.kind, row.transaction_id) not in known.income_keys]
+            rows = await exchange.incomes(since=since)
+            incomes = [row for row in rows if (row.kind, row.transaction_id) not in booked.income_keys]
             traded = {row.symbol for row in incomes if row.kind.told_by_fills and row.symbol}
-            fills += await _fills(known, traded - suspects, exchange, since=known.sound_at)
+            fills += await _fills(booked, traded - suspects, exchange, since=since)
             incomes = [row for row in incomes if not row.kind.told_by_fills]
     fills.sort(key=lambda fill: (fill.at, fill.trade_id))
     return Seen(
@@ -189,10 +212,10 @@ def _suspects(known: Known, settled: Iterable[Order], holdings: Holdings) -> set
     return traded | moved
 
 
-async def _fills(known: Known, symbols: Iterable[str], exchange: Exchange, *, since: datetime) -> list[Fill]:
+async def _fills(booked: Booked, symbols: Iterable[str], exchange: Exchange, *, since: datetime) -> list[Fill]:
     answers = await asyncio.gather(
         *(
-            exchange.fills(symbol, after_trade_id=known.last_trade_ids.get(symbol), since=since)
+            exchange.fills(symbol, after_trade_id=booked.last_trade_ids.get(symbol), since=since)
             for symbol in sorted(symbols)
         )
     )

@@ -14,7 +14,7 @@ run that leaves a position without a stop has failed.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,12 +22,13 @@ from typing import Any
 
 from functions.breaking import mind_breakers
 from functions.flattening import flatten
-from functions.observing import NONCE_WINDOW, Known, Seen, load_known, observe
+from functions.observing import NONCE_WINDOW, Booked, Known, Seen, load_booked, load_known, observe
 from functions.promises import plans_of, sight
 from functions.repairing import Repairs
 from functions.run import Run, begin
 from functions.sending import Desk
 from shared.domain.breakers import Trip
+from shared.domain.briefing import Plans
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
 from shared.domain.exit_plan import Sight
@@ -43,6 +44,7 @@ from shared.domain.reconciliation import (
     order_after,
     position_changes,
 )
+from shared.domain.stop import Stop
 from shared.domain.work import OpenWork, Work
 
 LEDGER_PATIENCE = timedelta(days=1)
@@ -73,55 +75,27 @@ async def reconcile(
 
     Stops and exits that the exchange keeps back for a passing reason are sent again for up to *patience*.
     """
-    async with begin(Stage.RECONCILE, request, open_work=open_work, clock=clock, ages=False) as run:
-        if run.result:
-            return run.result
-        tools = _Tools(open_work, exchange, market, patience)
-        known, stopping = await _known(run, tools)
-        seen = await observe(known, exchange, clock)
-        ids: frozenset[int] = frozenset()
-        if seen.fills:
-            async with open_work(run.lease) as work:
-                ids = await work.orders.known(run.account.id, [fill.venue_order_id for fill in seen.fills])
-        settled, foreign, discrepancies = await _judge(known, seen, ids, exchange, clock)
-
-        positions = seen.holdings.positions
-        adopted = _adopted(known, settled, positions)
-        async with open_work(run.lease) as work:
-            await work.orders.save(settled)
-            await work.orders.adopt(run.account.id, foreign, clock.now())
-            ours = await work.orders.alive(run.account.id)
-            await work.fills.save(run.account.id, seen.fills)
-            await work.incomes.save(run.account.id, seen.incomes)
-            await work.holds.replace_positions(run.account.id, positions, seen.holdings.at, adopted=adopted)
-            point = _point(known, seen)
-            await work.holds.add_equity(run.account.id, point)
-            tripped = await mind_breakers(work, run, point, positions)
-            await _tell(work, run, discrepancies)
-            plans = await plans_of(work, run.account.id, positions)
-            sights = await _sights(work, run, positions) if positions else {}
-            bare = _bare(known, seen, clock)
-            await work.naked.stand(run.account.id, bare, seen.holdings.at)
-            fired = await work.orders.fired(run.account.id, {symbol for symbol, _ in bare}) if bare else frozenset()
-
+    async with begin(Stage.RECONCILE, request, _load, open_work=open_work, clock=clock, ages=False) as begun:
+        if isinstance(begun, StageResult):
+            return begun
+        run, (stop, known) = begun
+        tools = _Tools(exchange, market, patience)
+        stopping: dict[str, Any] = {}
+        if stop and not stop.finished_at:
+            # That goes before anything else: the books may wait, and what they need may be out of reach.
+            known, stopping = await _go_on_stopping(run, tools, known, stop)
+        seen = await _seen(run, known, exchange)
+        found = await _judge(run, known, seen, exchange)
+        written = await _book(run, known, seen, found)
         desk = tools.desk(run, known)
-        repairs = Repairs(
-            desk,
-            plans,
-            fired=fired & {position.key for position in known.positions},
-        )
-        standing = await repairs.give_stops(positions, seen.open_orders)
-        standing = await repairs.keep_promises(standing, sights, ours)
-        if any(trip.flatten for trip in tripped):
-            standing = await repairs.flatten(standing, ours)
-        await repairs.give_targets(standing, seen.open_orders)
-        await repairs.tidy(ours, standing, seen.open_orders)
-        async with open_work(run.lease) as work:
+        repairs = await _repair(desk, seen, written)
+        async with run.ending() as work:
             await work.orders.save(desk.orders)
-            if bare:
-                await work.naked.stand(run.account.id, _of_symbols(bare, repairs.naked), clock.now())
+            if written.bare:
+                await work.naked.stand(run.account.id, _of_symbols(written.bare, repairs.naked), clock.now())
             await work.journal.discrepancies(run.account.id, clock.now(), repairs.discrepancies)
-            details = _details(seen, discrepancies + repairs.discrepancies, desk.orders, tripped) | stopping
+            discrepancies = [*found.discrepancies, *repairs.discrepancies]
+            details = _details(seen, discrepancies, desk.orders, written.tripped) | stopping
             await work.journal.event(run.account.id, "reconciled", clock.now(), details)
             if repairs.naked:
                 await work.journal.event(run.account.id, "unprotected", clock.now(), {"symbols": repairs.naked})
@@ -131,6 +105,71 @@ async def reconcile(
                 return await run.finish(work, details)
         # Not finished: whoever asked has to ask again, and soon.
         raise PositionUnprotected(f"{', '.join(repairs.naked)}: no stop stands and no exit filled")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Our orders as they now stand, other people's orders, and every difference that was found."""
+
+    settled: Sequence[Order]
+    foreign: Sequence[VenueOrder]
+    discrepancies: Sequence[Discrepancy]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What the books say once they are up to date."""
+
+    alive: Sequence[Order]
+    """The orders that rest, or may."""
+    tripped: Sequence[Trip]
+    plans: Plans
+    sights: Mapping[str, Sight]
+    """What the plans are held against, by symbol."""
+    bare: Mapping[tuple[str, Direction], datetime]
+    """The positions that stand without a stop, and since when they may have."""
+    fired: frozenset[tuple[str, Direction]]
+    """Those of them whose stop was triggered and found no market."""
+
+
+async def _book(run: Run, known: Known, seen: Seen, found: _Found) -> _Written:
+    """Write down what was seen, and trip and lift breakers by it."""
+    account_id, positions, at = run.account.id, seen.holdings.positions, seen.holdings.at
+    bare = _bare(known, seen, run.clock)
+    async with run.open_work(run.lease) as work:
+        await work.orders.save([order for order in found.settled if order not in known.alive])
+        adopted = await work.orders.adopt(account_id, found.foreign, run.clock.now())
+        await work.fills.save(account_id, seen.fills)
+        await work.incomes.save(account_id, seen.incomes)
+        no_orders_of_ours = _adopted(known, found.settled, positions)
+        await work.holds.replace_positions(account_id, positions, at, adopted=no_orders_of_ours)
+        point = _point(known, seen)
+        await work.holds.add_equity(account_id, point)
+        tripped = await mind_breakers(work, run, point, positions)
+        await _tell(work, run, found.discrepancies)
+        if bare or known.naked:
+            await work.naked.stand(account_id, bare, at)
+        fired = await work.orders.fired(account_id, {symbol for symbol, _ in bare}) if bare else frozenset()
+        return _Written(
+            alive=[order for order in (*found.settled, *adopted) if order.state.unsettled or order.state.working],
+            tripped=tripped,
+            plans=await plans_of(work, account_id, positions),
+            sights=await _sights(work, run, positions) if positions else {},
+            bare=bare,
+            fired=fired & {position.key for position in known.positions},
+        )
+
+
+async def _repair(desk: Desk, seen: Seen, written: _Written) -> Repairs:
+    """Bring protection into place, keep what is promised, and close everything where a breaker says so."""
+    repairs = Repairs(desk, written.plans, fired=written.fired)
+    standing = await repairs.give_stops(seen.holdings.positions, seen.open_orders)
+    standing = await repairs.keep_promises(standing, written.sights, written.alive)
+    if any(trip.flatten for trip in written.tripped):
+        standing = await repairs.flatten(standing, written.alive)
+    await repairs.give_targets(standing, seen.open_orders)
+    await repairs.tidy(written.alive, standing, seen.open_orders)
+    return repairs
 
 
 def _bare(known: Known, seen: Seen, clock: Clock) -> dict[tuple[str, Direction], datetime]:
@@ -146,7 +185,7 @@ def _bare(known: Known, seen: Seen, clock: Clock) -> dict[tuple[str, Direction],
 
 
 def _of_symbols(
-    bare: dict[tuple[str, Direction], datetime], symbols: Sequence[str]
+    bare: Mapping[tuple[str, Direction], datetime], symbols: Sequence[str]
 ) -> dict[tuple[str, Direction], datetime]:
     return {key: since for key, since in bare.items() if key[0] in symbols}
 
@@ -155,7 +194,6 @@ def _of_symbols(
 class _Tools:
     """What orders are sent with."""
 
-    open_work: OpenWork
     exchange: Exchange
     market: MarketData
     patience: timedelta
@@ -164,7 +202,7 @@ class _Tools:
         """Return a desk that goes on where the cycle's orders end."""
         return Desk(
             run,
-            open_work=self.open_work,
+            open_work=run.open_work,
             exchange=self.exchange,
             market=self.market,
             patience=self.patience,
@@ -172,27 +210,35 @@ class _Tools:
         )
 
 
-async def _known(run: Run, tools: _Tools) -> tuple[Known, dict[str, Any]]:
-    """Return what we believe, and what is told with the result of an emergency stop that had to be gone on with.
+async def _load(work: Work, run: Run) -> tuple[Stop | None, Known]:
+    """Return the emergency stop that is in force, and what we believe."""
+    stop = await work.stops.get(run.account.id)
+    return stop, await load_known(work, run.account, await work.orders.around(run.request))
 
-    That goes before anything else: the books may wait, and what they need may be out of reach.
-    """
-    async with tools.open_work(run.lease) as work:
-        stop = await work.stops.get(run.account.id)
-        known = await load_known(work, run.account, await work.orders.around(run.request))
-    if stop is None or stop.finished_at:
-        return known, {}
-    left = await flatten(tools.desk(run, known), open_work=tools.open_work, counted=True)
+
+async def _go_on_stopping(run: Run, tools: _Tools, known: Known, stop: Stop) -> tuple[Known, dict[str, Any]]:
+    """Carry an emergency stop on; return what we believe afterwards, and what is told of it with the result."""
+    left = await flatten(tools.desk(run, known), open_work=run.open_work, counted=True)
     now = run.clock.now()
-    async with tools.open_work(run.lease) as work:
+    async with run.open_work(run.lease) as work:
         await work.stops.note(run.account.id, left, now)
         if not left:
             await work.journal.event(run.account.id, "stopped", now, {"by": stop.asked_by})
             await work.journal.diary(run.account.id, run.request.tick, now, "emergency stop: nothing is left", {})
         elif list(stop.left) != left:
             await work.journal.event(run.account.id, "stopping", now, {"by": stop.asked_by, "left": left})
-        known = await load_known(work, run.account, await work.orders.around(run.request))
+        _, known = await _load(work, run)
     return known, {"stopping": left}
+
+
+async def _seen(run: Run, known: Known, exchange: Exchange) -> Seen:
+    """Return what the exchange says has become of the account."""
+
+    async def books() -> Booked:
+        async with run.open_work() as work:
+            return await load_booked(work, known)
+
+    return await observe(known, books, exchange, run.clock)
 
 
 async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> None:
@@ -212,10 +258,12 @@ async def _sights(work: Work, run: Run, positions: Sequence[Position]) -> dict[s
     return {position.symbol: sight(position, snapshot, tick, run.clock.now()) for position in positions}
 
 
-async def _judge(
-    known: Known, seen: Seen, ids: frozenset[int], exchange: Exchange, clock: Clock
-) -> tuple[list[Order], list[VenueOrder], list[Discrepancy]]:
-    """Return our orders as they now stand, other people's orders, and every difference that was found."""
+async def _judge(run: Run, known: Known, seen: Seen, exchange: Exchange) -> _Found:
+    """Hold what was seen against what we believed."""
+    clock, ids = run.clock, frozenset[int]()
+    if seen.fills:
+        async with run.open_work() as work:
+            ids = await work.orders.known(run.account.id, [fill.venue_order_id for fill in seen.fills])
     settled = {order.client_order_id: order for order in seen.settled}
     ours = ids | {order.venue_order_id for order in seen.settled if order.venue_order_id is not None}
     stray = [fill for fill in seen.fills if fill.venue_order_id not in ours]
@@ -241,7 +289,7 @@ async def _judge(
             after = _resolve(settled[order.client_order_id], order.client_order_id in seen.missing, doubtful, clock)
             settled[order.client_order_id] = after
             discrepancies += _resolution(order, after)
-    return list(settled.values()), foreign, discrepancies
+    return _Found(list(settled.values()), foreign, discrepancies)
 
 
 def _adopted(known: Known, settled: Sequence[Order], positions: Sequence[Position]) -> frozenset[tuple[str, Direction]]:

@@ -37,9 +37,10 @@ async def review_context(
     tick = request.tick
     breakers = await work.breakers.state(account.id, now)
     day, since = marked_since(breakers.lifted, tick)
-    first, peak = await work.holds.marks(account.id, day, since)
+    own, others = await work.holds.standings(account.id, day, since, alive_since=now - STILL_TRADED)
     longest = max(account.limits.cooldown, account.limits.flip_cooldown, timedelta(0))
-    entries, flips = await work.decisions.entries_since(account.id, midnight(tick))
+    activity = await work.decisions.activity(account.id, midnight(tick))
+    last_exits, last_entries = await work.fills.last_moves(account.id, tick - longest)
     return RiskContext(
         account=account,
         now=now,
@@ -49,16 +50,14 @@ async def review_context(
         instruments=snapshot.instruments,
         defects=snapshot.defects,
         taker_fee=snapshot.taker_fee,
-        unsettled=frozenset(
-            order.intent.symbol for order in await work.orders.alive(account.id) if order.state.unsettled
-        ),
-        last_exits=await work.fills.last_exits(account.id, tick - longest),
-        last_entries=await work.fills.last_entries(account.id, tick - longest),
-        marks=EquityMarks.of(snapshot.holdings.balance.equity, await work.holds.last_equity(account.id), first, peak),
-        entries_today=entries,
-        flips_today=flips,
+        unsettled=activity.unsettled,
+        last_exits=last_exits,
+        last_entries=last_entries,
+        marks=EquityMarks.of(snapshot.holdings.balance.equity, own),
+        entries_today=activity.entries,
+        flips_today=activity.flips,
         tripped={trip.breaker: trip.reason for trip in breakers.standing},
-        others=await work.holds.others(account.id, day, since, alive_since=now - STILL_TRADED),
+        others=others,
     )
 
 

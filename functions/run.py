@@ -12,11 +12,11 @@ A reconciliation between two ticks obeys the lease alone: it belongs to no cycle
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from functions.authority import mind_authority
 from shared.domain.account import Account, AccountStatus
@@ -42,7 +42,7 @@ class HeldLease:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A stage at work on one cycle. `result` is set when there is nothing left to do."""
+    """A stage at work on one cycle."""
 
     stage: Stage
     request: StageRequest
@@ -50,16 +50,26 @@ class Run:
     lease: HeldLease
     started_at: datetime
     clock: Clock
-    result: StageResult | None = None
-    finished: bool = False
+    open_work: OpenWork
+    over: bool = False
+    """The lease was given back."""
+
+    @asynccontextmanager
+    async def ending(self) -> AsyncIterator[Work]:
+        """Open the transaction that ends the run: it gives the lease back, but to nobody before it has ended.
+
+        Raises LeaseLost when another copy has taken the account over.
+        """
+        async with self.open_work() as work:
+            await work.stages.give_back(self.lease)
+            yield work
+        self.over = True
 
     async def finish(self, work: Work, details: Mapping[str, Any]) -> StageResult:
-        """Store the result, and give the lease back, in the transaction that writes what the result tells of."""
+        """Store the result in the transaction that ends the run and writes what the result tells of."""
         result = StageResult(stage=self.stage, request=self.request, details=dict(details))
         if not self.request.between:
             await work.stages.finish(result, started_at=self.started_at, finished_at=self.clock.now())
-        await work.stages.release_lease(self.account.id, self.lease.fence, self.lease.duty)
-        self.finished = True
         return result
 
     async def halt(self, work: Work, reason: str) -> None:
@@ -73,50 +83,91 @@ class Run:
         log.error("account halted", extra={"why": reason})
 
 
+T = TypeVar("T")
+
+Load = Callable[[Work, Run], Awaitable[T]]
+"""Reads what a run begins with, in the transaction that takes the lease."""
+
+
 @asynccontextmanager
 async def begin(
-    stage: Stage, request: StageRequest, *, open_work: OpenWork, clock: Clock, ages: bool = True
-) -> AsyncIterator[Run]:
-    """Take the account's lease for one stage and give it back at the end.
+    stage: Stage, request: StageRequest, load: Load[T], *, open_work: OpenWork, clock: Clock, ages: bool = True
+) -> AsyncIterator[StageResult | tuple[Run, T]]:
+    """Take the account's lease for one stage and give it back at the end; yield the run with what *load* returns.
 
-    With *ages*, a tick older than the account's patience is refused. Raises StageBusy while another copy is at work,
-    UnknownAccount, and StaleRequest for a tick that is none or has not come yet.
+    Where the stage has done its work for that cycle before, its result is all there is. With *ages*, so it is for a
+    tick older than the account's patience: it is refused. Raises what `hold` raises.
     """
-    now = clock.now()
+
+    async def look(work: Work, run: Run, done: StageResult | None) -> StageResult | T:
+        age = run.started_at - request.tick
+        if done is None and not (ages and age > run.account.patience):
+            return await load(work, run)
+        await work.stages.give_back(run.lease)
+        run.over = True
+        return done or await run.finish(work, {"refused": f"the tick is {age} old"})
+
+    async with _held(stage, request, look, open_work=open_work, clock=clock) as (run, found):
+        yield found if isinstance(found, StageResult) else (run, found)
+
+
+@asynccontextmanager
+async def hold(
+    request: StageRequest, load: Load[T], *, open_work: OpenWork, clock: Clock
+) -> AsyncIterator[tuple[Run, T]]:
+    """Take the account's lease between two ticks, give it back at the end; yield the run with what *load* returns.
+
+    Raises StageBusy while another copy is at work, UnknownAccount, and StaleRequest for a moment that has not come yet.
+    """
+
+    async def look(work: Work, run: Run, _: StageResult | None) -> T:
+        return await load(work, run)
+
+    async with _held(Stage.RECONCILE, request, look, open_work=open_work, clock=clock) as held:
+        yield held
+
+
+@asynccontextmanager
+async def _held(
+    stage: Stage,
+    request: StageRequest,
+    look: Callable[[Work, Run, StageResult | None], Awaitable[T]],
+    *,
+    open_work: OpenWork,
+    clock: Clock,
+) -> AsyncIterator[tuple[Run, T]]:
+    now, account_id = clock.now(), request.account_id
+    if request.tick > now:
+        raise StaleRequest(f"tick {request.tick.isoformat()} has not come yet: it is {now.isoformat()}")
     duty = Duty.THINK if stage is Stage.DECIDE else Duty.ACT
     async with open_work() as work:
-        account = await mind_authority(work, await work.accounts.get(request.account_id), now)
-        if request.tick > now:
-            raise StaleRequest(f"tick {request.tick.isoformat()} has not come yet: it is {now.isoformat()}")
+        # A holder of its own for each run: two runs in one process must exclude each other too.
+        fence = await work.stages.take_lease(account_id, uuid.uuid4().hex, LEASE_SECONDS, duty)
+        account, done = await work.stages.look(stage, request)
         if not request.between and tick_at(request.tick, account.interval) != request.tick:
             raise StaleRequest(f"{request.tick.isoformat()} is no tick of account {account.id} ({account.interval})")
-        # A holder of its own for each run: two runs in one process must exclude each other too.
-        fence = await work.stages.take_lease(account.id, uuid.uuid4().hex, LEASE_SECONDS, duty)
-        result = await work.stages.result(stage, request)
-    run = Run(
-        stage=stage,
-        request=request,
-        account=account,
-        lease=HeldLease(account.id, fence, duty),
-        started_at=now,
-        clock=clock,
-        result=result,
-    )
+        run = Run(
+            stage=stage,
+            request=request,
+            account=await mind_authority(work, account, now),
+            lease=HeldLease(account_id, fence, duty),
+            started_at=now,
+            clock=clock,
+            open_work=open_work,
+        )
+        found = await look(work, run, done)
     renewal = asyncio.create_task(_renew(run.lease, open_work))
     try:
-        if run.result is None and ages and now - request.tick > account.patience:
-            async with open_work(run.lease) as work:
-                run.result = await run.finish(work, {"refused": f"the tick is {now - request.tick} old"})
-        yield run
+        yield run, found
     except NotAuthorised as exc:
         async with open_work(run.lease) as work:
             await run.halt(work, str(exc))
         raise
     finally:
         renewal.cancel()
-        if not run.finished:
+        if not run.over:
             async with open_work() as work:
-                await work.stages.release_lease(account.id, fence, duty)
+                await work.stages.release_lease(account_id, fence, duty)
 
 
 async def _renew(lease: HeldLease, open_work: OpenWork) -> None:

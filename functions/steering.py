@@ -17,9 +17,9 @@ from typing import Any
 
 from functions.exiting import end, exit_intents
 from functions.flattening import cancel, flatten, protects, settle
-from functions.run import Run, begin
+from functions.run import Run, hold
 from functions.sending import Desk
-from shared.domain.cycle import Stage, StageRequest
+from shared.domain.cycle import StageRequest
 from shared.domain.errors import BadRequest, StageBusy
 from shared.domain.order import PROTECTION, Leg, Order, OrderState
 from shared.domain.ports import Clock, Exchange, MarketData
@@ -163,9 +163,7 @@ async def _desk(errand: Errand, tools: Tools) -> AsyncIterator[tuple[Desk, Seque
         tick = await work.errands.moment(errand.account_id, errand.key, _millisecond(tools.clock.now()))
     request = StageRequest(errand.account_id, tick, between=True)
     async with AsyncExitStack() as stack:
-        run = await _held(stack, request, tools)
-        async with tools.open_work(run.lease) as work:
-            earlier = await work.orders.of_cycle(request)
+        run, earlier = await _held(stack, request, tools)
         desk = Desk(
             run,
             open_work=tools.open_work,
@@ -177,13 +175,17 @@ async def _desk(errand: Errand, tools: Tools) -> AsyncIterator[tuple[Desk, Seque
         yield desk, earlier
 
 
-async def _held(stack: AsyncExitStack, request: StageRequest, tools: Tools) -> Run:
+async def _held(stack: AsyncExitStack, request: StageRequest, tools: Tools) -> tuple[Run, Sequence[Order]]:
     """Take the account's lease once whoever is at work has ended. Raises StageBusy after a while."""
+
+    async def earlier(work: Work, _: Run) -> Sequence[Order]:
+        return await work.orders.of_cycle(request)
+
     left = tools.patience.total_seconds()
     while True:
-        begun = begin(Stage.RECONCILE, request, open_work=tools.open_work, clock=tools.clock, ages=False)
+        held = hold(request, earlier, open_work=tools.open_work, clock=tools.clock)
         try:
-            return await stack.enter_async_context(begun)
+            return await stack.enter_async_context(held)
         except StageBusy:
             if left < BUSY_SECONDS:
                 raise

@@ -6,15 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, null, or_, select, update
+from sqlalchemy import exists, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
-from shared.db.tables import accounts
+from shared.db.orders import ALIVE
+from shared.db.tables import accounts, equity, orders
 from shared.domain.account import Account, AccountEntry, AccountStatus
 from shared.domain.errors import UnknownAccount
-from shared.domain.position import Modes
+from shared.domain.position import Modes, Sighting
 
 _ACCOUNT = TypeAdapter(Account)
 
@@ -130,10 +131,15 @@ class AccountTable:
         )
         return found or ""
 
-    async def modes(self, account_id: str) -> Modes | None:
-        """Return how the account held positions when that was first seen, None when it was not since it was resumed."""
-        found: Modes | None = await self._connection.scalar(select(accounts.c.modes).where(accounts.c.id == account_id))
-        return found
+    async def sighting(self, account_id: str) -> Sighting:
+        """Return what is known of the account before it is looked at. In one round trip."""
+        seen = exists().where(equity.c.account_id == account_id)
+        resting = select(orders.c.symbol).where(orders.c.account_id == account_id, orders.c.state.in_(ALIVE)).distinct()
+        found = await self._connection.execute(
+            select(accounts.c.modes, seen, func.array(resting.scalar_subquery())).where(accounts.c.id == account_id)
+        )
+        modes, known, symbols = found.one()
+        return Sighting(modes=modes, first=not known, resting=frozenset(symbols))
 
     async def remember_modes(self, account_id: str, modes: Modes) -> None:
         """Store how the account holds positions."""

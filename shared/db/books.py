@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, delete, select, text, true
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, dialect
+from sqlalchemy import RowMapping, Select, and_, bindparam, delete, select, text, true
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, dialect, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Date
 
@@ -197,14 +197,21 @@ class Books:
         await self._book_days(ended | {row.at.date() for row in funding})
 
     async def add_point(self, point: EquityPoint) -> None:
-        """Book a point of the curve that has just been stored."""
-        last = await self._last_day(None)
+        """Store and book a point of the curve; a second one of the same time replaces the first."""
+        values = asdict(point)
+        stored = (
+            insert(equity)
+            .values(account_id=self._account, **values)
+            .on_conflict_do_update(index_elements=[equity.c.account_id, equity.c.at], set_=values)
+        )
+        last = await self._day(self._newest_day().add_cte(stored.cte("stored")))
         if last is None:
             await self._begin()
         elif point.at > last.at:
             await self._save_days([day_after(last, point)])
         else:
-            await self._redraw(await self._last_day(point.at.date()), point.at.date())
+            day = point.at.date()
+            await self._redraw(await self._day(self._newest_day().where(equity_days.c.day < day)), day)
 
     async def _begin(self) -> None:
         """Book all there is: of an account that is new, or older than these books."""
@@ -319,12 +326,13 @@ class Books:
         if days:
             await self._connection.execute(_BOOK_DAYS, {"account": self._account, "days": sorted(days)})
 
-    async def _last_day(self, before: date | None) -> EquityDay | None:
-        """Return the newest day of the curve, or the newest before a day."""
-        statement = select(*_DAY).where(equity_days.c.account_id == self._account).order_by(equity_days.c.day.desc())
-        if before is not None:
-            statement = statement.where(equity_days.c.day < before)
-        row = (await self._connection.execute(statement.limit(1))).mappings().one_or_none()
+    def _newest_day(self) -> Select[Any]:
+        return (
+            select(*_DAY).where(equity_days.c.account_id == self._account).order_by(equity_days.c.day.desc()).limit(1)
+        )
+
+    async def _day(self, statement: Select[Any]) -> EquityDay | None:
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
         return None if row is None else EquityDay(**row)
 
     async def _redraw(self, before: EquityDay | None, first: date | None) -> None:

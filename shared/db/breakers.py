@@ -5,18 +5,62 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, RowMapping, Select, and_, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
-from shared.db.tables import breakers, fills, orders, stage_runs
+from shared.db.tables import breakers, orders, stage_runs
+from shared.db.values import Moment
 from shared.domain.account import Breaker, RiskLimits
 from shared.domain.breakers import BreakerState, Trip
 from shared.domain.cycle import Stage
+from shared.domain.market import EPOCH
 from shared.domain.order import Leg, OrderState
 
 _TRIP = [column for column in breakers.columns if column.name not in {"account_id", "lifted_at"}]
+
+# From exit to exit back in time, and no further than to one that did not lose: however many trades there are. One exit
+# may trade in many pieces. Something realised is what tells an exit from an entry.
+_LOSSES = (
+    text("""
+WITH RECURSIVE exits (number, at, seen, lost) AS (
+    SELECT 0, CAST('infinity' AS timestamptz), CAST('{}' AS text[]), true
+    UNION ALL
+    SELECT number + 1, piece.at, seen || piece.of_order, whole.lost
+    FROM exits
+    CROSS JOIN LATERAL (
+        SELECT at, symbol, venue_order_id, symbol || ' ' || venue_order_id AS of_order FROM fills
+        WHERE account_id = :account AND at > :since AND at <= exits.at AND realized_pnl <> 0
+            AND symbol || ' ' || venue_order_id <> ALL (exits.seen)
+        ORDER BY at DESC, trade_id DESC LIMIT 1
+    ) AS piece
+    CROSS JOIN LATERAL (
+        SELECT sum(realized_pnl - commission) < 0 AS lost FROM fills
+        WHERE account_id = :account AND at > :since AND realized_pnl <> 0
+            AND venue_order_id = piece.venue_order_id AND symbol = piece.symbol
+    ) AS whole
+    WHERE exits.lost AND number < :most
+)
+SELECT count(*) FROM exits WHERE number > 0 AND lost
+""")
+    .bindparams(bindparam("since", type_=Moment))
+    .columns(count=Integer)
+    .scalar_subquery()
+)
 
 
 class BreakerTable:
@@ -97,18 +141,6 @@ class BreakerTable:
         Of the last exits those that lost, fees included; of the last cycles those in which a model was asked and gave
         no usable answer; of the last entries those that the exchange refused. In one round trip.
         """
-        # One exit may trade in many pieces. Something realised is what tells an exit from an entry.
-        result = func.sum(fills.c.realized_pnl - fills.c.commission)
-        losses = (
-            _since(
-                select(result < 0).where(fills.c.account_id == account_id, fills.c.realized_pnl != 0),
-                fills.c.at,
-                lifted.get(Breaker.LOSING_STREAK),
-            )
-            .group_by(fills.c.symbol, fills.c.venue_order_id)
-            .order_by(func.max(fills.c.at).desc(), func.max(fills.c.trade_id).desc())
-            .limit(limits.max_losses_in_a_row)
-        )
         told = stage_runs.c.result
         failures = (
             _since(
@@ -134,9 +166,17 @@ class BreakerTable:
             .order_by(orders.c.id.desc())
             .limit(limits.max_order_refusals)
         )
-        rows = [func.array(each.scalar_subquery(), type_=ARRAY(Boolean)) for each in (losses, failures, refusals)]
-        lost, failed, refused = map(_first, (await self._connection.execute(select(*rows))).one())
-        return lost, failed, refused
+        rows = [func.array(each.scalar_subquery(), type_=ARRAY(Boolean)) for each in (failures, refusals)]
+        found = await self._connection.execute(
+            select(_LOSSES, *rows),
+            {
+                "account": account_id,
+                "since": lifted.get(Breaker.LOSING_STREAK, EPOCH),
+                "most": limits.max_losses_in_a_row,
+            },
+        )
+        lost, failed, refused = found.one()
+        return lost, _first(failed), _first(refused)
 
 
 def _first(rows: Sequence[bool]) -> int:

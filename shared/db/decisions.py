@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, case, func, literal, not_, or_, select, type_coerce, union_all
+from sqlalchemy import CompoundSelect, Select, bindparam, case, func, literal, not_, or_, select, type_coerce, union_all
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db.batch import insert_all
+from shared.db.batch import given
 from shared.db.tables import answers, decisions, model_calls, orders, positions
 from shared.domain.cycle import StageRequest
 from shared.domain.decision import Action, Answer, ExitPlan, Move
 from shared.domain.model import OF_THE_CYCLE
-from shared.domain.order import Leg
+from shared.domain.order import Leg, OrderState
 from shared.domain.position import Direction
-from shared.domain.risk import Review, ReviewedDecision, Verdict
+from shared.domain.risk import Activity, Review, ReviewedDecision, Verdict
 
 _DIRECTIONS = {Action.BUY: Direction.LONG, Action.SELL: Direction.SHORT}
 
@@ -35,11 +36,10 @@ class DecisionTable:
             )
             await self._connection.execute(statement.on_conflict_do_nothing())
         if reviewed:
-            model = await self._connection.scalar(_answered_model(request))
-            rows = [
-                {**cycle, "position": position, "model": model, **_row(each)} for position, each in enumerate(reviewed)
-            ]
-            await self._connection.execute(insert_all(decisions, rows).on_conflict_do_nothing())
+            rows = [{**cycle, "position": position, **_row(each)} for position, each in enumerate(reviewed)]
+            made = select(given(decisions, rows), _answered_model(request).scalar_subquery())
+            statement = insert(decisions).from_select([*rows[0], "model"], made)
+            await self._connection.execute(statement.on_conflict_do_nothing())
 
     async def of_cycle(self, request: StageRequest) -> Sequence[ReviewedDecision]:
         """Return the decisions of a cycle in the order of the answer."""
@@ -62,22 +62,25 @@ class DecisionTable:
         )
         return [(row.tick, ReviewedDecision(decision=row.decision, review=row.review)) for row in found]
 
-    async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
-        """Return how many entries were approved for ticks since then, and how many of them turned a position around."""
-        row = (
-            await self._connection.execute(
-                select(
-                    func.count(),
-                    func.count().filter(type_coerce(decisions.c.review, JSONB)["move"].astext == Move.FLIP),
-                ).where(
-                    decisions.c.account_id == account_id,
-                    decisions.c.tick >= since,
-                    decisions.c.action.in_([Action.BUY, Action.SELL]),
-                    decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
-                )
+    async def activity(self, account_id: str, since: datetime) -> Activity:
+        """Return what was approved for ticks since then, and where the fate of an order is not known."""
+        unsettled = select(orders.c.symbol).where(
+            orders.c.account_id == account_id, orders.c.state.in_([state for state in OrderState if state.unsettled])
+        )
+        found = await self._connection.execute(
+            select(
+                func.count(),
+                func.count().filter(type_coerce(decisions.c.review, JSONB)["move"].astext == Move.FLIP),
+                func.array(unsettled.scalar_subquery()),
+            ).where(
+                decisions.c.account_id == account_id,
+                decisions.c.tick >= since,
+                decisions.c.action.in_([Action.BUY, Action.SELL]),
+                decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
             )
-        ).one()
-        return row[0], row[1]
+        )
+        entries, flips, symbols = found.one()
+        return Activity(entries=entries, flips=flips, unsettled=frozenset(symbols))
 
     async def plans(
         self, account_id: str, symbols: Sequence[str]
@@ -88,55 +91,9 @@ class DecisionTable:
         review is that of the latest approved entry: its stop and target rest whether it filled or not. A position that
         no order of ours opened has none.
         """
-        adopted = (
-            select(positions.c.symbol)
-            .where(
-                positions.c.account_id == decisions.c.account_id,
-                positions.c.symbol == decisions.c.asset,
-                positions.c.direction
-                == case((decisions.c.action == Action.BUY, Direction.LONG), else_=Direction.SHORT),
-                positions.c.adopted,
-            )
-            .exists()
-        )
-        approved = (
-            _reviewed()
-            .add_columns(decisions.c.asset, decisions.c.action)
-            .ext(distinct_on(decisions.c.asset, decisions.c.action))
-            .where(
-                decisions.c.account_id == account_id,
-                decisions.c.asset.in_(symbols),
-                decisions.c.action.in_([Action.BUY, Action.SELL]),
-                decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
-                not_(adopted),
-            )
-            .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
-        )
-        filled = (
-            select(orders.c.id)
-            .where(
-                orders.c.account_id == decisions.c.account_id,
-                orders.c.tick == decisions.c.tick,
-                orders.c.symbol == decisions.c.asset,
-                orders.c.leg == Leg.ENTRY,
-                orders.c.executed_quantity > 0,
-            )
-            .exists()
-        )
-        move = type_coerce(decisions.c.review, JSONB)["move"].astext
-        plan = type_coerce(decisions.c.decision, JSONB)["exit_plan"]
-        says_something = or_(
-            move.is_distinct_from(Move.ADD),
-            plan["text"].astext != "",
-            func.jsonb_array_length(plan["unenforced"]) > 0,
-            *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
-        )
-        both = (approved.subquery(), approved.where(filled, says_something).subquery())
-        rows = await self._connection.execute(
-            union_all(*(select(each, literal(number).label("planned")) for number, each in enumerate(both)))
-        )
+        rows = await self._connection.execute(_plans(), {"account": account_id, "symbols": list(symbols)})
         found = rows.all()
-        latest, planned = ([row for row in found if row.planned == number] for number in range(len(both)))
+        latest, planned = ([row for row in found if row.planned is each] for each in (False, True))
         plans = {(row.asset, row.action): (row.tick, row.decision.exit_plan) for row in planned}
         return {
             (row.asset, _DIRECTIONS[row.action]): (
@@ -145,6 +102,55 @@ class DecisionTable:
             )
             for row in latest
         }
+
+
+@cache
+def _plans() -> CompoundSelect[Any]:
+    """Built once, because that takes as long as to ask it: the latest approved entries, and those with the plans."""
+    adopted = (
+        select(positions.c.symbol)
+        .where(
+            positions.c.account_id == decisions.c.account_id,
+            positions.c.symbol == decisions.c.asset,
+            positions.c.direction == case((decisions.c.action == Action.BUY, Direction.LONG), else_=Direction.SHORT),
+            positions.c.adopted,
+        )
+        .exists()
+    )
+    approved = (
+        _reviewed()
+        .add_columns(decisions.c.asset, decisions.c.action)
+        .ext(distinct_on(decisions.c.asset, decisions.c.action))
+        .where(
+            decisions.c.account_id == bindparam("account"),
+            decisions.c.asset.in_(bindparam("symbols", expanding=True)),
+            decisions.c.action.in_([Action.BUY, Action.SELL]),
+            decisions.c.verdict.in_([Verdict.APPROVED, Verdict.CLIPPED]),
+            not_(adopted),
+        )
+        .order_by(decisions.c.asset, decisions.c.action, decisions.c.tick.desc(), decisions.c.position.desc())
+    )
+    filled = (
+        select(orders.c.id)
+        .where(
+            orders.c.account_id == decisions.c.account_id,
+            orders.c.tick == decisions.c.tick,
+            orders.c.symbol == decisions.c.asset,
+            orders.c.leg == Leg.ENTRY,
+            orders.c.executed_quantity > 0,
+        )
+        .exists()
+    )
+    move = type_coerce(decisions.c.review, JSONB)["move"].astext
+    plan = type_coerce(decisions.c.decision, JSONB)["exit_plan"]
+    says_something = or_(
+        move.is_distinct_from(Move.ADD),
+        plan["text"].astext != "",
+        func.jsonb_array_length(plan["unenforced"]) > 0,
+        *(func.jsonb_typeof(plan[rule]) == "object" for rule in ("invalidation", "indicator", "expiry")),
+    )
+    both = ((False, approved), (True, approved.where(filled, says_something)))
+    return union_all(*(select(each.subquery(), literal(planned).label("planned")) for planned, each in both))
 
 
 def _answered_model(request: StageRequest) -> Select[Any]:

@@ -5,6 +5,7 @@ A long-lived server keeps a bounded pool and waits a bounded time for a free con
 one connection and uses no named prepared statement, so that a pooler in transaction mode may stand between.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -24,6 +25,8 @@ CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 WAIT_SECONDS = 10.0
 """For a free connection."""
+IDLE_SECONDS = 5.0
+"""A connection that was not lent for longer is asked whether it lives before it is lent again."""
 
 _SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 # Classes and codes of SQLSTATE after which nothing was wrong with what we asked: connection failure, wrong credentials,
@@ -55,15 +58,34 @@ def create_engine(url: str, *, long_lived: bool, pooled: bool = False) -> AsyncE
             "prepared_statement_name_func": lambda: "",
         }
     size, overflow = (5, 5) if long_lived else (1, 0)
-    return create_async_engine(
+    engine = create_async_engine(
         address,
         connect_args=connect,
         pool_size=size,
         max_overflow=overflow,
         pool_timeout=WAIT_SECONDS,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # the one that was used last knows our statements
         json_serializer=json_text,
     )
+    event.listen(engine.sync_engine, "checkout", _require_life)
+    return engine
+
+
+def _require_life(connection: Any, record: Any, _: Any) -> None:
+    """Have a dead connection, and all that are as old, replaced before it is lent.
+
+    One that was closed is known for dead. To ask takes three round trips, so only one that has idled is asked: before
+    every transaction, that would cost as much as the transaction.
+    """
+    now = asyncio.get_running_loop().time()
+    lent, record.info["lent"] = record.info.get("lent", now), now
+    try:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if now - lent > IDLE_SECONDS:
+            connection.ping()
+    except connection.dbapi.Error as exc:
+        raise InvalidatePoolError from exc
 
 
 @contextmanager

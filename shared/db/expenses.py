@@ -4,13 +4,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db.tables import fills, incomes, model_spending
+from shared.db.tables import model_spending, trading_days
 from shared.domain.expenses import Expenses, Paid
-from shared.domain.order import IncomeKind
-from shared.domain.position import WALLET_ASSET
 
 
 class ExpenseTable:
@@ -20,28 +18,29 @@ class ExpenseTable:
         self._connection = connection
 
     async def paid(self, account_id: str, day: datetime) -> Expenses:
-        """Return what the account has paid since *day* began, and in all. In one round trip."""
-        fees = select(*_sums(fills.c.commission, fills.c.at >= day)).where(
-            fills.c.account_id == account_id, fills.c.commission_asset == WALLET_ASSET
+        """Return what the account has paid since *day* began, and in all: by the books of days, in one round trip."""
+        today = day.date()
+        traded = (
+            select(
+                *_sums(trading_days.c.fees, trading_days.c.day >= today),
+                *_sums(-trading_days.c.funding, trading_days.c.day >= today),
+            )
+            .where(trading_days.c.account_id == account_id)
+            .subquery()
         )
-        funding = select(*_sums(-incomes.c.amount, incomes.c.at >= day)).where(
-            incomes.c.account_id == account_id,
-            incomes.c.kind == IncomeKind.FUNDING_FEE,
-            incomes.c.asset == WALLET_ASSET,
+        asked = (
+            select(*_sums(model_spending.c.spent, model_spending.c.day >= today))
+            .where(model_spending.c.account_id == account_id)
+            .subquery()
         )
-        models = select(*_sums(model_spending.c.spent, model_spending.c.day >= day.date())).where(
-            model_spending.c.account_id == account_id
+        found = await self._connection.execute(select(traded, asked).select_from(traded.join(asked, true())))
+        fees_today, fees, funding_today, funding, models_today, models = found.one()
+        return Expenses(
+            today=Paid(fees=fees_today, funding=funding_today, models=models_today),
+            in_all=Paid(fees=fees, funding=funding, models=models),
         )
-        found = await self._connection.execute(fees.union_all(funding, models))
-        today, in_all = zip(*((row[0], row[1]) for row in found), strict=True)
-        return Expenses(today=_paid(today), in_all=_paid(in_all))
 
 
 def _sums(amount: ColumnElement[Decimal], lately: ColumnElement[bool]) -> list[ColumnElement[Any]]:
     none = Decimal(0)
     return [func.coalesce(func.sum(amount).filter(lately), none), func.coalesce(func.sum(amount), none)]
-
-
-def _paid(sums: tuple[Decimal, ...]) -> Paid:
-    fees, funding, models = sums
-    return Paid(fees=fees, funding=funding, models=models)

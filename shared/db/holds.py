@@ -3,18 +3,17 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, true, tuple_, union_all
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, exists, func, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
 from shared.db.books import Books
-from shared.db.tables import accounts, equity, positions
-from shared.domain.performance import Combined, EquityPoint
+from shared.db.tables import accounts, equity, naked_spells, positions
+from shared.domain.performance import Combined, EquityPoint, Standing
 from shared.domain.position import Direction, Position
+from shared.domain.reconciliation import Reconciled
 
 _POSITION = [column for column in positions.columns if column.name not in {"account_id", "at", "adopted"}]
 _POINT = [equity.c.at, equity.c.wallet, equity.c.unrealized, equity.c.deposited, equity.c.unexplained]
@@ -36,7 +35,7 @@ class HoldTable:
             .where(positions.c.account_id == account_id)
             .order_by(positions.c.symbol, positions.c.direction)
         )
-        return [Position(**{**row, "direction": Direction(row["direction"])}) for row in found.mappings()]
+        return [_position(row) for row in found.mappings()]
 
     async def replace_positions(
         self,
@@ -64,90 +63,93 @@ class HoldTable:
             statement.on_conflict_do_update(index_elements=key, set_=new).add_cte(gone.where(~still).cte("gone"))
         )
 
-    async def adopted(self, account_id: str) -> frozenset[tuple[str, Direction]]:
-        """Return symbol and direction of the open positions that no order of ours opened: they have no plan."""
+    async def reconciled(self, account_id: str) -> Reconciled | None:
+        """Return how the account stood when it was last reconciled; None before the first time. In one round trip."""
+        last = _newest(equity.c.account_id == account_id).subquery("last")
+        naked = exists().where(naked_spells.c.account_id == account_id, naked_spells.c.until.is_(None))
+        held_columns = [column.label(f"held_{column.name}") for column in _POSITION]
         found = await self._connection.execute(
-            select(positions.c.symbol, positions.c.direction).where(
-                positions.c.account_id == account_id, positions.c.adopted
-            )
+            select(last, *held_columns, positions.c.adopted, naked.label("naked"))
+            .select_from(last.outerjoin(positions, positions.c.account_id == account_id))
+            .order_by(positions.c.symbol, positions.c.direction)
         )
-        return frozenset((row.symbol, Direction(row.direction)) for row in found)
+        rows = found.mappings().all()
+        if not rows:
+            return None
+        held = [(_position(row, "held_"), row["adopted"]) for row in rows if row["held_symbol"] is not None]
+        return Reconciled(
+            point=_point(rows[0]),
+            positions=tuple(position for position, _ in held),
+            adopted=frozenset(position.key for position, adopted in held if adopted),
+            naked=rows[0]["naked"],
+        )
 
     async def add_equity(self, account_id: str, point: EquityPoint) -> None:
         """Add a point to the equity curve; a second one of the same time replaces the first."""
-        values = asdict(point)
-        await self._connection.execute(
-            insert(equity)
-            .values(account_id=account_id, **values)
-            .on_conflict_do_update(index_elements=[equity.c.account_id, equity.c.at], set_=values)
-        )
         await Books(self._connection, account_id).add_point(point)
 
     async def last_equity(self, account_id: str) -> EquityPoint | None:
         """Return the newest point."""
-        return await self._point(_curve(account_id).order_by(equity.c.at.desc()))
+        return await self._read(_newest(equity.c.account_id == account_id))
 
     async def last_sound(self, account_id: str) -> EquityPoint | None:
         """Return the newest point up to which the books add up."""
-        return await self._point(_curve(account_id).where(equity.c.unexplained == 0).order_by(equity.c.at.desc()))
+        return await self._read(_newest(equity.c.account_id == account_id, equity.c.unexplained == 0))
 
-    async def marks(
-        self, account_id: str, day: datetime, since: datetime | None = None
-    ) -> tuple[EquityPoint | None, Decimal | None]:
-        """Return (the last point before *day* or else the first since, the highest equity less deposits *since*)."""
-        before = _curve(account_id).where(equity.c.at < day).order_by(equity.c.at.desc()).limit(1).subquery()
-        after = _curve(account_id).where(equity.c.at >= day).order_by(equity.c.at).limit(1).subquery()
-        either = union_all(select(before), select(after)).subquery()
-        highest = select(func.max(_PROFIT)).where(equity.c.account_id == account_id)
-        peak = highest if since is None else highest.where(equity.c.at >= since)
-        found = await self._connection.execute(
-            select(either, peak.scalar_subquery().label("peak")).order_by(either.c.at).limit(1)
-        )
-        row = found.mappings().one_or_none()
-        if row is None:
-            return None, None
-        return EquityPoint(**{column.name: row[column.name] for column in _POINT}), row["peak"]
-
-    async def others(
+    async def standings(
         self, account_id: str, day: datetime, since: datetime | None, *, alive_since: datetime
-    ) -> Combined | None:
-        """Return all other accounts together, or None where there are none.
+    ) -> tuple[Standing | None, Combined | None]:
+        """Return how the account stands, and all others together, by what they were *day* and *since*.
 
-        Those that were not reconciled since *alive_since* are left out: nobody trades them.
+        Those that were not reconciled since *alive_since* are left out of the others: nobody trades them. None where
+        nothing was ever recorded. In one round trip.
         """
         of_account = equity.c.account_id == accounts.c.id
-        last = select(*_POINT).where(of_account).order_by(equity.c.at.desc()).limit(1).lateral("last")
-        balance = select(equity.c.wallet + equity.c.unrealized - equity.c.deposited).where(of_account).limit(1)
-        before = balance.where(equity.c.at < day).order_by(equity.c.at.desc())
-        after = balance.where(equity.c.at >= day).order_by(equity.c.at)
+        last = _newest(of_account).lateral("last")
+        earlier = equity.alias("earlier")
+        before = select(func.max(earlier.c.at)).where(earlier.c.account_id == accounts.c.id, earlier.c.at < day)
+        reached = func.coalesce(before.correlate(accounts).scalar_subquery(), day)
+        first = (
+            select(*_POINT).where(of_account, equity.c.at >= reached).order_by(equity.c.at).limit(1).lateral("first")
+        )
         peak = select(func.max(_PROFIT)).where(of_account)
         if since is not None:
             peak = peak.where(equity.c.at >= since)
         held = select(func.sum(positions.c.quantity * positions.c.mark_price)).where(
             positions.c.account_id == accounts.c.id
         )
-        worth = last.c.wallet + last.c.unrealized
-        row = (
-            await self._connection.execute(
-                select(
-                    func.count().label("accounts"),
-                    func.sum(worth).label("equity"),
-                    func.sum(func.coalesce(before.scalar_subquery(), after.scalar_subquery()) + last.c.deposited).label(
-                        "day"
-                    ),
-                    func.sum(func.greatest(worth, peak.scalar_subquery() + last.c.deposited)).label("peak"),
-                    func.sum(func.coalesce(held.scalar_subquery(), 0)).label("exposure"),
-                )
-                .select_from(accounts.join(last, true()))
-                .where(accounts.c.id != account_id, last.c.at >= alive_since)
+        found = await self._connection.execute(
+            select(
+                accounts.c.id,
+                *(column.label(f"last_{column.name}") for column in last.c),
+                *(column.label(f"first_{column.name}") for column in first.c),
+                peak.scalar_subquery().label("peak"),
+                func.coalesce(held.scalar_subquery(), 0).label("exposure"),
             )
-        ).one()
-        return Combined(**row._mapping) if row.accounts else None
+            .select_from(accounts.join(last, true()).join(first, true()))
+            .where(or_(accounts.c.id == account_id, last.c.at >= alive_since))
+        )
+        standings = {
+            row["id"]: Standing(
+                last=_point(row, "last_"), first=_point(row, "first_"), peak=row["peak"], exposure=row["exposure"]
+            )
+            for row in found.mappings()
+        }
+        return standings.pop(account_id, None), Combined.of(standings.values())
 
-    async def _point(self, statement: Select[Any]) -> EquityPoint | None:
-        row = (await self._connection.execute(statement.limit(1))).mappings().one_or_none()
-        return None if row is None else EquityPoint(**row)
+    async def _read(self, statement: Select[Any]) -> EquityPoint | None:
+        row = (await self._connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else _point(row)
 
 
-def _curve(account_id: str) -> Select[Any]:
-    return select(*_POINT).where(equity.c.account_id == account_id)
+def _newest(*which: ColumnElement[bool]) -> Select[Any]:
+    return select(*_POINT).where(*which).order_by(equity.c.at.desc()).limit(1)
+
+
+def _point(row: RowMapping, prefix: str = "") -> EquityPoint:
+    return EquityPoint(**{column.name: row[prefix + column.name] for column in _POINT})
+
+
+def _position(row: RowMapping, prefix: str = "") -> Position:
+    values = {column.name: row[prefix + column.name] for column in _POSITION}
+    return Position(**{**values, "direction": Direction(values["direction"])})

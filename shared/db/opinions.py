@@ -37,13 +37,17 @@ class OpinionTable:
         answerer: Answerer,
         opinion: Opinion,
         entries: Mapping[str, tuple[Proposal, bool]],
+        *,
+        purpose: Purpose,
+        at: datetime,
     ) -> None:
-        """Store what became of a claim, and the entries in it, each with whether risk let it pass."""
+        """Store what became of the question, claimed or not, and the entries, each with whether risk let it pass."""
         key = _key(request, answerer)
+        became = {"judgement": opinion.judgement, "cost": opinion.cost, "latency_ms": opinion.latency_ms}
         await self._connection.execute(
-            update(opinions)
-            .where(*(opinions.c[name] == value for name, value in key.items()))
-            .values(judgement=opinion.judgement, cost=opinion.cost, latency_ms=opinion.latency_ms)
+            insert(opinions)
+            .values(**key, purpose=purpose, at=at, **became)
+            .on_conflict_do_update(index_elements=[opinions.c[name] for name in key], set_=became)
         )
         rows = [
             {

@@ -14,8 +14,9 @@ from shared.domain.cycle import StageRequest
 from shared.domain.order import Intent, Leg, Order, OrdersAround, OrderState, OrderType, Side, VenueOrder, leg_named
 from shared.domain.position import Direction
 
+ALIVE = [state for state in OrderState if state.unsettled or state.working]
+"""The states of orders that rest at the exchange, or may."""
 _NEVER_TAKEN = {OrderState.REJECTED, OrderState.ABSENT}
-_ALIVE = [state for state in OrderState if state.unsettled or state.working]
 _ENDED = [state for state in OrderState if state.ended]
 _TERMS = (
     "account_id",
@@ -62,7 +63,7 @@ class OrderTable:
 
     async def alive(self, account_id: str) -> Sequence[Order]:
         """Return the orders that rest at the exchange, or may, oldest first."""
-        return await self._read(select(orders).where(orders.c.account_id == account_id, orders.c.state.in_(_ALIVE)))
+        return await self._read(select(orders).where(orders.c.account_id == account_id, orders.c.state.in_(ALIVE)))
 
     async def save(self, changed: Sequence[Order]) -> None:
         """Update state, executed quantity, average price, venue id, reason and sending time."""
@@ -83,13 +84,14 @@ class OrderTable:
             .values({name: new.c[name] for name in _PROGRESS} | {"updated_at": func.now()})
         )
 
-    async def adopt(self, account_id: str, found: Sequence[VenueOrder], at: datetime) -> None:
+    async def adopt(self, account_id: str, found: Sequence[VenueOrder], at: datetime) -> Sequence[Order]:
         """Record orders that the exchange has and we had not, with the leg that their names tell.
 
-        Those known already get the state that the exchange tells, unless we know better, as `order_after` says.
+        Those known already get the state that the exchange tells, unless we know better, as `order_after` says. Return
+        those that this changed, as they now stand.
         """
         if not found:
-            return
+            return ()
         rows = [_adopted(account_id, order, at) for order in {order.client_order_id: order for order in found}.values()]
         statement = insert_all(orders, rows)
         told = statement.excluded
@@ -101,15 +103,16 @@ class OrderTable:
             orders.c.venue_order_id.is_not_distinct_from(told.venue_order_id),
             or_(back, told.executed_quantity < orders.c.executed_quantity),
         )
-        await self._connection.execute(
+        changed = await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[orders.c.account_id, orders.c.client_order_id],
                 set_={name: case((external, told[name]), else_=orders.c[name]) for name in terms}
                 | {name: told[name] for name in ("state", "venue_order_id", "executed_quantity", "average_price")}
                 | {"updated_at": told.updated_at},
                 where=not_(stale),
-            )
+            ).returning(orders)
         )
+        return [_order(row) for row in changed]
 
     async def named(self, account_id: str, client_order_id: str) -> Order | None:
         """Return the order of that name."""
@@ -123,13 +126,13 @@ class OrderTable:
         found = await self._read(
             select(orders).where(
                 orders.c.account_id == request.account_id,
-                or_(orders.c.tick >= request.tick, orders.c.state.in_(_ALIVE)),
+                or_(orders.c.tick >= request.tick, orders.c.state.in_(ALIVE)),
             )
         )
         # Those found at the exchange are of no cycle, whenever that was.
         promised = [order for order in found if order.client_order_id == order.intent.client_order_id]
         return OrdersAround(
-            alive=tuple(order for order in found if order.state in _ALIVE),
+            alive=tuple(order for order in found if order.state in ALIVE),
             of_cycle=tuple(order for order in promised if order.intent.tick == request.tick),
             exits=tuple(
                 order

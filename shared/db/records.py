@@ -28,16 +28,15 @@ class RecordTable:
         day = record.tick.date()
         # In one order always: two accounts that share documents must not wait for each other in a circle.
         rows = [{"name": name, "body": body, "last_used": day} for name, body in sorted(stored.documents.items())]
-        statement = insert_all(documents, rows)
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[documents.c.name],
-                set_={"last_used": statement.excluded.last_used},
-                where=documents.c.last_used < statement.excluded.last_used,
-            )
+        parts = insert_all(documents, rows)
+        parts = parts.on_conflict_do_update(
+            index_elements=[documents.c.name],
+            set_={"last_used": parts.excluded.last_used},
+            where=documents.c.last_used < parts.excluded.last_used,
         )
         cycle = {"account_id": record.account_id, "tick": record.tick, "manifest": stored.name}
-        await self._connection.execute(insert(records).values(**cycle).on_conflict_do_nothing())
+        manifest = insert(records).values(**cycle).on_conflict_do_nothing()
+        await self._connection.execute(manifest.add_cte(parts.cte("parts")))
         return stored.name
 
     async def find(self, wanted: RecordId) -> tuple[StageRequest, StoredRecord]:

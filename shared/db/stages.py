@@ -11,9 +11,11 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db.tables import leases, stage_runs
+from shared.db.accounts import from_json
+from shared.db.tables import accounts, leases, stage_runs
+from shared.domain.account import Account
 from shared.domain.cycle import Duty, Stage, StageRequest, StageResult
-from shared.domain.errors import LeaseLost, StageBusy
+from shared.domain.errors import LeaseLost, StageBusy, UnknownAccount
 from shared.domain.work import Lease
 
 
@@ -23,16 +25,30 @@ class StageTable:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def result(self, stage: Stage, request: StageRequest) -> StageResult | None:
-        """Return what the stage did for that cycle, marked as repeated; None when it has not finished."""
-        details = await self._connection.scalar(
-            select(stage_runs.c.result).where(
-                stage_runs.c.account_id == request.account_id,
-                stage_runs.c.tick == request.tick,
-                stage_runs.c.stage == stage,
+    async def look(self, stage: Stage, request: StageRequest) -> tuple[Account, StageResult | None]:
+        """Return the account, and what the stage did for that cycle, marked as repeated; None when it has not finished.
+
+        In one round trip. Raises UnknownAccount.
+        """
+        found = await self._connection.execute(
+            select(accounts.c.config, accounts.c.status, stage_runs.c.result)
+            .outerjoin(
+                stage_runs,
+                and_(
+                    stage_runs.c.account_id == accounts.c.id,
+                    stage_runs.c.tick == request.tick,
+                    stage_runs.c.stage == stage,
+                ),
             )
+            .where(accounts.c.id == request.account_id, accounts.c.removed_at.is_(None))
         )
-        return None if details is None else StageResult(stage=stage, request=request, details=details, repeated=True)
+        row = found.one_or_none()
+        if row is None:
+            raise UnknownAccount(f"there is no account {request.account_id!r}")
+        account = from_json(row.config, row.status)
+        if row.result is None:
+            return account, None
+        return account, StageResult(stage=stage, request=request, details=row.result, repeated=True)
 
     async def latest_tick(self, account_id: str) -> datetime | None:
         """Return the newest tick whose cycle came to its end, which is to be reconciled."""
@@ -82,6 +98,16 @@ class StageTable:
             .where(_is(account_id, duty), leases.c.fence == fence)
             .values(expires_at=func.clock_timestamp())
         )
+
+    async def give_back(self, lease: Lease) -> None:
+        """Give *lease* back when this transaction ends, and let nobody take it before. Raises LeaseLost as `hold`."""
+        given = await self._connection.execute(
+            update(leases)
+            .where(_is(lease.account_id, lease.duty), leases.c.fence == lease.fence)
+            .values(expires_at=func.clock_timestamp())
+        )
+        if given.rowcount == 0:
+            raise LeaseLost(f"another copy took over account {lease.account_id}: fence {lease.fence} is no more")
 
     async def revoke_lease(self, account_id: str, duty: Duty = Duty.ACT) -> None:
         """Take the lease from whoever holds it: that copy writes no more, and anybody may take it at once."""

@@ -105,9 +105,10 @@ def shown(briefing: Mapping[str, Any], tool_answers: Sequence[str] = ()) -> Show
         seen.prices[asset] = [*_each(market.get("mark_price")), *_each(market.get("index_price"))]
         for view in market.get("timeframes", {}).values():
             for name, values in view.get("series", {}).items():
-                kind = seen.prices[asset] if name.startswith(PRICES) else []
-                kind += _each(values)
-                seen.indicators.setdefault(asset, {}).setdefault(name, []).extend(_each(values))
+                numbers = _each(values)
+                seen.indicators.setdefault(asset, {}).setdefault(name, []).extend(numbers)
+                if name.startswith(PRICES):
+                    seen.prices[asset] += numbers
     for part in ("positions", "open_orders", "recent_fills"):
         for row in briefing.get(part, ()):
             prices = seen.prices.setdefault(row["asset"], [])
@@ -315,18 +316,25 @@ def _within(number: Decimal, values: Sequence[Decimal]) -> bool:
 
 def _each(value: Any) -> list[Decimal]:
     """Return every number in a value made of JSON's parts, numbers written as text among them."""
+    found: list[Decimal] = []
+    _gather(value, found)
+    return found
+
+
+def _gather(value: Any, found: list[Decimal]) -> None:
     match value:
         case bool() | None:
-            return []
-        case int() | float() | str() | Decimal():
+            pass
+        case float() | int() | str() | Decimal():
             try:
                 number = Decimal(str(value))
             except InvalidOperation:
-                return []
-            return [number] if number.is_finite() else []
-        case Mapping():
-            return [number for item in value.values() for number in _each(item)]
+                return
+            if number.is_finite():
+                found.append(number)
+        case dict():
+            for item in value.values():
+                _gather(item, found)
         case list() | tuple():
-            return [number for item in value for number in _each(item)]
-        case _:
-            return []
+            for item in value:
+                _gather(item, found)

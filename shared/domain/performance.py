@@ -1,5 +1,6 @@
 """The points of an equity curve, and what losses are measured from."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -33,21 +34,29 @@ class EquityMarks:
     deposited: Decimal
 
     @classmethod
-    def of(
-        cls, now: Decimal, point: "EquityPoint | None", day: "EquityPoint | None", peak: Decimal | None
-    ) -> "EquityMarks":
-        """Return the marks for an equity of *now*.
-
-        *point* is the newest point of the curve, *day* the one the day began with, *peak* the highest equity less
-        deposits. What the curve does not tell is measured against *now*.
-        """
-        if point is None or day is None:
+    def of(cls, now: Decimal, standing: "Standing | None") -> "EquityMarks":
+        """Return the marks for an equity of *now*. What the curve does not tell is measured against *now*."""
+        if standing is None:
             return cls(day=now, peak=now, deposited=now)
+        deposited = standing.last.deposited
         return cls(
-            day=day.equity + point.deposited - day.deposited,
-            peak=now if peak is None else max(now, peak + point.deposited),
-            deposited=point.deposited,
+            day=standing.first.equity + deposited - standing.first.deposited,
+            peak=now if standing.peak is None else max(now, standing.peak + deposited),
+            deposited=deposited,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an account stands, by its curve."""
+
+    last: EquityPoint
+    first: EquityPoint
+    """The last point before the day began, or else the first since."""
+    peak: Decimal | None
+    """The highest equity less deposits; None where the curve does not go back so far."""
+    exposure: Decimal
+    """The notional of its positions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +71,17 @@ class Combined:
     side."""
     exposure: Decimal
     """The notional of all their positions."""
+
+    @classmethod
+    def of(cls, standings: Collection[Standing]) -> "Combined | None":
+        """Return the accounts that stand like that together; None where there are none."""
+        if not standings:
+            return None
+        marks = [EquityMarks.of(each.last.equity, each) for each in standings]
+        return cls(
+            accounts=len(standings),
+            equity=sum((each.last.equity for each in standings), Decimal(0)),
+            day=sum((each.day for each in marks), Decimal(0)),
+            peak=sum((each.peak for each in marks), Decimal(0)),
+            exposure=sum((each.exposure for each in standings), Decimal(0)),
+        )

@@ -81,6 +81,18 @@ class Modes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What is known of an account before it is looked at."""
+
+    modes: Modes | None
+    """How it held positions when that was first seen; None when it was not since it was resumed."""
+    first: bool
+    """It was never seen before: it has no books."""
+    resting: frozenset[str]
+    """Symbols in which an order rests, or may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
     """
     The balance and every open position at one moment.

@@ -6,7 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain.order import Fill, Income, Leg, Order, OrderState, Side, VenueOrder
-from shared.domain.position import WALLET_ASSET, Position
+from shared.domain.performance import EquityPoint
+from shared.domain.position import WALLET_ASSET, Direction, Position
 
 LIQUIDATING, DELEVERAGING = "autoclose-", "adl_autoclose"
 """How the exchange names its own orders: the one begins, the other is."""
@@ -45,6 +46,18 @@ class Difference(StrEnum):
     """The position is not what our last one and the trades since then add up to."""
     WALLET_UNEXPLAINED = "wallet_unexplained"
     """The wallet moved by something that neither trades nor the income ledger tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How an account stood when it was last reconciled."""
+
+    point: EquityPoint
+    positions: tuple[Position, ...]
+    adopted: frozenset[tuple[str, Direction]]
+    """Those of them that no order of ours opened: they have no plan."""
+    naked: bool
+    """One of them stood without a stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,18 @@ class ReviewedDecision:
     review: Review
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What an account's decisions have led to."""
+
+    entries: int
+    """That were approved."""
+    flips: int
+    """Those of them that turned a position around."""
+    unsettled: frozenset[str]
+    """Symbols in which nobody knows what became of an order."""
+
+
 HELD = Review(verdict=Verdict.HELD)
 NOTHING_FOUND: Mapping[str, Sequence[Finding]] = {}
 

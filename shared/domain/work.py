@@ -23,12 +23,12 @@ from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, OrdersAround, VenueOrder
 from shared.domain.outcome import Proposal, Score
-from shared.domain.performance import Combined, EquityPoint
-from shared.domain.position import Direction, Modes, Position
+from shared.domain.performance import Combined, EquityPoint, Standing
+from shared.domain.position import Direction, Modes, Position, Sighting
 from shared.domain.protection import NakedSpell
-from shared.domain.reconciliation import Discrepancy
+from shared.domain.reconciliation import Discrepancy, Reconciled
 from shared.domain.record import DecisionRecord, RecordId, StoredRecord
-from shared.domain.risk import Review, ReviewedDecision
+from shared.domain.risk import Activity, Review, ReviewedDecision
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Snapshot
 from shared.domain.stop import Stop
@@ -73,8 +73,8 @@ class Accounts(Protocol):
         """Return why the account has the status that it has; empty where nobody said."""
         ...
 
-    async def modes(self, account_id: str) -> Modes | None:
-        """Return how the account held positions when that was first seen, None when it was not since it was resumed."""
+    async def sighting(self, account_id: str) -> Sighting:
+        """Return what is known of the account before it is looked at."""
         ...
 
     async def remember_modes(self, account_id: str, modes: Modes) -> None:
@@ -85,8 +85,11 @@ class Accounts(Protocol):
 class Stages(Protocol):
     """The record of stage runs and the lease that lets one copy act."""
 
-    async def result(self, stage: Stage, request: StageRequest) -> StageResult | None:
-        """Return what the stage did for that cycle, marked as repeated; None when it has not finished."""
+    async def look(self, stage: Stage, request: StageRequest) -> tuple[Account, StageResult | None]:
+        """Return the account, and what the stage did for that cycle, marked as repeated; None when it has not finished.
+
+        Raises UnknownAccount.
+        """
         ...
 
     async def latest_tick(self, account_id: str) -> datetime | None:
@@ -103,6 +106,13 @@ class Stages(Protocol):
 
     async def release_lease(self, account_id: str, fence: int, duty: Duty = Duty.ACT) -> None:
         """Give the lease back if it is still ours."""
+        ...
+
+    async def give_back(self, lease: "Lease") -> None:
+        """Give *lease* back when this transaction ends, and let nobody take it before.
+
+        Raises LeaseLost when somebody has taken it already.
+        """
         ...
 
     async def revoke_lease(self, account_id: str, duty: Duty = Duty.ACT) -> None:
@@ -231,8 +241,8 @@ class Decisions(Protocol):
         """Return the latest decisions *before* that tick that were no plain holds, with their ticks, newest first."""
         ...
 
-    async def entries_since(self, account_id: str, since: datetime) -> tuple[int, int]:
-        """Return how many entries were approved for ticks since then, and how many of them turned a position around."""
+    async def activity(self, account_id: str, since: datetime) -> Activity:
+        """Return what was approved for ticks since then, and where the fate of an order is not known."""
         ...
 
     async def plans(
@@ -284,8 +294,11 @@ class Opinions(Protocol):
         answerer: Answerer,
         opinion: Opinion,
         entries: Mapping[str, tuple[Proposal, bool]],
+        *,
+        purpose: Purpose,
+        at: datetime,
     ) -> None:
-        """Store what became of a claim, and the entries in it, each with whether risk let it pass."""
+        """Store what became of the question, claimed or not, and the entries, each with whether risk let it pass."""
         ...
 
     async def unscored(self, account_id: str, at: datetime, limit: int) -> Sequence[Unscored]:
@@ -322,10 +335,11 @@ class Orders(Protocol):
         """Update state, executed quantity, average price, venue id, reason and sending time."""
         ...
 
-    async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> None:
+    async def adopt(self, account_id: str, orders: Sequence[VenueOrder], at: datetime) -> Sequence[Order]:
         """Record orders that the exchange has and we had not, with the leg that their names tell.
 
-        Those known already get the state that the exchange tells, unless we know better, as `order_after` says.
+        Those known already get the state that the exchange tells, unless we know better, as `order_after` says. Return
+        those that this changed, as they now stand.
         """
         ...
 
@@ -361,12 +375,8 @@ class Fills(Protocol):
         """Return the latest trades *before* that moment, newest first."""
         ...
 
-    async def last_exits(self, account_id: str, since: datetime) -> Mapping[str, Exit]:
-        """Return, per symbol, the last trade since then that reduced a position."""
-        ...
-
-    async def last_entries(self, account_id: str, since: datetime) -> Mapping[str, datetime]:
-        """Return, per symbol, when the last trade since then was that opened or enlarged a position."""
+    async def last_moves(self, account_id: str, since: datetime) -> tuple[Mapping[str, Exit], Mapping[str, datetime]]:
+        """Return the last trades since then, by symbol: those that reduced a position, and when one opened or added."""
         ...
 
 
@@ -408,8 +418,8 @@ class Holds(Protocol):
         """Make these the open positions; *adopted* names those that no order of ours opened."""
         ...
 
-    async def adopted(self, account_id: str) -> frozenset[tuple[str, Direction]]:
-        """Return symbol and direction of the open positions that no order of ours opened: they have no plan."""
+    async def reconciled(self, account_id: str) -> Reconciled | None:
+        """Return how the account stood when it was last reconciled; None before the first time."""
         ...
 
     async def add_equity(self, account_id: str, point: EquityPoint) -> None:
@@ -424,18 +434,13 @@ class Holds(Protocol):
         """Return the newest point up to which the books add up: nothing of it is unexplained."""
         ...
 
-    async def marks(
-        self, account_id: str, day: datetime, since: datetime | None = None
-    ) -> tuple[EquityPoint | None, Decimal | None]:
-        """Return (the last point before *day* or else the first since, the highest equity less deposits *since*)."""
-        ...
-
-    async def others(
+    async def standings(
         self, account_id: str, day: datetime, since: datetime | None, *, alive_since: datetime
-    ) -> Combined | None:
-        """Return all other accounts together, or None where there are none.
+    ) -> tuple[Standing | None, Combined | None]:
+        """Return how the account stands, and all others together, by what they were *day* and *since*.
 
-        Those that were not reconciled since *alive_since* are left out: nobody trades them.
+        Those that were not reconciled since *alive_since* are left out of the others: nobody trades them. None where
+        nothing was ever recorded.
         """
         ...
 

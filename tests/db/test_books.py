@@ -10,7 +10,10 @@ from shared.db.unit_of_work import Database
 from shared.domain.cycle import StageRequest
 from shared.domain.errors import UnknownAccount
 from shared.domain.order import Income, IncomeKind, Leg, Order, OrderState, OrderType, Side
+from shared.domain.performance import Standing
 from shared.domain.position import Direction
+from shared.domain.reconciliation import Reconciled
+from shared.domain.work import Work
 from tests.db.samples import (
     CYCLE,
     PRECISE,
@@ -213,8 +216,8 @@ async def test_the_last_exit_is_the_last_trade_that_reduced(database: Database) 
             ],
         )
 
-        exits = await work.fills.last_exits("main", TICK)
-        later = await work.fills.last_exits("main", TICK + timedelta(seconds=3))
+        exits, _ = await work.fills.last_moves("main", TICK)
+        later, _ = await work.fills.last_moves("main", TICK + timedelta(seconds=3))
 
     assert {symbol: (exit_.at, exit_.direction) for symbol, exit_ in exits.items()} == {
         "BTCUSDT": (TICK + timedelta(seconds=2), Direction.LONG),
@@ -241,8 +244,8 @@ async def test_the_last_entry_is_the_last_trade_that_opened_or_added(database: D
             ],
         )
 
-        entries = await work.fills.last_entries("main", TICK)
-        later = await work.fills.last_entries("main", TICK + timedelta(seconds=3))
+        _, entries = await work.fills.last_moves("main", TICK)
+        _, later = await work.fills.last_moves("main", TICK + timedelta(seconds=3))
 
     assert entries == {"BTCUSDT": TICK + timedelta(seconds=2), "SOLUSDT": TICK + timedelta(seconds=5)}
     assert later.keys() == {"SOLUSDT"}
@@ -289,13 +292,37 @@ async def test_marks_are_the_days_first_equity_and_the_peak_less_deposits(databa
     yesterday = a_point(day - timedelta(minutes=5), "1200", unrealized=Decimal("-50"))
     first, deposit = a_point(day, "1100"), a_point(day + timedelta(hours=1), "2000", deposited=Decimal(1900))
 
+    async def stands(work: Work) -> Standing | None:
+        own, others = await work.holds.standings("main", day, None, alive_since=day)
+        assert others is None
+        return own
+
+    known = Standing(last=deposit, first=first, peak=Decimal(100), exposure=Decimal(0))
     async with database.open_work() as work:
-        assert await work.holds.marks("main", day) == (None, None)
+        assert await stands(work) is None
         await work.holds.add_equity("main", deposit)
         await work.holds.add_equity("main", first)
-        assert await work.holds.marks("main", day) == (first, Decimal(100))
+        assert await stands(work) == known
         await work.holds.add_equity("main", yesterday)
-        assert await work.holds.marks("main", day) == (yesterday, Decimal(150))
+        assert await stands(work) == replace(known, first=yesterday, peak=Decimal(150))
+
+
+async def test_an_account_is_known_as_it_was_reconciled_last(database: Database) -> None:
+    ours, theirs = a_position(), a_position("ETHUSDT", direction=Direction.SHORT)
+    async with database.open_work() as work:
+        assert await work.holds.reconciled("main") is None
+        await work.holds.add_equity("main", a_point(TICK, "1000"))
+        flat = await work.holds.reconciled("main")
+        await work.holds.replace_positions("main", [theirs, ours], TICK, adopted=[theirs.key])
+        await work.holds.add_equity("main", a_point(TICK + timedelta(minutes=5), "900"))
+        holding = await work.holds.reconciled("main")
+        await work.naked.stand("main", {ours.key: TICK}, TICK)
+        naked = await work.holds.reconciled("main")
+
+    assert flat == Reconciled(a_point(TICK, "1000"), (), frozenset(), naked=False)
+    now = a_point(TICK + timedelta(minutes=5), "900")
+    assert holding == Reconciled(now, (ours, theirs), frozenset({theirs.key}), naked=False)
+    assert naked == replace(holding, naked=True)
 
 
 async def test_writing_for_an_account_that_is_not_there_is_told_in_one_line(database: Database) -> None:

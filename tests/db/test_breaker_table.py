@@ -115,6 +115,22 @@ async def test_exits_that_lost_are_counted_back_to_the_last_that_did_not(
     assert counted == (count, 0, 0)
 
 
+async def test_exits_whose_trades_lie_between_each_other_s_are_counted_by_their_last(database: Database) -> None:
+    await open_accounts(database)
+    trades = [(1, "9"), (2, "-4"), (3, "-4"), (2, "-4"), (1, "-20"), (3, "-4")]  # by order; the first lost as a whole
+    fills = [
+        a_fill(Side.SELL, trade_id=number, venue_order_id=order, realized_pnl=Decimal(result), at=TICK + number * HOUR)
+        for number, (order, result) in enumerate(trades, start=1)
+    ]
+    async with database.open_work() as work:
+        await work.fills.save("main", fills)
+        before, _, _ = await work.breakers.in_a_row("main", FOUR, {})
+        await work.fills.save("main", [replace(fills[0], trade_id=9, realized_pnl=Decimal(50), at=TICK + 9 * HOUR)])
+        after, _, _ = await work.breakers.in_a_row("main", FOUR, {})
+
+    assert (before, after) == (3, 0)
+
+
 @pytest.mark.parametrize(
     ("said", "since", "count"),
     [
@@ -189,9 +205,12 @@ async def test_a_peak_counts_since_a_breaker_was_lifted_and_no_deposit_that_is_y
         for point in (a_point(0, "1500"), a_point(1, "1200"), a_point(2, "9000", unexplained="7900")):
             await work.holds.add_equity("main", point)
 
-        assert (await work.holds.marks("main", TICK))[1] == 500
-        assert (await work.holds.marks("main", TICK, TICK + HOUR))[1] == 200
-        assert (await work.holds.marks("main", TICK, TICK + 9 * HOUR))[1] is None
+        peaks = []
+        for since in (None, TICK + HOUR, TICK + 9 * HOUR):
+            stands, _ = await work.holds.standings("main", TICK, since, alive_since=TICK)
+            peaks.append(stands.peak if stands else "nothing known")
+
+    assert peaks == [500, 200, None]
 
 
 async def test_the_other_accounts_are_added_up_each_by_its_own_deposits_and_peak(database: Database) -> None:
@@ -210,9 +229,9 @@ async def test_the_other_accounts_are_added_up_each_by_its_own_deposits_and_peak
         await work.holds.replace_positions("one", [held], TICK)
         await work.holds.replace_positions("main", [held], TICK)
 
-        found = await work.holds.others("main", day, None, alive_since=TICK + HOUR)
-        since = await work.holds.others("main", day, TICK + HOUR, alive_since=TICK + HOUR)
-        alone = await work.holds.others("main", day, None, alive_since=TICK + 99 * HOUR)
+        _, found = await work.holds.standings("main", day, None, alive_since=TICK + HOUR)
+        _, since = await work.holds.standings("main", day, TICK + HOUR, alive_since=TICK + HOUR)
+        own, alone = await work.holds.standings("main", day, None, alive_since=TICK + 99 * HOUR)
 
     assert found == Combined(
         accounts=2,
@@ -223,4 +242,4 @@ async def test_the_other_accounts_are_added_up_each_by_its_own_deposits_and_peak
     )
     assert since is not None
     assert since.peak == 1600 + 2100
-    assert alone is None
+    assert (own and own.exposure, alone) == (200, None)

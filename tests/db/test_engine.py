@@ -110,6 +110,22 @@ async def test_a_killed_connection_is_told_and_the_next_transaction_gets_a_new_o
         assert await work.accounts.all() == []
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_a_connection_that_dies_while_it_idles_is_replaced_before_it_is_lent(
+    database: Database, database_url: str, noticed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await backend(database)
+    other = Database(database_url, long_lived=False)
+    async with other.transaction() as connection:
+        await connection.execute(text(f"SELECT pg_terminate_backend({first}, 10_000)"))
+    await other.close()
+    if not noticed:  # as when a firewall has forgotten it
+        monkeypatch.setattr(Connection, "is_closed", lambda _: False)
+        monkeypatch.setattr(engine, "IDLE_SECONDS", -1.0)
+
+    assert await backend(database) != first
+
+
 async def test_the_loser_of_a_deadlock_is_told_to_try_the_whole_again(database: Database) -> None:
     await open_accounts(database, "a", "b")
     both_hold_one = asyncio.Barrier(2)

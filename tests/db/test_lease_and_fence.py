@@ -8,7 +8,7 @@ from sqlalchemy import text
 from shared.db.unit_of_work import Database
 from shared.domain.cycle import Duty, Stage, StageResult
 from shared.domain.errors import LeaseLost, StageBusy, UnknownAccount
-from tests.db.samples import CYCLE, TICK, HeldLease, an_intent, open_accounts
+from tests.db.samples import CYCLE, TICK, HeldLease, an_account, an_intent, open_accounts
 
 LONG = 3600.0
 OVER = 0.0
@@ -132,6 +132,56 @@ async def test_taking_over_waits_for_the_transaction_that_is_writing(database: D
     assert await promised(database) == 1
 
 
+async def test_a_lease_given_back_by_the_transaction_that_ends_the_stage_is_free_only_after_it(
+    database: Database,
+) -> None:
+    await open_accounts(database)
+    first = await take(database, "first")
+
+    async with database.open_work() as work:
+        await work.stages.give_back(first)
+        takeover = asyncio.create_task(take(database, "second"))
+        await somebody_waits_for_a_lock(database)
+        await work.orders.promise([an_intent()], TICK)
+        assert not takeover.done()
+    second = await takeover
+
+    assert second.fence > first.fence
+    assert await promised(database) == 1
+
+
+async def test_a_lease_is_kept_when_the_transaction_that_gave_it_back_fails(database: Database) -> None:
+    await open_accounts(database)
+    first = await take(database, "first")
+
+    async def fail() -> None:
+        async with database.open_work() as work:
+            await work.stages.give_back(first)
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await fail()
+    with pytest.raises(StageBusy):
+        await take(database, "second")
+
+
+async def test_whoever_was_overtaken_ends_nothing(database: Database) -> None:
+    await open_accounts(database)
+    first = await take(database, "first", OVER)
+    await take(database, "second")
+
+    async def end() -> None:
+        async with database.open_work() as work:
+            await work.stages.give_back(first)
+            await work.orders.promise([an_intent()], TICK)
+
+    with pytest.raises(LeaseLost, match="another copy took over account main"):
+        await end()
+    assert await promised(database) == 0
+    with pytest.raises(StageBusy):
+        await take(database, "third")
+
+
 async def test_a_renewal_that_waited_for_the_end_of_the_stage_does_not_revive_its_lease(database: Database) -> None:
     await open_accounts(database)
     first = await take(database, "first")
@@ -166,12 +216,12 @@ async def test_a_result_is_stored_once_and_found_again_marked_as_repeated(databa
     await open_accounts(database)
     result = StageResult(stage=Stage.FETCH, request=CYCLE, details={"candles": 300, "cost": "0.10"})
     async with database.open_work() as work:
-        assert await work.stages.result(Stage.FETCH, CYCLE) is None
+        assert await work.stages.look(Stage.FETCH, CYCLE) == (an_account(), None)
         await work.stages.finish(result, started_at=TICK, finished_at=TICK)
 
     async with database.open_work() as work:
-        again = await work.stages.result(Stage.FETCH, CYCLE)
-        assert await work.stages.result(Stage.DECIDE, CYCLE) is None
+        _, again = await work.stages.look(Stage.FETCH, CYCLE)
+        assert await work.stages.look(Stage.DECIDE, CYCLE) == (an_account(), None)
 
     assert again == StageResult(stage=Stage.FETCH, request=CYCLE, details=result.details, repeated=True)
 

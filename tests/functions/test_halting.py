@@ -29,7 +29,7 @@ async def resume(house: House) -> None:
 async def change_modes(house: House, **changes: Any) -> None:
     """Have the account look as if it had traded in other modes until now."""
     async with house.runtime.open_work() as work:
-        known = await work.accounts.modes("main")
+        known = (await work.accounts.sighting("main")).modes
         assert known is not None
         modes = {"hedged": known.hedged, "isolated": known.isolated} | changes
         await work.accounts.remember_modes("main", Modes(**modes))
