@@ -36,7 +36,8 @@ class AnnouncedServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=1,
+                # A loaded machine needs more than a second for its farewells, and what is cut short stays unclosed.
+                timeout_graceful_shutdown=10,
                 **KEEPALIVE,
             )
         )
