@@ -4,7 +4,7 @@ import { get, send } from '../api.js';
 import { button, steered, whoMay } from '../controls.js';
 import { h } from '../dom.js';
 import { cost, count, exact, money, number, NOTHING, percent, plural, words } from '../format.js';
-import { accountStatus, card, empty, fact, facts, fold, meter, notice, told, trouble } from '../parts.js';
+import { accountStatus, card, empty, fact, facts, fold, loading, meter, notice, told, trouble } from '../parts.js';
 import { age, duration, time, until } from '../time.js';
 import { adding, extending, invoking, limits, removing, settings } from './account_forms.js';
 import { Changes } from './changes.js';
@@ -69,6 +69,7 @@ function limitsUsed(row, house, many) {
   }));
   return [
     trouble(house.limits, { what: 'how much of each limit is used' }),
+    !house.limits.data && !house.limits.error && loading(),
     found && all.length <= 1 && empty('Not known yet how much is used.', 'It is reckoned when the first cycle has been reconciled.'),
     groups && many ? h('details.fold', { key: 'limits' }, h('summary', null, 'Limits used', h('small', null, `nearest: ${words(nearest.limit).replace(/^max /, '')}, ${percent(nearest.share, 0)}`)), groups) : groups,
   ];
