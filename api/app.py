@@ -93,7 +93,11 @@ OPERATIONS = (
         problems=(*CONFIGURING, "account_exists"),
     ),
     Operation(
-        "PATCH", "/accounts/{account}", accounts.change, ADMIN, problems=(*CONFIGURING, *ACCOUNT, "account_changed")
+        "PATCH",
+        "/accounts/{account}",
+        accounts.change,
+        ADMIN,
+        problems=(*CONFIGURING, *ACCOUNT, "account_changed", "keys_of_the_house"),
     ),
     Operation("DELETE", "/accounts/{account}", accounts.remove, ADMIN, problems=(*STAGE, "account_not_flat")),
     Operation("POST", "/accounts/{account}/pause", accounts.pause, OPERATE, problems=(*ACCOUNT, "account_halted")),

@@ -51,6 +51,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "foreign_origin": Entry(403, "Another site may not ask for this", "Send a token, or use a page of our own."),
     "scope_too_small": Entry(403, "The token may not do that", "Use a token with the scope that `detail` names."),
     "wrong_account": Entry(403, "The token is for another account", "Use a token of that account, or one for all."),
+    "keys_of_the_house": Entry(
+        403, "A token of one account names no keys", "Ask an admin of all accounts, or leave the keys as they are."
+    ),
     "too_many_attempts": Entry(429, "Too many wrong tokens", "Wait as long as Retry-After says; mind the token."),
     "too_many_requests": Entry(429, "Too many requests", "Wait as long as Retry-After says, and ask less often."),
     # ---- once and no more

@@ -3,13 +3,11 @@ What a query may say, path by path. Anything else is refused by name: a misspelt
 the wrong rows.
 """
 
-import re
 from collections import Counter
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import HTTPConnection
 
 from api.errors import Problem
@@ -24,6 +22,7 @@ from shared.domain.position import Direction
 from shared.domain.reconciliation import Difference
 from shared.domain.risk import Verdict
 from shared.domain.round_trip import ExitReason
+from shared.moments import Moment
 
 AccountId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="An account.", examples=["main"])]
 Symbol = Annotated[
@@ -31,8 +30,6 @@ Symbol = Annotated[
     Field(pattern=r"^[^\s\x00-\x1f\x7f]{1,40}$", description="A contract, in small letters too.", examples=["BTCUSDT"]),
     BeforeValidator(str.upper),
 ]
-DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", re.ASCII)
-FIRST_YEAR, LAST_YEAR = 1971, 9998
 Limit = Annotated[int, Field(ge=1, le=1000)]
 ModelName = Annotated[str, Field(description="A model as it is named to its service.", examples=["author/model"])]
 CycleId = Annotated[
@@ -44,20 +41,6 @@ CycleId = Annotated[
 ]
 
 
-def _written_out(text: object) -> object:
-    """A number would be read as seconds since 1970, and a date as its midnight: neither was promised."""
-    if isinstance(text, str) and not DATE_AND_TIME.match(text):
-        raise ValueError("is no date and time such as 2025-05-06T16:05:00Z")
-    return text
-
-
-def _utc(moment: datetime) -> datetime:
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:  # so that days can be added to it, or taken off, wherever it is used
-        raise ValueError(f"must lie within the years {FIRST_YEAR} to {LAST_YEAR}")
-    return moment.astimezone(UTC)
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_written_out)]
 Since = Annotated[Moment | None, Field(description="From this moment on.", examples=["2025-05-06T00:00:00Z"])]
 Until = Annotated[Moment | None, Field(description="Before this moment.", examples=["2025-05-07T00:00:00Z"])]
 Width = Annotated[Timeframe, Field(description="How much of time a candle is of.", examples=["5m"])]

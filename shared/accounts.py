@@ -15,7 +15,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -23,7 +22,6 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -36,6 +34,7 @@ from pydantic import (
 from shared.domain.account import Account, Breaker, Cap, Grounding, RiskLimits
 from shared.domain.model import ModelOptions, Price
 from shared.durations import Duration
+from shared.moments import Moment
 from shared.secrets import remember
 from shared.settings import (
     PAPER_MODEL,
@@ -185,13 +184,6 @@ def _symbols(value: Any) -> Any:
     return tuple(str(symbol).upper() for symbol in value) if isinstance(value, list) else value
 
 
-def _utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("lies beyond the calendar") from None
-
-
 class Entry(BaseModel):
     """What is said of an account in accounts.yaml, and over the API."""
 
@@ -206,7 +198,7 @@ class Entry(BaseModel):
     prompt_file: Path | None = None
     prompt: str | None = Field(default=None, min_length=1, max_length=MOST_PROMPT)
     shadows: tuple[_Shadow, ...] | None = None
-    authority_until: Annotated[AwareDatetime, AfterValidator(_utc)] | None = None
+    authority_until: Moment | None = None
     leverage: int | None = Field(default=None, ge=1, le=125)
     risk: _Limits = _Limits()
     exchange: _Exchange = _Exchange()

@@ -71,6 +71,7 @@ async def add(request: Request, body: NewAccount) -> Configured:
 
 async def change(request: Request, account: AccountId, body: AccountChange) -> Configured:
     """Change what is said of an account; what allows it more may have to wait, and stands in `change` until then."""
+    _require_house_for_keys(request, body)
     said = body.model_dump(exclude_unset=True, exclude={"version"})
     done = await change_account(runtime_of(request), account, said, version=body.version, by=caller_of(request).name)
     return Configured(account=await _told(request, account), warnings=list(done.warnings))
@@ -124,6 +125,18 @@ async def _trade_again(request: Request, account: str) -> Account:
             raise Problem(409, "no_authority", f"account {account} has no authority to trade now")
         await resume_account(work, account, now, _reason(request))
     return await _told(request, account)
+
+
+def _require_house_for_keys(request: Request, body: AccountChange) -> None:
+    """Refuse keys from who is confined to an account: the variables of the house hold those of others too."""
+    caller = caller_of(request)
+    if caller.account_id is not None and (
+        body.exchange is not None or {"api_key", "base_url"} & (body.llm or {}).keys()
+    ):
+        detail = (
+            f"{caller.name} has the account {caller.account_id} alone, and keys are named by an admin of all accounts"
+        )
+        raise Problem(403, "keys_of_the_house", detail)
 
 
 def _reason(request: Request) -> str:

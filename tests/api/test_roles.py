@@ -236,6 +236,22 @@ def test_a_token_of_one_account_is_refused_wherever_another_is_named(
     ]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"exchange": {"private_key": "${OTHERS_KEY}"}},
+        {"llm": {"api_key": "${OTHERS_KEY}"}},
+        {"llm": {"base_url": None}},
+    ],
+)
+def test_a_token_of_one_account_names_no_keys_which_may_be_another_s(
+    url: str, tokens: dict[str | None, dict[str, str]], keys: dict[str, Any]
+) -> None:
+    answer = ask(url, "PATCH /accounts/{account}", tokens["admin-main"], json={"version": 1, **keys})
+
+    assert (answer.status_code, code_of(answer)) == (403, "keys_of_the_house")
+
+
 def test_a_token_of_one_account_sees_nothing_of_another(url: str, tokens: dict[str | None, dict[str, str]]) -> None:
     for account in ("main", "other"):
         run = {"account": account}

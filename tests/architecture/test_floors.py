@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # What a process reads and sets up before it does anything: these may lean on each other.
-THRESHOLD = tuple(f"shared.{name}" for name in ("accounts", "clock", "durations", "logs", "secrets", "settings"))
+THRESHOLD = tuple(
+    f"shared.{name}" for name in ("accounts", "clock", "durations", "logs", "moments", "secrets", "settings")
+)
 # What puts the adapters together, for the doors above.
 COMPOSITION = tuple(f"shared.{name}" for name in ("complaints", "roster", "runtime", "server"))
 # Each floor, and the floors it may lean on beside itself. An adapter knows the domain and no other adapter.

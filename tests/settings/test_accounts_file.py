@@ -355,6 +355,14 @@ def test_an_accounts_exchange_key_is_always_its_own() -> None:
         ("accounts: [{id: one, symbols: []}]", "accounts.yaml: accounts.0.symbols: must name at least one"),
         ("accounts: [{id: one, timeframes: [7m]}]", "accounts.yaml: accounts.0.timeframes.0: Input should be '1m'"),
         ("accounts: [{id: one, interval: 300}]", "accounts.yaml: accounts.0.interval: '300' is no duration"),
+        (
+            "accounts: [{id: one, authority_until: 2030}]",
+            "accounts.yaml: accounts.0.authority_until: is no date and time",
+        ),
+        (
+            "accounts: [{id: one, authority_until: 2030-01-01}]",
+            "accounts.yaml: accounts.0.authority_until: is no date and time",
+        ),
         ("accounts: [{id: one, leverage: 0}]", "accounts.yaml: accounts.0.leverage: Input should be greater than or"),
         (
             "accounts: [{id: one, exchange: {private_key: abc}}]",
