@@ -24,7 +24,7 @@ JSON = "application/json"
 
 ENDS = (
     *("bad_parameter", "unexpected_message", "token_ended", "scope_too_small", "wrong_account", "unknown_symbol"),
-    *("slow_reader", "internal_error", "database_unavailable", "too_many_streams"),
+    *("unknown_account", "slow_reader", "internal_error", "database_unavailable", "too_many_streams"),
 )
 """What a stream may be closed for: the status of each, and 4000, is the code that it closes with."""
 

@@ -144,6 +144,7 @@ def codes_of(operation: Operation) -> list[str]:
         codes += WITH_BODY
         codes += ("bad_body",) if _whole(operation.body) else ()
     codes += DOWNLOADS if operation.item else ()
+    codes += ("unknown_account",) if "account" in operation.query.model_fields else ()
     return sorted(set(codes))
 
 

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -28,6 +28,7 @@ from api.bodies import Body, json_body, read_body
 from api.downloads import download
 from api.errors import Problem
 from api.schemas import DownloadQuery, Format, NoQuery, Q, Query, read_query
+from api.state import require_known
 from shared.domain.access import Caller, Scope
 
 Handler = Callable[..., Awaitable[Any]]
@@ -98,7 +99,7 @@ class Operation:
         given: dict[str, Any] = self._variables(request)
         if ACCOUNT in given:
             require_account(caller, given[ACCOUNT])
-        query = confined(read_query(request, self.query), caller)
+        query = await narrowed(request, read_query(request, self.query), caller)
         if "body" in self.hints:
             whole = isinstance(self.body, type) and issubclass(self.body, Body)
             given["body"] = await (read_body(request, self.body) if whole else json_body(request))
@@ -157,11 +158,14 @@ async def _dispatch(methods: dict[str, Operation], request: Request) -> Response
     return await act(request, operation.path, operation.serve, found_again=operation.found_again)
 
 
-def confined(query: Q, caller: Caller | None) -> Q:
-    """Return *query* narrowed to what the caller may see."""
-    if caller is None or caller.account_id is None or ACCOUNT not in type(query).model_fields:
+async def narrowed(connection: HTTPConnection, query: Q, caller: Caller | None) -> Q:
+    """Return *query* narrowed to what the caller may see. Raises Problem; UnknownAccount for one that never was."""
+    if ACCOUNT not in type(query).model_fields:
         return query
     wanted = getattr(query, ACCOUNT)
     if wanted is not None:
         require_account(caller, wanted)
+        await require_known(connection, wanted)
+    if caller is None or caller.account_id is None:
+        return query
     return query.model_copy(update={ACCOUNT: caller.account_id})

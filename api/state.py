@@ -10,6 +10,7 @@ from shared.db.audit import AuditTrail
 from shared.db.idempotency import IdempotencyKeys
 from shared.db.reports import Reports
 from shared.db.tokens import TokenTable
+from shared.domain.errors import UnknownAccount
 from shared.runtime import Runtime
 
 
@@ -23,6 +24,12 @@ def reports_of(request: HTTPConnection) -> Reports:
     """Return the reading side of the database; for a download, all of one moment."""
     frozen: Reports | None = getattr(request.state, "reports", None)
     return frozen or Reports(runtime_of(request).database)
+
+
+async def require_known(request: HTTPConnection, account: str) -> None:
+    """Refuse an account that never was: an empty list would hide that it is misspelt. Raises UnknownAccount."""
+    if account not in runtime_of(request).accounts and not (await reports_of(request).accounts(account=account)).rows:
+        raise UnknownAccount(f"there is no account {account!r}")
 
 
 def pulse_of(request: HTTPConnection) -> Pulse:

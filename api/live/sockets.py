@@ -21,7 +21,7 @@ from api.errors import Problem, as_problem, internal_error
 from api.live import messages
 from api.live.feed import TooSlow
 from api.live.messages import Message
-from api.operations import confined
+from api.operations import narrowed
 from api.schemas import Q, read_query
 from shared.domain.access import Scope
 from shared.domain.errors import BadCursor
@@ -116,7 +116,7 @@ class Stream(Generic[Q]):
         if not caller.scope.includes(self.scope):
             detail = f"this takes the scope {self.scope}, and {caller.name} has {caller.scope}"
             raise Problem(403, "scope_too_small", detail)
-        query = confined(read_query(socket, self.query), caller)
+        query = await narrowed(socket, read_query(socket, self.query), caller)
         listener = Socket(socket)
         await _first(self.serve(listener, query), _listen(socket), listener.mind())
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.app import OPERATIONS
 from shared.db.unit_of_work import Database
 from shared.domain.decision import Action
 from shared.domain.market import Series, Timeframe
@@ -70,7 +71,10 @@ async def test_every_list_can_be_narrowed_to_one_account(client: httpx.AsyncClie
 
         assert mine
         assert (path, {row["account"] for row in mine}) == (path, {"main"})
-        assert (path, await items(client, path, account="somebody-else")) == (path, [])
+        assert (path, {row["account"] for row in await items(client, path, account="other")} <= {"other"}) == (
+            path,
+            True,
+        )
 
 
 @pytest.mark.usefixtures("books")
@@ -190,6 +194,14 @@ async def curve(work: Work, account_id: str, *wallets: str) -> None:
     noon = datetime(2025, 1, 1, 12, tzinfo=UTC)
     for day, wallet in enumerate(wallets):
         await work.holds.add_equity(account_id, a_point(noon + timedelta(days=day), wallet))
+
+
+async def test_an_account_that_never_was_is_refused_wherever_it_is_asked_for(client: httpx.AsyncClient) -> None:
+    asked = [each for each in OPERATIONS if "account" in each.query.model_fields]
+    answers = [await client.request(each.method, each.path, params={"account": "nobody"}) for each in asked]
+
+    assert len(asked) > 20
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(404, "unknown_account")}
 
 
 async def test_performance_is_told_per_account_with_the_year_that_was_asked_for(

@@ -406,6 +406,13 @@ async def test_a_stream_ends_when_its_token_does_or_is_for_less_and_another_goes
     assert (error["code"], code, reason) == ("token_ended", 4401, "token_ended")
 
 
+async def test_an_account_that_never_was_cannot_be_listened_to(url: str) -> None:
+    async with listening(url, f"{EVENTS}?account=nobody") as ear:
+        error, code, reason = await ear.end()
+
+    assert (error["code"], code, reason) == ("unknown_account", 4404, "unknown_account")
+
+
 async def test_a_token_of_one_account_listens_to_no_other(serve: Serve, database: Database) -> None:
     await open_accounts(database, "main", "other")
     url = serve(api_token="secret-" * 5)
