@@ -92,6 +92,11 @@ CATALOGUE: Mapping[str, Entry] = {
     "record_broken": Entry(409, "The record is not as it was written", "`GET …/record` names what was changed."),
     "stage_busy": Entry(409, "Another copy works on this account", "Wait for it, or ask again in a moment."),
     "lease_lost": Entry(409, "Another copy has taken over", "Ask again: what was done is found, and not done twice."),
+    "foreign_books": Entry(
+        409,
+        "The books are another exchange's or wallet's",
+        "`detail` says whose: have the API use the database, the exchange and the key that belong together.",
+    ),
     # ---- others that we need
     "venue_failed": Entry(502, "The exchange failed", _VENUE),
     "venue_unreachable": Entry(502, "The exchange does not answer", _VENUE),
@@ -117,7 +122,7 @@ CATALOGUE: Mapping[str, Entry] = {
 STAGE = tuple(
     code
     for code, entry in CATALOGUE.items()
-    if code in {"stale_request", "stage_busy", "lease_lost", "bad_request", "unknown_account"}
+    if code in {"stale_request", "stage_busy", "lease_lost", "foreign_books", "bad_request", "unknown_account"}
     or (entry.status == 502 and code != "internal_error")
 )
 """What a stage can come to."""

@@ -79,8 +79,12 @@ async def change_account(
 
 
 async def remove_account(runtime: Runtime, account_id: str, *, by: str) -> None:
-    """Remove an account that is flat and has nothing resting. Raises NotFlat, StageBusy, UnknownAccount, VenueError."""
+    """Remove an account that is flat and has nothing resting.
+
+    Raises NotFlat, StageBusy, UnknownAccount, ForeignBooks, VenueError.
+    """
     await runtime.require_time()
+    await runtime.recognise(account_id)
     exchange, request = runtime.exchange(account_id), between_ticks(account_id, runtime.clock.now())
 
     async def in_doubt(work: Work, _: Run) -> list[Order]:

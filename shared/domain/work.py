@@ -23,6 +23,7 @@ from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, OrdersAround, VenueOrder
 from shared.domain.outcome import Proposal, Score
+from shared.domain.owner import Owner, Wallet
 from shared.domain.performance import Combined, EquityPoint, Standing
 from shared.domain.position import Direction, Modes, Position, Sighting
 from shared.domain.protection import NakedSpell
@@ -573,6 +574,26 @@ class Journal(Protocol):
         ...
 
 
+class Owners(Protocol):
+    """Whose books these are, from the first time that somebody was to write into them."""
+
+    async def get(self) -> Owner | None:
+        """Return the exchange that the database belongs to."""
+        ...
+
+    async def claim(self, exchange: Owner) -> Owner:
+        """Have the database belong to that exchange unless it belongs to one; return the one that it belongs to."""
+        ...
+
+    async def wallet(self, account_id: str) -> Wallet | None:
+        """Return the wallet that the account's books are of."""
+        ...
+
+    async def keep_wallet(self, account_id: str, wallet: Wallet) -> None:
+        """Remember the wallet that the account's books are of, and its key. Raises UnknownAccount."""
+        ...
+
+
 class Work(Protocol):
     """One transaction: everything written through it is committed together, or nothing is."""
 
@@ -597,6 +618,7 @@ class Work(Protocol):
     changes: Changes
     stops: Stops
     errands: Errands
+    owners: Owners
     journal: Journal
 
 

@@ -18,7 +18,7 @@ from shared.domain.order import Fill, Income, Intent, VenueOrder
 from shared.domain.ports import Clock
 from shared.domain.position import Holdings
 from shared.domain.tally import Tally
-from shared.exchange.account_wire import read_account, read_positions
+from shared.exchange.account_wire import read_account, read_alias, read_positions
 from shared.exchange.auth import Credentials, Signer, signer_for
 from shared.exchange.client import AsterClient
 from shared.exchange.histories import Histories
@@ -96,6 +96,15 @@ class AsterExchange:
             ) from exc
         if not account.may_trade:
             raise NotAuthorised(f"the exchange knows {self._signer.name}, but its account may not trade")
+
+    @property
+    def key(self) -> str:
+        """What tells the key that signs from any other; holds no secret."""
+        return self._signer.fingerprint
+
+    async def alias(self) -> str:
+        """Return what the exchange calls the account, the same whatever key opens it; empty where it does not tell."""
+        return await self._client.read("balance", weight=5, into=read_alias)
 
     async def holdings(self, *, urgent: bool = False) -> Holdings:
         """Return the balance and the open positions, of one moment between two trades."""
