@@ -37,7 +37,7 @@ def main() -> int:
         symbols = _symbols(chosen.market, settings)
         name = _market_name(chosen, symbols) if paper else settings.trading_mode.value
         if settings.data_folder == CURRENT_DATA:
-            lead_to(name)
+            settings = settings.model_copy(update={"data_folder": lead_to(name)})
         folder = settings.data_folder.resolve()
         folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         say(f"{settings.trading_mode} trading; everything is kept in {folder}; Ctrl-C stops it all")

@@ -114,9 +114,7 @@ async def test_a_key_of_another_wallet_is_refused(database_url: str) -> None:
     async with built_house(database_url, asterdex_private_key=FIRST) as house:
         await house.stage(Stage.RECONCILE)
     async with built_house(database_url, asterdex_private_key=SECOND) as other:
-        with pytest.raises(
-            ForeignBooks, match=r"the books of wallet \w+ at the exchange, and its key opens \w+:"
-        ):
+        with pytest.raises(ForeignBooks, match=r"the books of wallet \w+ at the exchange, and its key opens \w+:"):
             await other.stage(Stage.RECONCILE)
 
 
