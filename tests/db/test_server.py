@@ -6,7 +6,7 @@ import pytest
 
 from shared.db.embedded import embedded_postgres
 from shared.server import POSTGRES, database_server, in_use, lead_to
-from shared.settings import CURRENT_DATA, SettingsError, TestingSettings
+from shared.settings import SettingsError, TestingSettings
 
 
 @pytest.fixture(autouse=True)
