@@ -30,6 +30,7 @@ from shared.domain.protection import NakedSpell
 from shared.domain.reconciliation import Discrepancy, Reconciled
 from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Activity, Review, ReviewedDecision
+from shared.domain.round_trip import Ending
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Snapshot
 from shared.domain.stop import Stop
@@ -370,6 +371,10 @@ class Fills(Protocol):
 
     async def save(self, account_id: str, fills: Sequence[Fill]) -> Sequence[Fill]:
         """Store trades; return those that were new."""
+        ...
+
+    async def endings(self, account_id: str, fills: Sequence[Fill]) -> Sequence[Ending]:
+        """Return the positions that those trades, which were just stored, have ended, oldest first."""
         ...
 
     async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
