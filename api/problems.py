@@ -90,7 +90,12 @@ CATALOGUE: Mapping[str, Entry] = {
     "change_decided": Entry(409, "The change waits no longer", "See /changes for what became of it."),
     "same_person": Entry(409, "Your word counts already", "It takes another person's, or time."),
     "record_broken": Entry(409, "The record is not as it was written", "`GET …/record` names what was changed."),
-    "stage_busy": Entry(409, "Another copy works on this account", "Wait for it, or ask again in a moment."),
+    "stage_busy": Entry(
+        409,
+        "Something is at work on this account",
+        "Ask again in a moment. While the exchange does not answer, a cycle waits for it: an emergency stop, "
+        "POST /accounts/{account}/stop, takes the account from it.",
+    ),
     "lease_lost": Entry(409, "Another copy has taken over", "Ask again: what was done is found, and not done twice."),
     "foreign_books": Entry(
         409,

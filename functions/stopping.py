@@ -30,7 +30,7 @@ from shared.complaints import one_clear_line
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, between_ticks
 from shared.domain.errors import BadRequest, PerpetuaError, StageBusy, VenueError
-from shared.domain.stop import Stop
+from shared.domain.stop import EMERGENCY_STOP, Stop
 from shared.durations import read_duration
 from shared.logs import set_up_logging
 from shared.runtime import Runtime
@@ -78,10 +78,10 @@ async def _stop_account(runtime: Runtime, account_id: str, by: str, patience: ti
     async with runtime.open_work() as work:
         await work.accounts.get(account_id)
         if await work.stops.ask(account_id, by, now):
-            await change_status(work, account_id, AccountStatus.HALTED, f"emergency stop: {by}")
+            await change_status(work, account_id, AccountStatus.HALTED, f"{EMERGENCY_STOP}: {by}")
             await work.stages.revoke_lease(account_id)
             await work.journal.event(account_id, "stopping", now, {"by": by})
-            await work.journal.diary(account_id, now, now, f"emergency stop: {by}", {"by": by})
+            await work.journal.diary(account_id, now, now, f"{EMERGENCY_STOP}: {by}", {"by": by})
     log.warning("emergency stop", extra={"account": account_id, "by": by})
     return await carry_on(runtime, account_id, patience=patience)
 
