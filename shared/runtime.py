@@ -227,7 +227,7 @@ class Runtime:
 
         Raises SettingsError with a line for each problem, ForeignBooks.
         """
-        problems = [problem for account in self._configured() for problem in await self.unlisted(account)]
+        problems = [line for each in self._configured() for line in await self.unlisted(each.id, each.symbols)]
         for account in self._configured():
             try:
                 await self.exchange(account.id).verify_identity()
@@ -252,12 +252,12 @@ class Runtime:
         """The request weight that the exchange allows a minute, as far as this process was told."""
         return self._budget.limit
 
-    async def unlisted(self, account: Account) -> list[str]:
-        """Return a line for each symbol of the account that the exchange does not list. Raises VenueError."""
+    async def unlisted(self, account_id: str, symbols: Iterable[str]) -> list[str]:
+        """Return a line for each of the account's symbols that the exchange does not list. Raises VenueError."""
         listed = await self.market.instruments()
         return [
-            f"account {account.id}: the exchange at {self.settings.exchange_url} does not list {symbol}"
-            for symbol in account.symbols
+            f"account {account_id}: the exchange at {self.settings.exchange_url} does not list {symbol}"
+            for symbol in symbols
             if symbol not in listed
         ]
 
@@ -272,7 +272,7 @@ class Runtime:
             known = await work.owners.wallet(account.id)
         _require_computable([found])
         _templates([found])
-        problems = await self.unlisted(account)
+        problems = await self.unlisted(account.id, account.symbols)
         exchange = self._opened(found.exchange_keys)
         try:
             await exchange.verify_identity()

@@ -116,6 +116,7 @@ async def test_of_two_people_who_change_the_same_version_the_second_is_told(hous
         ({"symbols": ["NOSUCHUSDT"]}, "does not list NOSUCHUSDT"),
         ({"risk": {"max_leverages": 3}}, "risk.max_leverages: there is no such setting"),
         ({"risk": {"min_stop_distance": 0.5}}, "no stop can be right"),
+        ({"risk": {"max_leverages": 3}, "symbols": ["nosuchusdt"]}, r"no such setting\naccount \w+: the exchange at"),
         ({"interval": "soon"}, "interval: 'soon' is no duration"),
         ({"llm": {"tool_indicators": ["NOSUCH"]}}, "no TA-Lib function"),
         ({"prompt": "costs $5"}, "lone \\$"),
