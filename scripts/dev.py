@@ -57,7 +57,11 @@ def _arguments() -> argparse.Namespace:
         default="synthetic",
         help="synthetic (default), a folder or file of recorded candles, or live for the exchange's public prices",
     )
-    parser.add_argument("--speed", type=float, help="how many times faster than life (default 60; live prices: 1)")
+    parser.add_argument(
+        "--speed",
+        type=float,
+        help="how many times faster than life (default 60; live prices: 1); above some 300 cycles miss their ticks",
+    )
     parser.add_argument("--seed", type=int, default=8, help="of the synthetic market and of the emulated model")
     parser.add_argument("--accounts", type=Path, help="an accounts.yaml that names several accounts")
     chosen = parser.parse_args()

@@ -92,7 +92,7 @@ class AsterMarketData:
 
     async def emulation(self) -> Emulation:
         """Return how fast time runs there and what its books are called: an emulator tells, the exchange does not."""
-        return await self._client.read("time", weight=1, into=read_emulation)
+        return await self._client.read("time", weight=1, into=read_emulation, urgent=True)
 
     async def instruments(self) -> Mapping[str, Instrument]:
         """Return every perpetual contract by symbol, as of within the hour."""
