@@ -149,6 +149,7 @@ async def test_an_exit_after_the_account_was_armed_again_is_a_rules(database: Da
     assert [row["exit"] for row in (await reports.closed_positions()).rows] == [ExitReason.GUARD]
 
 
+@pytest.mark.usefixtures("reports")
 async def test_positions_that_trades_have_ended_are_told_in_a_line(database: Database) -> None:
     trades = [bought(1), sold(2, profit="-10.05", at=TICK + 3 * HOUR)]
     async with database.open_work() as work:
