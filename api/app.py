@@ -72,7 +72,7 @@ READ, OPERATE, ADMIN = Scope.READ, Scope.OPERATE, Scope.ADMIN
 # What several can come to.
 ACCOUNT = ("unknown_account",)
 MADE = ("bad_request", "unknown_account")
-CONFIGURING = ("bad_account", *(code for code in STAGE if code.startswith("venue_")))
+CONFIGURING = ("bad_account", "foreign_books", *(code for code in STAGE if code.startswith("venue_")))
 CHANGE = ("unknown_change", "change_decided")
 RECORD = ("bad_request", "unknown_record", "record_broken")
 
@@ -109,7 +109,14 @@ OPERATIONS = (
         OPERATE,
         problems=(*ACCOUNT, "account_stopped", "no_authority", "bad_request"),
     ),
-    Operation("POST", "/accounts/{account}/stop", controls.stop, OPERATE, problems=ACCOUNT, found_again=True),
+    Operation(
+        "POST",
+        "/accounts/{account}/stop",
+        controls.stop,
+        OPERATE,
+        problems=(*ACCOUNT, "foreign_books"),
+        found_again=True,
+    ),
     Operation(
         "POST",
         "/accounts/{account}/rearm",
@@ -117,7 +124,15 @@ OPERATIONS = (
         OPERATE,
         problems=(*ACCOUNT, "not_confirmed", "no_authority", "bad_request"),
     ),
-    Operation("POST", "/stop", controls.stop_everything, OPERATE, whole_house=True, found_again=True),
+    Operation(
+        "POST",
+        "/stop",
+        controls.stop_everything,
+        OPERATE,
+        whole_house=True,
+        problems=("foreign_books",),
+        found_again=True,
+    ),
     Operation(
         "POST",
         "/accounts/{account}/positions/{symbol}/close",

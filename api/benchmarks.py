@@ -32,9 +32,20 @@ async def benchmarks(account: Account, outline: Outline, *, reports: Reports, op
 
 
 async def held(account: Account, moments: list[datetime], reports: Reports) -> Hold:
-    """Return what the account's symbols would have become, bought with equal money at the first of *moments*."""
+    """Return what the account's symbols would have become, bought with equal money at the first of *moments*.
+
+    A price is known at closes alone, and the one before would sell a move to the buyer that came before the purchase:
+    bought is at the first close from then on.
+    """
     short = [timeframe for timeframe in account.timeframes if _width(timeframe) <= timedelta(days=1)]
-    return buy_and_hold(await reports.prices(account.symbols, short or account.timeframes, moments))
+    bought = _first_close(moments[0], min(short or account.timeframes, key=_width))
+    later = [max(moment, bought) for moment in moments]
+    return buy_and_hold(await reports.prices(account.symbols, short or account.timeframes, later))
+
+
+def _first_close(moment: datetime, timeframe: Timeframe) -> datetime:
+    opened = timeframe.open_at(moment)
+    return moment if opened == moment else timeframe.following(opened)
 
 
 async def _rolled(account: Account, trips: list[EndedTrip], open_work: OpenWork) -> Dice | None:

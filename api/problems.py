@@ -90,8 +90,18 @@ CATALOGUE: Mapping[str, Entry] = {
     "change_decided": Entry(409, "The change waits no longer", "See /changes for what became of it."),
     "same_person": Entry(409, "Your word counts already", "It takes another person's, or time."),
     "record_broken": Entry(409, "The record is not as it was written", "`GET …/record` names what was changed."),
-    "stage_busy": Entry(409, "Another copy works on this account", "Wait for it, or ask again in a moment."),
+    "stage_busy": Entry(
+        409,
+        "Something is at work on this account",
+        "Ask again in a moment. While the exchange does not answer, a cycle waits for it: an emergency stop, "
+        "POST /accounts/{account}/stop, takes the account from it.",
+    ),
     "lease_lost": Entry(409, "Another copy has taken over", "Ask again: what was done is found, and not done twice."),
+    "foreign_books": Entry(
+        409,
+        "The books are another exchange's or wallet's",
+        "`detail` says whose: have the API use the database, the exchange and the key that belong together.",
+    ),
     # ---- others that we need
     "venue_failed": Entry(502, "The exchange failed", _VENUE),
     "venue_unreachable": Entry(502, "The exchange does not answer", _VENUE),
@@ -117,7 +127,7 @@ CATALOGUE: Mapping[str, Entry] = {
 STAGE = tuple(
     code
     for code, entry in CATALOGUE.items()
-    if code in {"stale_request", "stage_busy", "lease_lost", "bad_request", "unknown_account"}
+    if code in {"stale_request", "stage_busy", "lease_lost", "foreign_books", "bad_request", "unknown_account"}
     or (entry.status == 502 and code != "internal_error")
 )
 """What a stage can come to."""

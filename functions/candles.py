@@ -73,6 +73,7 @@ async def _run(settings: Settings, chosen: argparse.Namespace) -> int:
     runtime = await Runtime.open(settings, long_lived=False)
     try:
         await runtime.require_time()
+        await runtime.recognise()
         if chosen.command == "prune":
             return await _prune(runtime)
         if chosen.command == "defects":

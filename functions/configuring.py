@@ -6,6 +6,7 @@ would allow an account more has to wait where the settings say so. A removed acc
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,11 +16,12 @@ from shared.accounts import ConfiguredAccount, merged, require_sayable
 from shared.domain.account import AccountEntry
 from shared.domain.authority import NEVER, Change
 from shared.domain.cycle import between_ticks
-from shared.domain.errors import AccountChanged, AccountExists, NotFlat, UnknownAccount
+from shared.domain.errors import AccountChanged, AccountExists, NotFlat, UnknownAccount, VenueError
 from shared.domain.order import Order
 from shared.domain.work import Work
 from shared.roster import propose
 from shared.runtime import Runtime
+from shared.settings import SettingsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +81,12 @@ async def change_account(
 
 
 async def remove_account(runtime: Runtime, account_id: str, *, by: str) -> None:
-    """Remove an account that is flat and has nothing resting. Raises NotFlat, StageBusy, UnknownAccount, VenueError."""
+    """Remove an account that is flat and has nothing resting.
+
+    Raises NotFlat, StageBusy, UnknownAccount, ForeignBooks, VenueError.
+    """
     await runtime.require_time()
+    await runtime.recognise(account_id)
     exchange, request = runtime.exchange(account_id), between_ticks(account_id, runtime.clock.now())
 
     async def in_doubt(work: Work, _: Run) -> list[Order]:
@@ -110,7 +116,14 @@ async def _checked(
     runtime: Runtime, account_id: str, said: Mapping[str, Any]
 ) -> tuple[ConfiguredAccount, Sequence[str]]:
     require_sayable(said)
-    found = runtime.roster.amended(account_id, said)
+    try:
+        found = runtime.roster.amended(account_id, said)
+    except SettingsError as exc:
+        lines = [str(exc)]
+        with suppress(VenueError):  # whoever says something that cannot work is told all of it at once, if that can be
+            named = said.get("symbols") or ()
+            lines += await runtime.unlisted(account_id, [each.upper() for each in named if isinstance(each, str)])
+        raise SettingsError("\n".join(lines)) from None
     await runtime.require_time()
     return found, await runtime.verify_account(found)
 

@@ -203,7 +203,12 @@ def _title(side: Side) -> str:
 def _words(told: Mapping[str, Any] | None) -> str:
     if told is None:
         return "nothing"
-    words = [f"{told['action']} {told['allocation_usd']} USD at leverage {told['leverage']}, {told['verdict']}"]
+    clipped = (
+        f" to leverage {told['allowed_leverage']}" if told["allowed_leverage"] not in {0, told["leverage"]} else ""
+    )
+    words = [
+        f"{told['action']} {told['allocation_usd']} USD at leverage {told['leverage']}, {told['verdict']}{clipped}"
+    ]
     if told["stop_loss"]:
         words.append(f"stop {told['stop_loss']}, target {told['take_profit']}")
     if told["code"]:

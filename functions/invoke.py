@@ -44,6 +44,7 @@ async def _counted(runtime: Runtime, stage: Stage, request: StageRequest) -> Sta
 async def _run(runtime: Runtime, stage: Stage, request: StageRequest) -> StageResult:
     account_id = request.account_id
     with log_ids(account=account_id, cycle=request.tick.isoformat(), stage=stage.value):
+        await runtime.recognise(account_id)
         match stage:
             case Stage.FETCH:
                 return await fetch(
@@ -125,6 +126,7 @@ async def invoke(runtime: Runtime, door: str, event: Any) -> dict[str, Any]:
     await runtime.require_time()
     await runtime.follow_accounts()
     request = read_event(event, intervals=runtime.intervals, now=runtime.clock.now())
+    await runtime.recognise(request.account_id)
     if door == CYCLE:
         return await invoke_cycle(runtime, request)
     if door == COMPARE:

@@ -32,7 +32,7 @@ from shared.domain.briefing import Plans
 from shared.domain.cycle import Stage, StageRequest, StageResult, tick_at
 from shared.domain.errors import PositionUnprotected
 from shared.domain.exit_plan import Sight
-from shared.domain.order import IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
+from shared.domain.order import Fill, IncomeKind, Leg, Order, OrderState, VenueOrder, leg_named
 from shared.domain.performance import EquityPoint
 from shared.domain.ports import Clock, Exchange, MarketData
 from shared.domain.position import WALLET_ASSET, Direction, Position
@@ -139,8 +139,8 @@ async def _book(run: Run, known: Known, seen: Seen, found: _Found) -> _Written:
     async with run.open_work(run.lease) as work:
         await work.orders.save([order for order in found.settled if order not in known.alive])
         adopted = await work.orders.adopt(account_id, found.foreign, run.clock.now())
-        await work.fills.save(account_id, seen.fills)
         await work.incomes.save(account_id, seen.incomes)
+        await _tell_endings(work, run, await work.fills.save(account_id, seen.fills))
         no_orders_of_ours = _adopted(known, found.settled, positions)
         await work.holds.replace_positions(account_id, positions, at, adopted=no_orders_of_ours)
         point = _point(known, seen)
@@ -168,7 +168,7 @@ async def _repair(desk: Desk, seen: Seen, written: _Written) -> Repairs:
     if any(trip.flatten for trip in written.tripped):
         standing = await repairs.flatten(standing, written.alive)
     await repairs.give_targets(standing, seen.open_orders)
-    await repairs.tidy(written.alive, standing, seen.open_orders)
+    await repairs.tidy(written.alive, standing, seen.open_orders, seen.settled)
     return repairs
 
 
@@ -249,6 +249,13 @@ async def _tell(work: Work, run: Run, discrepancies: Sequence[Discrepancy]) -> N
         if each.kind in EXTERNAL:
             text = f"external: {each.symbol}, {each.kind.value.replace('_', ' ')}, {each.theirs}"
             await work.journal.diary(run.account.id, run.request.tick, now, text, asdict(each))
+
+
+async def _tell_endings(work: Work, run: Run, traded: Sequence[Fill]) -> None:
+    """Have the diary tell how positions ended, whoever ended them: no order that filled says what a trade came to."""
+    for ending in await work.fills.endings(run.account.id, traded):
+        body = {"symbol": ending.symbol, "direction": ending.direction, "exit": ending.reason, "net": f"{ending.net:f}"}
+        await work.journal.diary(run.account.id, run.request.tick, run.clock.now(), ending.words, body)
 
 
 async def _sights(work: Work, run: Run, positions: Sequence[Position]) -> dict[str, Sight]:

@@ -22,7 +22,7 @@ from shared.domain.exit_plan import Sight, come_true
 from shared.domain.order import Leg, Order, VenueOrder
 from shared.domain.position import Direction, Position
 from shared.domain.protection import fallback_stop, protective_intent, stops_of, targets_of
-from shared.domain.reconciliation import Difference, Discrepancy, orphans
+from shared.domain.reconciliation import Difference, Discrepancy, ended, orphans
 
 STOP_TRIES = 2
 """Two stops for one position do no harm, the nearer one stays. A position without any is closed."""
@@ -90,8 +90,19 @@ class Repairs:
             if position.symbol not in self.naked and not targets_of(position, open_orders):
                 await self._give_target(position)
 
-    async def tidy(self, ours: Sequence[Order], positions: Sequence[Position], resting: Sequence[VenueOrder]) -> None:
-        """Cancel protection without a position, and all but one stop and one target of each position."""
+    async def tidy(
+        self,
+        ours: Sequence[Order],
+        positions: Sequence[Position],
+        resting: Sequence[VenueOrder],
+        settled: Sequence[Order],
+    ) -> None:
+        """Cancel protection without a position, and all but one stop and one target of each position.
+
+        What is left of a position that an order of ours ended, one of those just *settled* or one of here, is no
+        discrepancy: the exchange does not cancel the other leg, so we do.
+        """
+        usual = ended((*settled, *self._desk.orders))
         known = {order.client_order_id: order for order in (*ours, *self._desk.orders)}
         mine = {name: order for name, order in known.items() if order.intent.leg is not Leg.EXTERNAL}
         surplus: dict[Difference, list[Order]] = defaultdict(list)
@@ -107,6 +118,8 @@ class Repairs:
                 surplus[kind] += [mine[order.client_order_id] for order in several[1:]]
         for kind, orders in surplus.items():
             for order in await asyncio.gather(*(self._desk.cancel(order) for order in orders)):
+                if kind is Difference.ORPHAN_PROTECTION and (order.intent.symbol, order.intent.direction) in usual:
+                    continue
                 where = f"{order.intent.leg.value} at {order.intent.stop_price}"
                 self._note(kind, order.intent.symbol, "nothing to protect", where, f"now {order.state.value}")
 

@@ -186,9 +186,13 @@ async def _held(stack: AsyncExitStack, request: StageRequest, tools: Tools) -> t
         held = hold(request, earlier, open_work=tools.open_work, clock=tools.clock)
         try:
             return await stack.enter_async_context(held)
-        except StageBusy:
+        except StageBusy as exc:
             if left < BUSY_SECONDS:
-                raise
+                raise StageBusy(
+                    f"a cycle is at work on account {request.account_id} and has not ended for "
+                    f"{tools.patience.total_seconds():.0f} s: the exchange may keep it waiting. Ask again in a moment, "
+                    "or stop the account: that does not wait"
+                ) from exc
         await sleep(BUSY_SECONDS)
         left -= BUSY_SECONDS
 
@@ -217,6 +221,8 @@ async def _finished(
 ) -> Done:
     async with tools.open_work(desk.run.lease) as work:
         await work.orders.save(desk.orders)
+        if not (desk.orders or left):
+            return Done(done=True, orders=())  # there was nothing to do, and nothing to tell of
         told = body | {"by": errand.by, "orders": [_line(order) for order in desk.orders], "left": list(left)}
         await _tell(work, desk.run, what, told)
         if desk.alarm:

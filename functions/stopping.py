@@ -5,6 +5,7 @@ Stopping: in an emergency an account is halted, everything that works is cancell
     python -m functions.stopping --all
 
 The halt is committed before anything else, and the lease is taken from a cycle that is at work: it opens nothing more.
+Only where the exchange says at once that these are not its books, nothing is halted: another database is meant.
 Then reconcile does the rest, as often as it takes, by the order protocol: whoever dies on the way is followed by the
 next reconciliation of anybody. It needs no model. Only a person arms the account again: see `functions.resuming`.
 
@@ -18,6 +19,7 @@ import logging
 import sys
 from asyncio import sleep
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,8 +29,8 @@ from functions.resuming import change_status
 from shared.complaints import one_clear_line
 from shared.domain.account import AccountStatus
 from shared.domain.cycle import Stage, between_ticks
-from shared.domain.errors import BadRequest, PerpetuaError, StageBusy
-from shared.domain.stop import Stop
+from shared.domain.errors import BadRequest, PerpetuaError, StageBusy, VenueError
+from shared.domain.stop import EMERGENCY_STOP, Stop
 from shared.durations import read_duration
 from shared.logs import set_up_logging
 from shared.runtime import Runtime
@@ -40,6 +42,8 @@ log = logging.getLogger("perpetua.trading")
 PATIENCE = timedelta(seconds=20)
 """How long whoever asks waits; what is left by then, others go on with."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 5.0
+GLANCE_SECONDS = 1.0
+"""How long the exchange is waited for before the halt, to say whose books it keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +57,47 @@ class Stopped:
 
 
 async def stop_account(runtime: Runtime, account_id: str, *, by: str, patience: timedelta = PATIENCE) -> Stopped:
-    """Stop the account and wait for *patience* until nothing is left. Raises UnknownAccount, DatabaseUnavailable."""
+    """Stop the account and wait for *patience* until nothing is left.
+
+    Raises UnknownAccount, ForeignBooks, DatabaseUnavailable.
+    """
+    await _require_ours(runtime)
+    return await _stop_account(runtime, account_id, by, patience)
+
+
+async def _require_ours(runtime: Runtime) -> None:
+    """Refuse to stop what trades elsewhere. An exchange that does not answer at once keeps nobody from stopping."""
+    with suppress(VenueError, TimeoutError):
+        async with asyncio.timeout(GLANCE_SECONDS):
+            await runtime.require_time()
+            await runtime.recognise()
+
+
+async def _stop_account(runtime: Runtime, account_id: str, by: str, patience: timedelta) -> Stopped:
     now = runtime.clock.now()
     async with runtime.open_work() as work:
         await work.accounts.get(account_id)
         if await work.stops.ask(account_id, by, now):
-            await change_status(work, account_id, AccountStatus.HALTED, f"emergency stop: {by}")
+            await change_status(work, account_id, AccountStatus.HALTED, f"{EMERGENCY_STOP}: {by}")
             await work.stages.revoke_lease(account_id)
             await work.journal.event(account_id, "stopping", now, {"by": by})
-            await work.journal.diary(account_id, now, now, f"emergency stop: {by}", {"by": by})
+            await work.journal.diary(account_id, now, now, f"{EMERGENCY_STOP}: {by}", {"by": by})
     log.warning("emergency stop", extra={"account": account_id, "by": by})
     return await carry_on(runtime, account_id, patience=patience)
 
 
 async def stop_all(runtime: Runtime, *, by: str, patience: timedelta = PATIENCE) -> list[Stopped]:
-    """Stop every account, side by side: no account's trouble keeps another open. Raises DatabaseUnavailable."""
+    """Stop every account, side by side: no account's trouble keeps another open.
+
+    Raises ForeignBooks, DatabaseUnavailable.
+    """
+    await _require_ours(runtime)
     async with runtime.open_work() as work:
         accounts = await work.accounts.all()
 
     async def one(account_id: str) -> Stopped:
         try:
-            return await stop_account(runtime, account_id, by=by, patience=patience)
+            return await _stop_account(runtime, account_id, by, patience)
         except PerpetuaError as exc:
             return Stopped(account=account_id, flat=False, left=(), trouble=str(exc))
 
@@ -142,8 +166,13 @@ def as_json(stopped: Stopped) -> dict[str, Any]:
 
 
 async def _stop(settings: Settings, account_id: str | None, patience: timedelta) -> Sequence[Stopped]:
-    runtime = await Runtime.open(settings, long_lived=False)
+    # Not opened as for a stage: that waits for the exchange, and here nothing does.
+    runtime = Runtime(settings, long_lived=False)
     try:
+        async with runtime.open_work() as work:
+            nobody = not await work.accounts.all()
+        if nobody:
+            await runtime.record_accounts()
         if account_id is None:
             return await stop_all(runtime, by="by hand", patience=patience)
         return [await stop_account(runtime, account_id, by="by hand", patience=patience)]

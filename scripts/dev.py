@@ -37,7 +37,7 @@ def main() -> int:
         symbols = _symbols(chosen.market, settings)
         name = _market_name(chosen, symbols) if paper else settings.trading_mode.value
         if settings.data_folder == CURRENT_DATA:
-            lead_to(name)
+            settings = settings.model_copy(update={"data_folder": lead_to(name)})
         folder = settings.data_folder.resolve()
         folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         say(f"{settings.trading_mode} trading; everything is kept in {folder}; Ctrl-C stops it all")
@@ -57,7 +57,11 @@ def _arguments() -> argparse.Namespace:
         default="synthetic",
         help="synthetic (default), a folder or file of recorded candles, or live for the exchange's public prices",
     )
-    parser.add_argument("--speed", type=float, help="how many times faster than life (default 60; live prices: 1)")
+    parser.add_argument(
+        "--speed",
+        type=float,
+        help="how many times faster than life (default 60; live prices: 1); above some 300 cycles miss their ticks",
+    )
     parser.add_argument("--seed", type=int, default=8, help="of the synthetic market and of the emulated model")
     parser.add_argument("--accounts", type=Path, help="an accounts.yaml that names several accounts")
     chosen = parser.parse_args()

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -25,10 +26,12 @@ from shared.domain.errors import (
     DatabaseUnavailable,
     NotAuthorised,
     PerpetuaError,
+    Refused,
     UnknownAccount,
     VenueError,
     VenueUnreachable,
 )
+from shared.domain.owner import Owner, Wallet, require_owner, require_wallet
 from shared.domain.ports import Analyst, Clock
 from shared.domain.tally import Tally
 from shared.domain.work import OpenWork
@@ -90,6 +93,10 @@ class Runtime:
         self._templates = _templates(self.accounts.values())
         self._exchanges: dict[str, tuple[ExchangeKeys, AsterExchange]] = {}
         self._retired: list[AsterExchange] = []
+        self._here = Owner(settings.trading_mode.value)
+        """The exchange, as far as it has told what its books are called."""
+        self._recognised: dict[str, tuple[Owner, str]] = {}
+        """What the books were found to belong to, by account: the exchange, and the key that opens its wallet."""
         self._engines: dict[tuple[str, str], LlmEngine] = {}
         self._catalogues: dict[str, Catalogue] = {}
 
@@ -98,26 +105,30 @@ class Runtime:
         """Return a runtime whose accounts stand in the database and whose clock, if it could be, is set.
 
         A long-lived process waits for its database for a while, as the two may start together. Raises
-        DatabaseUnavailable, SettingsError.
+        DatabaseUnavailable, SettingsError, ForeignBooks.
         """
         runtime = cls(settings, long_lived=long_lived)
         try:
-            await runtime.record_accounts(patience=PATIENCE_SECONDS if long_lived else 0)
             with suppress(VenueError):  # whoever needs the time asks again, and is told what is wrong
                 await runtime.synchronise()
+            await runtime.record_accounts(patience=PATIENCE_SECONDS if long_lived else 0)
         except BaseException:
             await runtime.close()
             raise
         return runtime
 
     async def record_accounts(self, *, patience: int = 0) -> None:
-        """Bring the accounts table up to the configuration. Raises DatabaseUnavailable after *patience* seconds."""
-        if self.settings.terms.delay:
+        """Bring the accounts table up to the configuration. Raises DatabaseUnavailable after *patience* seconds.
+
+        Raises ForeignBooks for a database that is another exchange's, as far as is known yet.
+        """
+        if self.settings.terms.delay and not self._synchronised:
             with suppress(VenueError):  # what has to wait is waited for by the exchange's clock, if that can be had
                 await self.synchronise()
         for waited in range(patience + 1):
             try:
                 async with self.open_work() as work:
+                    require_owner(await work.owners.get(), self._here, self.settings.exchange_url)
                     await self.roster.record(work, self.clock.now())
                     return self._follow()
             except DatabaseUnavailable as exc:
@@ -155,7 +166,8 @@ class Runtime:
         paper = self.settings.trading_mode is Mode.PAPER
         try:
             if paper:  # real time is never taken for anything but real
-                self._venue_clock.speed = await self.market.speed()
+                told = await self.market.emulation()
+                self._venue_clock.speed, self._here = told.speed, replace(self._here, books=told.books)
             await self._venue_clock.synchronise(self.market.server_time)
         except VenueUnreachable as exc:
             hint = "scripts/dev.sh starts the emulated one" if paper else "check ASTERDEX_BASE_URL and the network"
@@ -170,12 +182,52 @@ class Runtime:
         if not (self._synchronised and self._long_lived):
             await self.synchronise()
 
+    async def recognise(self, account_id: str | None = None) -> None:
+        """Be sure that this database's books are those of this exchange, and the account's of the wallet of its key.
+
+        An account that trades on books that are nobody's yet has them belong to what it trades with. A paper exchange
+        may be another one at any time, so it is asked every time; a wallet is, when its key is new. Raises
+        ForeignBooks, VenueError, UnknownAccount, DatabaseUnavailable.
+        """
+        if self.settings.trading_mode is Mode.PAPER:
+            self._here = replace(self._here, books=(await self.market.emulation()).books)
+        address = self.settings.exchange_url
+        if account_id is None:
+            async with self.open_work() as work:
+                return require_owner(await work.owners.get(), self._here, address)
+        exchange = self.exchange(account_id)
+        seen = self._here, exchange.key
+        if self._recognised.get(account_id) == seen:
+            return None
+        async with self.open_work() as work:
+            require_owner(await work.owners.get(), self._here, address)
+            known = await work.owners.wallet(account_id)
+        try:
+            wallet = await self._wallet(account_id, exchange, known)
+        except Refused as exc:  # whoever trades is refused as well, and halts the account
+            log.warning("wallet not recognised", extra={"account": account_id, "why": str(exc)})
+            return None
+        async with self.open_work() as work:
+            require_owner(await work.owners.claim(self._here), self._here, address)
+            if wallet != known:
+                await work.owners.keep_wallet(account_id, wallet)
+        self._recognised[account_id] = seen
+        return None
+
+    async def _wallet(self, account_id: str, exchange: AsterExchange, known: Wallet | None) -> Wallet:
+        """Return the wallet that the key opens; the exchange is asked when it is a new key. Raises ForeignBooks."""
+        if known and known.key == exchange.key:
+            return known
+        found = Wallet(exchange.key, await exchange.alias())
+        require_wallet(account_id, known, found)
+        return replace(found, name=known.name) if known and not found.name else found
+
     async def verify(self) -> None:
         """Refuse a set-up that cannot trade: a symbol that is not listed, a key that the exchange does not accept.
 
-        Raises SettingsError with a line for each problem.
+        Raises SettingsError with a line for each problem, ForeignBooks.
         """
-        problems = [problem for account in self._configured() for problem in await self.unlisted(account)]
+        problems = [line for each in self._configured() for line in await self.unlisted(each.id, each.symbols)]
         for account in self._configured():
             try:
                 await self.exchange(account.id).verify_identity()
@@ -183,6 +235,8 @@ class Runtime:
                 problems.append(f"account {account.id}: {exc}")
         if problems:
             raise SettingsError("\n".join(problems))
+        for account in self._configured():
+            await self.recognise(account.id)
         for account in self._configured():  # no more than a warning: it may be right again when it is needed
             await self.engine(account.id).check((account.model, *account.fallback_models))
 
@@ -198,27 +252,31 @@ class Runtime:
         """The request weight that the exchange allows a minute, as far as this process was told."""
         return self._budget.limit
 
-    async def unlisted(self, account: Account) -> list[str]:
-        """Return a line for each symbol of the account that the exchange does not list. Raises VenueError."""
+    async def unlisted(self, account_id: str, symbols: Iterable[str]) -> list[str]:
+        """Return a line for each of the account's symbols that the exchange does not list. Raises VenueError."""
         listed = await self.market.instruments()
         return [
-            f"account {account.id}: the exchange at {self.settings.exchange_url} does not list {symbol}"
-            for symbol in account.symbols
+            f"account {account_id}: the exchange at {self.settings.exchange_url} does not list {symbol}"
+            for symbol in symbols
             if symbol not in listed
         ]
 
     async def verify_account(self, found: ConfiguredAccount) -> list[str]:
         """Refuse an account that cannot trade, and return warnings about its models.
 
-        Raises SettingsError with a line for each problem, VenueError when the exchange cannot be asked.
+        Raises SettingsError with a line for each problem, VenueError when the exchange cannot be asked, and
+        ForeignBooks where an account of that name has the books of another wallet.
         """
         account = found.account
+        async with self.open_work() as work:
+            known = await work.owners.wallet(account.id)
         _require_computable([found])
         _templates([found])
-        problems = await self.unlisted(account)
+        problems = await self.unlisted(account.id, account.symbols)
         exchange = self._opened(found.exchange_keys)
         try:
             await exchange.verify_identity()
+            await self._wallet(account.id, exchange, known)
         except NotAuthorised as exc:
             problems.append(f"account {account.id}: {exc}")
         finally:

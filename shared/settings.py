@@ -47,7 +47,8 @@ ALL_BUT = 0.85
 OUR_PREFIXES = ("ALERT_", "ASTERDEX_", "OPENROUTER_", "LLM_", "RISK_", "INDICATOR_")
 LIVE_CONFIRMATION = "yes, with real money"
 CURRENT_DATA = Path(".perpetua/current")
-"""By default every market has a folder of its own under `.perpetua`, and this one leads to the one last traded on."""
+"""By default every market has a folder of its own under `.perpetua`; this one leads to the one last traded on, and
+stands for the one that is in use."""
 
 LEAST_RETENTION = timedelta(days=7)
 LEAST_ON_RECORD = timedelta(days=90)

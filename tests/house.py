@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -217,13 +218,17 @@ async def built_house(
     balance: Decimal = START_BALANCE,
     model: ScriptedModel | None = None,
     models: httpx.AsyncBaseTransport | None = None,
+    state: Path | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
-    """Build a house on a migrated database and pull it down afterwards. *models* answer in the scripted one's place."""
+    """Build a house on a migrated database and pull it down afterwards. *models* answer in the scripted one's place.
+
+    *state* is where the exchange keeps its books.
+    """
     # An exchange of its own knows none of the nonces that an earlier one was sent, whose time may have been later.
     NONCES._given.clear()
     NONCES._highest.clear()
-    venue = Venue(market or synthetic_market(seed=seed, symbols=SYMBOLS), balance=balance)
+    venue = Venue(market or synthetic_market(seed=seed, symbols=SYMBOLS), balance=balance, state=state)
     exchange, model = create_app(venue), model or ScriptedModel()
     clock = SteppedClock(datetime.fromtimestamp(venue.now / 1000, UTC))
     chosen = {"assets": SYMBOLS, "llm_model": "scripted/model", "database_url": SecretStr(database_url)} | settings

@@ -76,6 +76,7 @@ async def _run(request: Request, account: str, what: Callable[[Errand, Tools], A
     runtime, who = runtime_of(request), caller_of(request).name
     await runtime.follow_accounts()
     await runtime.require_time()
+    await runtime.recognise(account)
     tools = Tools(
         open_work=runtime.open_work,
         exchange=runtime.exchange(account),

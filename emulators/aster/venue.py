@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from copy import copy
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 from .errors import Refusal
@@ -57,8 +58,11 @@ class Venue:
         *balance* is what a new account begins with, in USDT; fees are fractions of an order's value. With *state*, the
         books of an earlier venue on the same market are continued at the time it had reached. Raises UnusableState.
         """
-        journal = None if state is None else Journal(state, f"{market.identity} fees={maker_fee}/{taker_fee}")
+        identity = f"{market.identity} fees={maker_fee}/{taker_fee}"
+        journal = None if state is None else Journal(state, identity)
         self.market = market
+        self.books = journal.name if journal else sha256(identity.encode()).hexdigest()[:32]
+        """What these books are known by: those that are kept by a name of their own, others by their market."""
         self.balance = balance
         self.listen_keys = ListenKeys(market.identity)
         self.habits = habits or Habits()

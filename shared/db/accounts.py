@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import exists, func, null, or_, select, update
+from sqlalchemy import case, exists, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,7 +91,13 @@ class AccountTable:
         removed = await self._connection.execute(
             update(accounts)
             .where(accounts.c.id == account_id, accounts.c.removed_at.is_(None))
-            .values(removed_at=at, version=accounts.c.version + 1, updated_at=func.now())
+            .values(
+                removed_at=at,
+                status=case((accounts.c.status == AccountStatus.ACTIVE, AccountStatus.PAUSED), else_=accounts.c.status),
+                status_reason="removed",
+                version=accounts.c.version + 1,
+                updated_at=func.now(),
+            )
         )
         if removed.rowcount == 0:
             raise UnknownAccount(f"there is no account {account_id!r}")

@@ -104,6 +104,14 @@ LEFT JOIN LATERAL (
                         AND decided.asset = leaving.symbol AND decided.verdict IN ('approved', 'clipped')
                         AND decided.decision ->> 'source' IS DISTINCT FROM 'exit plan'
                 ) THEN 'decision'
+                WHEN EXISTS (
+                    SELECT FROM errands AS errand
+                    WHERE errand.account_id = :account AND errand.tick = leaving.tick
+                ) OR EXISTS (
+                    SELECT FROM stops AS stopped
+                    WHERE stopped.account_id = :account AND leaving.sent_at >= stopped.asked_at
+                        AND (stopped.rearmed_at IS NULL OR leaving.sent_at < stopped.rearmed_at)
+                ) THEN 'hand'
                 ELSE 'guard'
             END
             FROM orders AS leaving

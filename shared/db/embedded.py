@@ -67,6 +67,11 @@ def embedded_postgres(data: Path, *, binaries: Path | None = None, durable: bool
             server.stop()
 
 
+def is_running(data: Path) -> bool:
+    """Say whether a server runs on that data folder and is not about to stop."""
+    return _answering(data / "cluster") is not None and _is_held(data / "owner.lock")
+
+
 def _attach_or_start(data: Path, *, binaries: Path | None, durable: bool) -> "tuple[str, _Server | None]":
     data.mkdir(parents=True, exist_ok=True)
     while True:

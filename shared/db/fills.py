@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, and_, exists, or_, select, text
@@ -10,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.batch import insert_all
 from shared.db.books import FILL_COLUMNS, Books, fill_of
-from shared.db.tables import fills, orders
+from shared.db.tables import fills, orders, round_trips
 from shared.domain.order import Fill, Side
 from shared.domain.position import Direction
+from shared.domain.round_trip import Ending, ExitReason
 from shared.domain.rules import Exit
 
 # A trade that realised a profit or a loss, went against its side in hedge mode, or came from an order that only ends.
@@ -68,6 +70,35 @@ class FillTable:
         new = [fill for key, fill in by_key.items() if key in known]
         await Books(self._connection, account_id).add_fills(new)
         return new
+
+    async def endings(self, account_id: str, traded: Sequence[Fill]) -> Sequence[Ending]:
+        """Return the positions that those trades, which were just stored, have ended, oldest first."""
+        if not traded:
+            return []
+        ids = {(fill.symbol, fill.trade_id) for fill in traded}
+        found = await self._connection.execute(
+            select(round_trips)
+            .where(
+                round_trips.c.account_id == account_id,
+                round_trips.c.symbol.in_({fill.symbol for fill in traded}),
+                round_trips.c.closed_at >= min(fill.at for fill in traded),
+            )
+            .order_by(round_trips.c.closed_at)
+        )
+        return [
+            Ending(
+                symbol=row.symbol,
+                direction=Direction(row.direction),
+                quantity=row.entered,
+                price=(row.exit_value / row.exited).quantize(Decimal("1e-8")).normalize(),
+                net=row.realized - row.fees + row.funding,
+                reason=ExitReason(row.exit),
+                opened_at=row.opened_at,
+                closed_at=row.closed_at,
+            )
+            for row in found
+            if (row.symbol, row.last_trade_id) in ids
+        ]
 
     async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
         """Return the latest trades *before* that moment, newest first."""

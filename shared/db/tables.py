@@ -540,6 +540,27 @@ stops = Table(
     PrimaryKeyConstraint("account_id"),
 )
 
+# One row at most: the exchange whose books these are.
+owner = Table(
+    "owner",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("mode", CleanText, nullable=False),
+    Column("books", CleanText, nullable=False),  # what a paper exchange calls them; empty where it does not tell
+    CheckConstraint("one"),
+)
+
+# What each account trades with at that exchange.
+wallets = Table(
+    "wallets",
+    metadata,
+    _account(),
+    Column("key", CleanText, nullable=False),  # what tells its key from others: no secret
+    Column("name", CleanText, nullable=False),  # what the exchange calls it; empty where it does not tell
+    Column("known_at", Moment, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("account_id"),
+)
+
 # What people had done by hand: the key they named it by, and the moment that its orders are named by.
 errands = Table(
     "errands",

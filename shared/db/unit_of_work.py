@@ -32,6 +32,7 @@ from shared.db.model_spending import ModelSpendingTable
 from shared.db.naked_spells import NakedSpellTable
 from shared.db.opinions import OpinionTable
 from shared.db.orders import OrderTable
+from shared.db.owners import OwnerTables
 from shared.db.records import RecordTable
 from shared.db.snapshots import SnapshotTable
 from shared.db.stages import StageTable
@@ -64,6 +65,7 @@ class UnitOfWork:
         self.changes: promised.Changes = ChangeTable(connection)
         self.stops: promised.Stops = StopTable(connection)
         self.errands: promised.Errands = ErrandTable(connection)
+        self.owners: promised.Owners = OwnerTables(connection)
         self.journal: promised.Journal = JournalTables(connection)
 
 

@@ -15,6 +15,7 @@ from shared.domain.account import AccountStatus
 from shared.domain.authority import NO_AUTHORITY
 from shared.domain.cycle import tick_at
 from shared.domain.reconciliation import Difference
+from shared.domain.stop import EMERGENCY_STOP
 
 TOLD_FOR = timedelta(hours=1)
 """So long what has happened, and cannot be undone, stands as an alert."""
@@ -151,7 +152,8 @@ def _of_account(facts: AccountFacts, now: datetime, deadline: timedelta) -> Iter
         return Alarm(kind=kind, account_id=facts.account_id, subject=subject, text=text)
 
     if facts.status is AccountStatus.HALTED:
-        yield alarm(AlertKind.ACCOUNT_HALTED, f"halted: {facts.status_reason}; it opens nothing until it is resumed")
+        again = "armed again" if facts.status_reason.startswith(EMERGENCY_STOP) else "resumed"
+        yield alarm(AlertKind.ACCOUNT_HALTED, f"halted: {facts.status_reason}; it opens nothing until it is {again}")
     if facts.status is AccountStatus.PAUSED and facts.status_reason.startswith(NO_AUTHORITY):
         yield alarm(AlertKind.NO_AUTHORITY, facts.status_reason)
     for breaker, reason in facts.breakers.items():

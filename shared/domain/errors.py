@@ -30,6 +30,7 @@ PerpetuaError
 ├── UnknownAccount              no such account
 ├── AccountExists               one of that name is there already
 ├── AccountChanged              somebody else was faster: look at it again
+├── ForeignBooks                the database holds the books of another exchange, or of another wallet: use its own
 ├── NotFlat                     something is held, rests or is in doubt: close it first
 ├── PositionUnprotected         a position stands without a stop and could not be closed: reconcile again at once
 ├── DatabaseUnavailable         nothing was committed, or it is not known: try the whole again, the keys make it safe
@@ -188,6 +189,10 @@ class AccountExists(PerpetuaError):
 
 class AccountChanged(PerpetuaError):
     """Somebody has changed the account since it was looked at: look again."""
+
+
+class ForeignBooks(PerpetuaError):
+    """The database holds the books of another exchange, or the account's are of another wallet: nothing was done."""
 
 
 class NotFlat(PerpetuaError):

@@ -25,7 +25,7 @@ class Difference(StrEnum):
     ORDER_ABSENT = "order_absent"
     """An order whose fate was unknown is proven never to have landed."""
     ORPHAN_PROTECTION = "orphan_protection"
-    """A stop or target of ours rests without a position."""
+    """A stop or target of ours rests without a position, and no order of ours ended that."""
     MISSING_STOP = "missing_stop"
     """A position stands without a stop."""
     DUPLICATE_STOP = "duplicate_stop"
@@ -174,3 +174,12 @@ def orphans(ours: Iterable[Order], positions: Iterable[Position]) -> list[Order]
         and order.intent.symbol not in pending
         and (order.intent.symbol, order.intent.direction) not in held
     ]
+
+
+def ended(orders: Iterable[Order]) -> set[tuple[str, Direction]]:
+    """Return the positions that orders of ours ended, or a part of: what rests for those is taken away as usual."""
+    return {
+        (order.intent.symbol, order.intent.direction)
+        for order in orders
+        if order.executed_quantity > 0 and order.intent.leg in {Leg.STOP, Leg.TARGET, Leg.EXIT}
+    }

@@ -27,8 +27,10 @@ class ExitReason(StrEnum):
     """A model's, to close it or to turn it around."""
     GUARD = "guard"
     """Code: its exit plan came true, a breaker flattens, or it could not be protected."""
+    HAND = "hand"
+    """A person, through us: closed by hand, or an emergency stop."""
     EXTERNAL = "external"
-    """No order of ours: by hand, by another program, or by the exchange, a liquidation for one."""
+    """No order of ours: at the exchange by hand, by another program, or by the exchange, a liquidation for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,39 @@ class RoundTrip:
     def holding(self) -> timedelta | None:
         """How long it stood; None while it does."""
         return None if self.closed_at is None else self.closed_at - self.opened_at
+
+
+_BY = {
+    ExitReason.STOP: "by its stop",
+    ExitReason.TARGET: "by its target",
+    ExitReason.DECISION: "by a decision",
+    ExitReason.GUARD: "by a rule",
+    ExitReason.HAND: "by hand",
+    ExitReason.EXTERNAL: "by somebody else",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a position ended: `net` is what it brought after fees and funding, USD."""
+
+    symbol: str
+    direction: Direction
+    quantity: Decimal
+    price: Decimal
+    net: Decimal
+    reason: ExitReason
+    opened_at: datetime
+    closed_at: datetime
+
+    @property
+    def words(self) -> str:
+        """Say it in a line."""
+        held = (self.closed_at - self.opened_at) // timedelta(minutes=1)
+        return (
+            f"ended {_BY[self.reason]}: {self.direction.value} {self.quantity:f} {self.symbol} at {self.price:f}, "
+            f"{self.net:+.2f} USD after fees and funding, held for {held // 60} h {held % 60} min"
+        )
 
 
 def book(open_trips: Mapping[PositionKey, RoundTrip], fills: Iterable[Fill]) -> list[RoundTrip]:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+EMERGENCY_STOP = "emergency stop"
+"""How the reason of an account begins that was stopped: it is armed again, not resumed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:

@@ -23,12 +23,14 @@ from shared.domain.model_health import ModelHealth
 from shared.domain.opinion import Answerer, ModelScore, Opinion, Unscored
 from shared.domain.order import Fill, Income, IncomeKind, Intent, Order, OrdersAround, VenueOrder
 from shared.domain.outcome import Proposal, Score
+from shared.domain.owner import Owner, Wallet
 from shared.domain.performance import Combined, EquityPoint, Standing
 from shared.domain.position import Direction, Modes, Position, Sighting
 from shared.domain.protection import NakedSpell
 from shared.domain.reconciliation import Discrepancy, Reconciled
 from shared.domain.record import DecisionRecord, RecordId, StoredRecord
 from shared.domain.risk import Activity, Review, ReviewedDecision
+from shared.domain.round_trip import Ending
 from shared.domain.rules import Exit
 from shared.domain.snapshot import Snapshot
 from shared.domain.stop import Stop
@@ -371,6 +373,10 @@ class Fills(Protocol):
         """Store trades; return those that were new."""
         ...
 
+    async def endings(self, account_id: str, fills: Sequence[Fill]) -> Sequence[Ending]:
+        """Return the positions that those trades, which were just stored, have ended, oldest first."""
+        ...
+
     async def recent(self, account_id: str, limit: int, *, before: datetime) -> Sequence[Fill]:
         """Return the latest trades *before* that moment, newest first."""
         ...
@@ -573,6 +579,26 @@ class Journal(Protocol):
         ...
 
 
+class Owners(Protocol):
+    """Whose books these are, from the first time that somebody was to write into them."""
+
+    async def get(self) -> Owner | None:
+        """Return the exchange that the database belongs to."""
+        ...
+
+    async def claim(self, exchange: Owner) -> Owner:
+        """Have the database belong to that exchange unless it belongs to one; return the one that it belongs to."""
+        ...
+
+    async def wallet(self, account_id: str) -> Wallet | None:
+        """Return the wallet that the account's books are of."""
+        ...
+
+    async def keep_wallet(self, account_id: str, wallet: Wallet) -> None:
+        """Remember the wallet that the account's books are of, and its key. Raises UnknownAccount."""
+        ...
+
+
 class Work(Protocol):
     """One transaction: everything written through it is committed together, or nothing is."""
 
@@ -597,6 +623,7 @@ class Work(Protocol):
     changes: Changes
     stops: Stops
     errands: Errands
+    owners: Owners
     journal: Journal
 
 

@@ -7,6 +7,7 @@ What the stages ask for is here. What else a trader may ask of an account is und
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Self
@@ -16,9 +17,9 @@ import httpx
 from shared.domain.errors import NotAuthorised, Refused, VenueUnreachable
 from shared.domain.order import Fill, Income, Intent, VenueOrder
 from shared.domain.ports import Clock
-from shared.domain.position import Holdings
+from shared.domain.position import WALLET_ASSET, Holdings
 from shared.domain.tally import Tally
-from shared.exchange.account_wire import read_account, read_positions
+from shared.exchange.account_wire import read_account, read_alias, read_positions
 from shared.exchange.auth import Credentials, Signer, signer_for
 from shared.exchange.client import AsterClient
 from shared.exchange.histories import Histories
@@ -97,8 +98,20 @@ class AsterExchange:
         if not account.may_trade:
             raise NotAuthorised(f"the exchange knows {self._signer.name}, but its account may not trade")
 
+    @property
+    def key(self) -> str:
+        """What tells the key that signs from any other; holds no secret."""
+        return self._signer.fingerprint
+
+    async def alias(self) -> str:
+        """Return what the exchange calls the account, the same whatever key opens it; empty where it does not tell."""
+        return await self._client.read("balance", weight=5, into=read_alias, urgent=True)
+
     async def holdings(self, *, urgent: bool = False) -> Holdings:
-        """Return the balance and the open positions, of one moment between two trades."""
+        """Return the balance and the open positions, of one moment between two trades.
+
+        Prices move between the two answers, so what is not realized yet is what the positions that are told say.
+        """
         for _ in range(_GLANCES):
             at = self._clock.now()
             account, risk = await asyncio.gather(
@@ -109,8 +122,9 @@ class AsterExchange:
                 if account.hedged is not None:
                     self.mode.learn(account.hedged)
                 hedged = await self.mode.hedged(urgent=urgent)
+                settled = (held.unrealized for held in risk.positions if held.symbol.endswith(WALLET_ASSET))
                 return Holdings(
-                    balance=account.balance,
+                    balance=replace(account.balance, unrealized=sum(settled, Decimal(0))),
                     positions=risk.positions,
                     at=at,
                     hedged=hedged,

@@ -218,6 +218,11 @@ def read_balances(payload: Any) -> list[AssetBalance]:
     ]
 
 
+def read_alias(payload: Any) -> str:
+    """Read from the answer of `balance` the code that the exchange has for the account alone; empty if untold."""
+    return next((str(row["accountAlias"]) for row in as_rows(payload) if row.get("accountAlias")), "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
     """Of positions worth more than `floor` and at most `cap`: maintenance is `ratio` times the notional less `less`."""

@@ -85,6 +85,11 @@ class Signer(Protocol):
         ...
 
     @property
+    def fingerprint(self) -> str:
+        """What tells its key from any other; holds no secret."""
+        ...
+
+    @property
     def modifies_orders(self) -> bool:
         """True where this generation of the API can change a resting order."""
         ...
@@ -199,6 +204,7 @@ class WalletSigner:
         self._domain = _domain_separator(wallet.chain_id)
         self.address = _address(self._key)
         self.name = f"signer {self.address} on chain {wallet.chain_id}"
+        self.fingerprint = f"{self.address} for {wallet.user}" if wallet.user else self.address
 
     def path(self, call: str) -> str:
         """Return the path of *call*."""
@@ -240,6 +246,7 @@ class KeySigner:
         self._secret = key.secret.encode()
         self._headers = {"X-MBX-APIKEY": key.key}
         self.name = f"API key {key.key[:4]}…"
+        self.fingerprint = hashlib.sha256(key.key.encode()).hexdigest()[:32]
 
     def path(self, call: str) -> str:
         """Return the path of *call*: the older generation spreads over three versions."""

@@ -19,15 +19,16 @@ from shared.exchange.client import AsterClient
 from shared.exchange.fields import milliseconds
 from shared.exchange.market_wire import (
     Day,
+    Emulation,
     read_books,
     read_candles,
     read_days,
+    read_emulation,
     read_funding_intervals,
     read_instruments,
     read_open_interest,
     read_quotes,
     read_server_time,
-    read_speed,
 )
 
 T = TypeVar("T")
@@ -89,9 +90,9 @@ class AsterMarketData:
         """Return what the exchange's clock shows."""
         return await self._client.read("time", weight=1, into=read_server_time)
 
-    async def speed(self) -> float:
-        """Return how many times faster than life time runs there: 1 at the exchange, any at its emulator."""
-        return await self._client.read("time", weight=1, into=read_speed)
+    async def emulation(self) -> Emulation:
+        """Return how fast time runs there and what its books are called: an emulator tells, the exchange does not."""
+        return await self._client.read("time", weight=1, into=read_emulation, urgent=True)
 
     async def instruments(self) -> Mapping[str, Instrument]:
         """Return every perpetual contract by symbol, as of within the hour."""

@@ -32,9 +32,18 @@ def read_server_time(payload: Any) -> datetime:
     return moment(as_row(payload), "serverTime")
 
 
-def read_speed(payload: Any) -> float:
-    """Read from the answer of `time` how many times faster than life a market runs; 1 where it is not told."""
-    return float(decimal({"speed": "1", **as_row(payload)}, "speed"))
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """What an emulated exchange tells beside its time: how many times faster than life it runs, and its books' name."""
+
+    speed: float
+    books: str
+
+
+def read_emulation(payload: Any) -> Emulation:
+    """Read the answer of `time`: speed 1 and no name of any books where they are not told."""
+    row = as_row(payload)
+    return Emulation(float(decimal({"speed": "1", **row}, "speed")), str(row.get("books", "")))
 
 
 def read_instruments(payload: Any) -> dict[str, Instrument]:

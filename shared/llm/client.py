@@ -44,10 +44,12 @@ class OpenRouterClient:
         self._http = http
 
     async def complete(self, body: Mapping[str, Any], *, seconds: float) -> Completion:
-        """Send *body* once and return the reply within *seconds*.
+        """Send *body* once and return the reply within *seconds*; with none left nothing is sent.
 
         Raises ModelUnavailable, ModelRefused, ModelClosed.
         """
+        if seconds <= 0:
+            raise ModelUnavailable("not asked: no time was left")
         try:
             async with asyncio.timeout(seconds):
                 status, reply, headers = await self._send("POST", "chat/completions", MAX_REPLY_BYTES, body)

@@ -203,7 +203,10 @@ class LlmEngine:
         return (listing.price if listing else None) or self._options.price
 
     async def _rested(self, failure: ModelError | None, step: Step, ends: datetime) -> bool:
-        """Wait before another attempt as long as *failure* asks for; False when there is no time left for one."""
+        """Wait before another attempt as long as *failure* asks for; False when there is no time left for one.
+
+        The market's time may run faster than the wait, so it is looked at again after it.
+        """
         pause = 0.0
         if step.attempt and isinstance(failure, ModelUnavailable):
             grown = FIRST_PAUSE_SECONDS * 2 ** (step.attempt - 1) * (1 + self._jitter())
@@ -212,7 +215,7 @@ class LlmEngine:
             return False
         if pause:
             await self._sleep(pause)
-        return True
+        return self._clock.now() < ends
 
     async def _options_at(self, step: Step) -> ModelOptions | None:
         """Return how the model is asked at *step*; None where the more room that it needs is not to be had."""

@@ -209,6 +209,7 @@ async def test_an_account_is_added_changed_and_removed(client: httpx.AsyncClient
     assert "account second: risk.max_leverag: there is no such setting" in bad.json()["detail"]
     assert outcome["equity"]
     assert removed.json()["removed_at"]
+    assert (removed.json()["status"], removed.json()["status_reason"]) == ("paused", "removed")
     assert [row["account"] for row in listed] == ["main"]
     assert (await client.get("/accounts/second")).status_code == 200
     assert (await client.post("/accounts/second/pause")).status_code == 404

@@ -120,6 +120,47 @@ async def test_an_exit_is_a_models_where_it_decided_so_and_codes_otherwise(
     assert [row["exit"] for row in (await reports.closed_positions()).rows] == [reason]
 
 
+@pytest.mark.parametrize("how", ["an errand", "a stop"])
+async def test_an_exit_that_a_person_asked_for_is_a_persons(database: Database, reports: Reports, how: str) -> None:
+    leaving = an_intent(leg=Leg.EXIT, direction=Direction.LONG, side=Side.SELL)
+    async with database.open_work() as work:
+        if how == "an errand":
+            await work.errands.moment("main", "close it", TICK)
+        else:
+            await work.stops.ask("main", "ann", TICK)
+        await work.orders.promise([leaving], TICK)
+        [order] = await work.orders.of_cycle(CYCLE)
+        await work.orders.save([replace(order, state=OrderState.FILLED, venue_order_id=78, sent_at=TICK)])
+    await save(database, [bought(1), sold(2, venue_order_id=78)])
+
+    assert [row["exit"] for row in (await reports.closed_positions()).rows] == [ExitReason.HAND]
+
+
+async def test_an_exit_after_the_account_was_armed_again_is_a_rules(database: Database, reports: Reports) -> None:
+    leaving = an_intent(leg=Leg.EXIT, direction=Direction.LONG, side=Side.SELL)
+    async with database.open_work() as work:
+        await work.stops.ask("main", "ann", TICK - 2 * HOUR)
+        await work.stops.rearm("main", TICK - HOUR)
+        await work.orders.promise([leaving], TICK)
+        [order] = await work.orders.of_cycle(CYCLE)
+        await work.orders.save([replace(order, state=OrderState.FILLED, venue_order_id=78, sent_at=TICK)])
+    await save(database, [bought(1), sold(2, venue_order_id=78)])
+
+    assert [row["exit"] for row in (await reports.closed_positions()).rows] == [ExitReason.GUARD]
+
+
+@pytest.mark.usefixtures("reports")
+async def test_positions_that_trades_have_ended_are_told_in_a_line(database: Database) -> None:
+    trades = [bought(1), sold(2, profit="-10.05", at=TICK + 3 * HOUR)]
+    async with database.open_work() as work:
+        assert await work.fills.endings("main", await work.fills.save("main", trades[:1])) == []
+        [ended] = await work.fills.endings("main", await work.fills.save("main", trades[1:]))
+
+    assert ended.words == (
+        "ended by somebody else: LONG 0.010 BTCUSDT at 64000.1, -10.25 USD after fees and funding, held for 2 h 59 min"
+    )
+
+
 def walks() -> st.SearchStrategy[list[Fill]]:
     """Trades of two symbols in which positions open, grow, shrink, turn around and end."""
     trade = st.tuples(st.sampled_from(["BTCUSDT", "ETHUSDT"]), st.sampled_from([*Side]), st.integers(1, 4))

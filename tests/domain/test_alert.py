@@ -117,3 +117,12 @@ def test_the_pause_grows_from_seconds_to_an_hour_and_no_further() -> None:
     pauses = [pause_after(attempts) for attempts in (1, 2, 3, 9, 10, 1000)]
 
     assert pauses == [timedelta(seconds=seconds) for seconds in (10, 20, 40, 2560, 3600, 3600)]
+
+
+@pytest.mark.parametrize(("reason", "again"), [("the key", "resumed"), ("emergency stop: ann", "armed again")])
+def test_whoever_reads_that_an_account_is_halted_reads_what_lets_it_trade_again(reason: str, again: str) -> None:
+    facts = replace(FINE, status=AccountStatus.HALTED, status_reason=reason)
+
+    [alarm] = alarms([facts], WELL, NOW, protection_deadline=timedelta(seconds=30))
+
+    assert alarm.text == f"halted: {reason}; it opens nothing until it is {again}"

@@ -9,6 +9,7 @@ import pytest
 from shared.domain.order import Income, IncomeKind, Leg, Order, OrderState
 from shared.domain.reconciliation import (
     Difference,
+    ended,
     expected_quantities,
     foreign_trade,
     order_after,
@@ -204,3 +205,21 @@ def test_a_stop_does_not_wait_for_an_entry_that_is_over(state: OrderState) -> No
 )
 def test_what_does_not_rest_is_not_ours_or_has_a_size_is_left_alone(order: Order) -> None:
     assert orphans([order], []) == []
+
+
+@pytest.mark.parametrize("leg", [Leg.STOP, Leg.TARGET, Leg.EXIT])
+def test_an_order_of_ours_that_filled_is_why_its_position_is_gone(leg: Leg) -> None:
+    filled = an_order(OrderState.FILLED, an_intent(leg=leg), executed_quantity=Decimal(1))
+
+    in_part = replace(filled, state=OrderState.EXPIRED, executed_quantity=Decimal("0.1"))
+
+    assert ended([filled]) == ended([in_part]) == {("BTCUSDT", filled.intent.direction)}
+
+
+@pytest.mark.parametrize("leg", [Leg.ENTRY, Leg.EXTERNAL])
+def test_an_entry_and_what_others_sent_are_no_reason_of_ours(leg: Leg) -> None:
+    assert ended([an_order(OrderState.FILLED, an_intent(leg=leg), executed_quantity=Decimal(1))]) == set()
+
+
+def test_an_order_that_did_not_fill_has_ended_nothing() -> None:
+    assert ended([a_stop(OrderState.CANCELED)]) == set()

@@ -71,6 +71,16 @@ async def test_holdings_join_the_balance_with_the_positions(venue: Any, samples:
     assert holdings.at == venue.clock.now()
 
 
+async def test_what_is_not_realized_yet_is_the_sum_over_the_positions_that_are_told(venue: Any, samples: Any) -> None:
+    account, risk = with_sizes(samples, ("BOTH", "-0.5"))
+    venue.answer(ACCOUNT, account)
+    venue.answer(RISK, [{**risk[0], "unRealizedProfit": "-20.46971900"}])  # the price has moved since
+
+    holdings = await venue.account().holdings()
+
+    assert holdings.balance.unrealized == holdings.positions[0].unrealized == Decimal("-20.46971900")
+
+
 async def test_holdings_taken_while_a_trade_happened_are_taken_again(venue: Any, samples: Any) -> None:
     before, _ = with_sizes(samples, ("BOTH", "0.5"))
     after, risk = with_sizes(samples, ("BOTH", "0.7"))

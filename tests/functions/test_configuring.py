@@ -143,6 +143,15 @@ async def test_what_cannot_work_is_refused_in_one_line_and_nothing_is_stored(
     assert (await in_force(house)) == house.runtime.accounts["main"].account
 
 
+async def test_all_that_cannot_work_is_told_at_once_with_a_line_each(house: House) -> None:
+    with pytest.raises(SettingsError) as refused:
+        await change(house, risk={"max_leverages": 3}, symbols=["BTCUSDT", "nosuchusdt"])
+
+    first, second = str(refused.value).splitlines()
+    assert first.endswith("risk.max_leverages: there is no such setting")
+    assert second.endswith("does not list NOSUCHUSDT")
+
+
 async def test_a_key_is_named_by_its_variable_and_stands_nowhere_but_there(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

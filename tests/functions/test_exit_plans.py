@@ -174,11 +174,7 @@ async def test_between_two_ticks_a_plan_on_the_mark_price_or_the_clock_is_kept(h
 
     assert list(standing) == ["BTCUSDT"]
     assert early.details["discrepancies"] == []
-    assert [each["kind"] for each in late.details["discrepancies"]] == [
-        "exit_plan",
-        "orphan_protection",
-        "orphan_protection",
-    ]
+    assert [each["kind"] for each in late.details["discrepancies"]] == ["exit_plan"]
     assert await house.venue_positions() == {}
     assert await house.venue_orders(status="NEW") == []
 

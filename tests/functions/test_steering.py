@@ -222,5 +222,16 @@ async def test_what_was_done_by_hand_is_in_the_diary_and_the_books_add_up_after_
     async with house.runtime.database.reading() as connection:
         lines = (await connection.exec_driver_sql("SELECT text FROM diary ORDER BY id")).scalars().all()
     assert "closed by hand in BTCUSDT: a test" in lines
+    assert lines[-1].startswith("ended by hand: LONG ")
     assert outcome.details["discrepancies"] == []
     assert outcome.details["positions"] == []
+
+
+async def test_what_found_nothing_to_cancel_is_not_in_the_diary(house: House) -> None:
+    await house.cycle()
+
+    done = await cancel_orders(Errand(account_id="main", key="nothing", by="a test"), None, tools(house))
+
+    async with house.runtime.database.reading() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM diary")).scalar_one() == 0
+    assert (done.done, done.orders) == (True, ())

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.domain.errors import ModelUnavailable
 from shared.domain.model import ModelOptions, Prompt
 from shared.llm.catalogue import Catalogue
 from shared.llm.client import OpenRouterClient
@@ -32,13 +33,14 @@ class ManualClock:
     def __init__(self) -> None:
         self.time = START
         self.waits: list[float] = []
+        self.speed = 1
 
     def now(self) -> datetime:
         return self.time
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
-        self.time += timedelta(seconds=seconds)
+        self.time += timedelta(seconds=seconds * self.speed)
 
 
 class Provider:
@@ -238,6 +240,27 @@ async def test_nobody_is_asked_after_the_deadline(
     calls = await engine.ask(prompt, ["slow/m1", "other/m2"], book=Book())
 
     assert [call.asked_model for call in calls] == ["slow/m1"]
+
+
+async def test_a_wait_that_outlasts_the_deadline_where_time_runs_faster_costs_nothing(
+    engine: LlmEngine, provider: Provider, prompt: Prompt, clock: ManualClock
+) -> None:
+    provider.scripts = {"acme/m1": [fails(429, "2")], "other/m2": [says(HOLD)]}
+    clock.speed = 60
+
+    calls = await engine.ask(prompt, ["acme/m1", "other/m2"], book=Book())
+
+    assert [(call.asked_model, call.cost) for call in calls] == [("acme/m1", 0)]
+    assert len(provider.asked) == 1
+
+
+async def test_with_no_time_left_nothing_is_sent_and_nothing_can_have_been_charged(provider: Provider) -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as connection:
+        client = OpenRouterClient("https://openrouter.ai/api/v1", "sk-or-v1-secret", connection)
+        with pytest.raises(ModelUnavailable, match="no time was left") as refused:
+            await client.complete({"model": "acme/m1"}, seconds=-35.2)
+
+    assert (refused.value.lost, provider.asked) == (False, [])
 
 
 async def test_when_every_model_fails_every_failure_is_on_record(

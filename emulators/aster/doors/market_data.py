@@ -30,8 +30,12 @@ async def ping(call: Call) -> Answer:
 
 
 async def server_time(call: Call) -> Answer:
-    """Tell the time, and how fast it runs where that is not the pace of life: a field the exchange does not have."""
-    return {"serverTime": call.now + call.skew} | ({} if call.speed == 1 else {"speed": call.speed})
+    """Tell the time and, in fields that the exchange does not have, whose books these are and how fast it runs.
+
+    The latter where that is not the pace of life.
+    """
+    pace = {} if call.speed == 1 else {"speed": call.speed}
+    return {"serverTime": call.now + call.skew, "books": call.venue.books} | pace
 
 
 async def exchange_info(call: Call) -> Answer:

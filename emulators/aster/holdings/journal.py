@@ -5,7 +5,7 @@ The books on disk: a folder that survives the process, however it ends.
 thing that happened, complete: the market time `t` and the rows that changed. A row is written as the list of its
 fields; the last row of an order or position counts. A line is handed to the operating system before the venue
 answers, so killing the process loses nothing that was acknowledged; a last line cut short never happened. `clock`
-holds the market time last shown to anyone.
+holds the market time last shown to anyone, and `books` a name by which these books are known from any others.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-JOURNAL, CLOCK = "journal.jsonl", "clock"
+JOURNAL, CLOCK, BOOKS = "journal.jsonl", "clock", "books"
 FORMAT = 2
 
 
@@ -45,6 +46,16 @@ class Journal:
             raise UnusableState(f"{folder}: another emulator is using this folder") from exc
         self._folder = folder
         self._market = market
+        self.name = self._named()
+
+    def _named(self) -> str:
+        """Return the name of the books, which they get when they are first opened and keep."""
+        kept = self._folder / BOOKS
+        name = kept.read_text(encoding="ascii").strip() if kept.exists() else ""
+        if not name:
+            name = uuid.uuid4().hex
+            kept.write_text(name, encoding="ascii")
+        return name
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Yield what was written, oldest first; begin the journal if nothing was."""

@@ -28,7 +28,7 @@ async def test_both_generations_serve_the_same_market_data(version: str) -> None
     one = trader()
 
     assert await fetch(one, f"/fapi/{version}/ping") == {}
-    assert await fetch(one, f"/fapi/{version}/time") == {"serverTime": T0}
+    assert await fetch(one, f"/fapi/{version}/time") == {"serverTime": T0, "books": one.venue.books}
     assert (await fetch(one, f"/fapi/{version}/klines?symbol=BTCUSDT&interval=5m&limit=1"))[0][4] == "50000.0"
 
 
