@@ -1,7 +1,7 @@
 /* The accounts: how much of each limit is used, and what a person can do about them. */
 
 import { get, send } from '../api.js';
-import { button, steered, whoMay } from '../controls.js';
+import { button, goesOn, steered, STOPPING, whoMay } from '../controls.js';
 import { h } from '../dom.js';
 import { cost, count, exact, money, number, NOTHING, percent, plural, words } from '../format.js';
 import { accountStatus, card, empty, fact, facts, fold, loading, meter, notice, told, trouble } from '../parts.js';
@@ -34,7 +34,7 @@ export function accounts(tools) {
 function accountCard(row, house, ask, many) {
   const standing = house.accounts.find((each) => each.account === row.account);
   const config = row.config ?? {};
-  return card([row.account, accountStatus(row.status, row.status_reason)], { key: row.account, aside: controls(row, house, ask) },
+  return card([row.account, accountStatus({ models: standing?.models, ...row })], { key: row.account, aside: controls(row, house, ask) },
     row.status !== 'active' && row.status_reason && notice(row.status === 'halted' ? 'bad' : 'warn', row.status_reason),
     row.stop && notice(row.stop.finished_at ? 'info' : 'bad', h('strong', null, row.stop.finished_at ? 'Stopped: nothing is left. ' : 'Being stopped. '), `${row.stop.asked_by} asked for it `, age(row.stop.asked_at), row.stop.left.length ? `; left: ${row.stop.left.join(', ')}` : ''),
     Object.entries(row.breakers ?? {}).map(([name, why]) => h('div', { key: name }, notice('bad', h('strong', null, `Breaker ${words(name)}: `), why))),
@@ -132,11 +132,10 @@ function stopping(row) {
   return {
     title: `Stop ${row.account}?`,
     lines: ['All its orders are cancelled, every position is closed at the market\'s price, and the account halts. It stays halted until a person arms it again.'],
-    word: row.account, verb: 'Stop it', tone: 'danger',
+    word: row.account, verb: 'Stop it', tone: 'danger', meanwhile: STOPPING,
     act: async () => {
-      const { flat, left, trouble: why } = await send('POST', `/accounts/${row.account}/stop`);
-      if (!flat) throw new Error(`${row.account} is halted and being flattened; left: ${[...left, why].filter(Boolean).join(', ')}. It is gone on with until nothing is.`);
-      return `${row.account} is stopped and holds nothing.`;
+      const stopped = await send('POST', `/accounts/${row.account}/stop`);
+      return stopped.flat ? `${row.account} is stopped and holds nothing.` : goesOn([stopped]);
     },
   };
 }
