@@ -4,6 +4,7 @@ import { address } from './api.js';
 import { h } from './dom.js';
 import { number, NOTHING, percent, words } from './format.js';
 import { icon } from './icons.js';
+import { TERMS } from './terms.js';
 import { span } from './time.js';
 
 /** A titled box. *aside* stands at the right of the title. */
@@ -25,7 +26,7 @@ export function badge(text, tone = 'quiet', title) {
 const VERDICTS = { approved: 'good', clipped: 'clip', refused: 'bad', held: 'quiet' };
 
 export function verdict(name, reason) {
-  return badge(words(name), VERDICTS[name] ?? 'info', reason || undefined);
+  return badge(words(name), VERDICTS[name] ?? 'info', reason || TERMS[name]);
 }
 
 export function direction(name) {

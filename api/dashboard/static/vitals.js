@@ -6,6 +6,7 @@ import { PRICES_SILENCE_MS } from './house.js';
 import { icon } from './icons.js';
 import { badge, meter } from './parts.js';
 import { outage, overdue, readiness, state as stateOf } from './standing.js';
+import { TERMS } from './terms.js';
 import { age, clock, span, timeText, until, utc, wallTime } from './time.js';
 
 const STAGES = ['fetch', 'decide', 'execute', 'reconcile'];
@@ -64,7 +65,7 @@ function cycleCell(house) {
   if (!accounts.length) return cell('Last cycle', 'none yet', { note: 'begins at the next candle' });
   const oldest = accounts.reduce((a, b) => (Date.parse(a.last_tick) <= Date.parse(b.last_tick) ? a : b));
   const late = overdue(house, oldest);
-  return cell(`Last cycle ${timeText(oldest.last_tick, { seconds: false })}`, stageMarks(oldest), {
+  return cell(h('span', { title: TERMS.stages }, `Last cycle ${timeText(oldest.last_tick, { seconds: false })}`), stageMarks(oldest), {
     note: nextWords(house, oldest, late), tone: late && !outage(house) ? 'bad' : '',
     title: `${oldest.account}: the cycle of ${utc(oldest.last_tick)}`,
   });
@@ -141,6 +142,6 @@ function rateBudget(house) {
 function clockCell(house) {
   const now = new Date(clock.now()).toISOString();
   if (outage(house)) return cell('Time', 'Not known', { note: 'the server tells it' });
-  const fast = Math.round(clock.speed);
+  const fast = clock.speed > 20 ? Math.round(clock.speed / 10) * 10 : Math.round(clock.speed);
   return cell('Time', house.status?.data ? timeText(now) : '…', { note: fast > 1 ? `paper, ×${fast}` : utc(now).slice(11), title: utc(now) });
 }

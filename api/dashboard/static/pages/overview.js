@@ -9,6 +9,7 @@ import { held, level, profit, protectionBadge, spanLine, total } from '../holdin
 import { icon } from '../icons.js';
 import { accountStatus, badge, card, direction, empty, fact, facts, loading, meter, table, told, trouble } from '../parts.js';
 import { breakersOf, outage, outdated, readiness, standing, state, troubles } from '../standing.js';
+import { term } from '../terms.js';
 import { age, clock, span, timeText, utc } from '../time.js';
 import { stageMarks } from '../vitals.js';
 
@@ -31,7 +32,7 @@ export function overview(tools) {
       attention(house),
       h('div.columns.wide-left', null,
         card('Growth', { note: 'deposits taken out', aside: h('a', { href: '#/performance' }, 'Performance') }, growth(curves.all)),
-        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house, curves.all))),
+        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house))),
       card('Open positions', { note: open.length ? plural(open.length, 'position') : '', aside: h('a', { href: '#/positions' }, 'All about them') },
         told(positions, 'the positions', () => positionsView(open))),
       card('Latest decisions', { aside: h('a', { href: '#/decisions' }, 'All decisions') },
@@ -56,9 +57,9 @@ function hero(house, open, { positions, days, curves }) {
       h('p.today', null, today === null ? h('span.quiet-text', null, days.data ? 'nothing gained or lost today yet' : 'today: not known yet') : [gain(today.profit), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
     facts(
       fact('Profit since start', gain(gained), { note: deposited > 0 && gained !== null ? changePercent(gained / deposited) : null }),
-      fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data ? `${priced(house, open)}; ${money(total(open, 'notional'))} held` : null }),
+      fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data && open.length ? `${priced(house, open)}; ${money(total(open, 'notional'))} held` : null }),
       fact('If every stop is hit', open.length ? gain(total(open, 'atStop')) : positions.data ? 'nothing open' : '–', { note: open.length ? 'from now, before costs' : null }),
-      fact('Deepest fall', falls.length ? percent(falls.reduce((deepest, each) => Math.max(deepest, each), 0)) : '–', { note: 'of an account, from its peak' })),
+      fact(term('drawdown', 'Deepest fall'), falls.length ? percent(falls.reduce((deepest, each) => Math.max(deepest, each), 0)) : '–', { note: 'of an account, from its peak' })),
     trouble(days, { what: 'what was gained today' }),
     sentence(house, open, positions));
 }
@@ -82,7 +83,6 @@ function asOf(house, accounts) {
 
 /** Whether profits of what is open are those of now. */
 function priced(house, open) {
-  if (!open.length) return 'nothing open';
   return house.pricesLive && open.every((each) => house.prices.has(each.symbol)) ? "at now's prices" : 'at the last known prices';
 }
 
@@ -174,15 +174,14 @@ function growth(curves) {
   ];
 }
 
-function accountsView(house, curves) {
+function accountsView(house) {
   if (!house.chosen.length) return empty('There is no account.', [h('a', { href: '#/accounts' }, 'Add one'), ', or name one in accounts.yaml or in the variables of the server.']);
   return h('div.account-list', null, house.chosen.map((each) => {
-    const last = curves.find(({ account }) => account === each.account)?.points.at(-1);
     const budget = number(house.config(each.account).model_options?.daily_budget);
     const profitNow = number(each.equity) === null ? null : Number(each.equity) - Number(each.deposited);
     return h('article.account-line', { key: each.account },
       h('header', null, h('h3', null, each.account), accountStatus(each), Object.keys(breakersOf(house, each.account)).length > 0 && badge('opens nothing', 'bad', 'a breaker stands'), h('span.worth.num', null, money(each.equity))),
-      h('p', null, gain(profitNow), ' ', last && gain(last.growth - 1, changePercent(last.growth - 1)), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
+      h('p', null, gain(profitNow), ' ', profitNow !== null && Number(each.deposited) > 0 && gain(profitNow, changePercent(profitNow / Number(each.deposited))), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
       house.chosen.length <= FEW && h('p.row', null, stageMarks(each), h('span.quiet-text', null, each.last_tick ? age(each.last_tick) : 'no cycle yet'),
         budget !== null && h('span.budget', null, meter(number(each.models?.spent) / budget, { label: `Model budget of ${each.account} used` }), h('small', null, `${cost(each.models?.spent ?? 0)} of ${cost(budget)}`))));
   }));
