@@ -1,6 +1,7 @@
 """What the dashboard says when something is not as it should be: nothing is called well by an old answer."""
 
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 
@@ -13,9 +14,28 @@ from functions.alerting import check
 from functions.stopping import stop_account, stop_all
 from shared.domain.account import AccountStatus
 from shared.domain.model_health import ModelHealth
-from tests.dashboard.conftest import Open, Site, Watch
+from tests.conftest import fresh_database
+from tests.dashboard.conftest import Open, Site, Watch, built_site, of_module
 
 HOLDINGS = "/fapi/v3/accountWithJoinMargin"
+LONGER_THAN_A_COOLDOWN = timedelta(minutes=20)
+
+
+@of_module
+async def busy(postgres_url: str, template: str) -> AsyncIterator[Site]:
+    """The module's house, where there is something to see on every page: two positions have ended, one is open."""
+    async with fresh_database(postgres_url, template) as url, built_site(url) as site:
+        house = site.house
+        for side in ("buy", "sell"):
+            await house.enter("BTCUSDT", side)
+            await house.pass_time()
+            house.model.will_decide(await house.wish("BTCUSDT", "close"))
+            await house.cycle()
+            await house.pass_time(LONGER_THAN_A_COOLDOWN)
+        await house.enter("ETHUSDT")
+        async with house.runtime.database.transaction() as connection:
+            await connection.execute(text("UPDATE model_calls SET estimated = true WHERE id % 2 = 0"))
+        yield site
 
 
 def vital(page: Page, name: str) -> Locator:
@@ -106,11 +126,12 @@ async def test_the_accounts_page_keeps_up_with_equity_and_with_a_stop(own: Site,
     page = await opened(f"{own.url}/#/accounts")
     equity = page.locator(".fact", has=page.get_by_text("Equity", exact=True)).locator("dd")
     await expect(equity).to_contain_text("9,99")
-    before = await equity.locator("time").get_attribute("datetime")
+    at = equity.locator("time").first
+    before = await at.get_attribute("datetime")
 
     await house.next_cycle()
 
-    await expect(equity.locator("time")).not_to_have_attribute("datetime", str(before))
+    await expect(at).not_to_have_attribute("datetime", str(before))
     await house.spoil_by(method="GET", path=HOLDINGS, kind="503-before", count=None)
     await stop_account(house.runtime, "main", by="a test", patience=timedelta(seconds=1))
     await expect(page.get_by_text("Being stopped.")).to_be_visible()
@@ -136,3 +157,60 @@ async def test_a_stop_that_is_not_at_its_end_is_told_as_what_it_is(
     await expect(dialog.get_by_role("alert")).to_have_count(0)
     async with own.house.runtime.open_work() as work:
         assert (await work.accounts.get("main")).status is AccountStatus.HALTED
+
+
+PAGES = (
+    *("", "positions", "market", "decisions", "performance", "edge", "costs", "alerts", "audit", "accounts"),
+    *("activity", "activity/fills", "activity/diary", "activity/models", "activity/logs", "discrepancies"),
+)
+OUTSIDE = """() => [...document.querySelectorAll('main *, header *')].filter((each) => {
+    const box = each.getBoundingClientRect();
+    return box.width && box.right > innerWidth + 1 && !each.closest('.table-box, .chart, .ears, .fold');
+}).map((each) => each.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_no_page_is_wider_than_a_phone(busy: Site, opened: Open, watch: Watch, name: str) -> None:
+    watch.expected = ("404",)
+    page = await opened(f"{busy.url}/#/{name}", viewport={"width": 390, "height": 844}, has_touch=True)
+    await expect(page.get_by_role("main").locator("h1")).to_be_visible()
+    await expect(page.locator(".loading")).to_have_count(0)
+
+    assert await page.evaluate(OUTSIDE) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("width", [1280, 1360])
+async def test_no_cell_of_the_strip_is_cut_off(busy: Site, opened: Open, width: int) -> None:
+    page = await opened(busy.url, viewport={"width": width, "height": 900})
+    await expect(vital(page, "Requests")).to_contain_text("used")
+
+    outside = await page.evaluate(
+        """() => {
+            const box = document.querySelector('.vitals-box').getBoundingClientRect();
+            return [...document.querySelectorAll('.vital')].filter((each) => {
+                const [value, cell] = [each.querySelector('dd'), each.getBoundingClientRect()];
+                return cell.right > box.right + 1 || value.scrollWidth > value.clientWidth + 1;
+            }).map((each) => each.innerText);
+        }"""
+    )
+
+    assert outside == []
+
+
+async def test_totals_that_hold_estimates_say_so(busy: Site, opened: Open) -> None:
+    page = await opened(f"{busy.url}/#/costs")
+    together = page.locator("section.card", has=page.get_by_role("heading", name="All together"))
+
+    for name in ("Models", "In all"):
+        value = together.locator(".fact", has=page.locator("dt", has_text=re.compile(f"^{name}$"))).locator("dd")
+        await expect(value).to_contain_text("about $")
+    await expect(together).to_contain_text(re.compile(r"\d+ % of it estimated"))
+
+
+async def test_what_was_not_decided_shows_as_a_gap(busy: Site, opened: Open) -> None:
+    page = await opened(f"{busy.url}/#/decisions")
+
+    await expect(page.locator(".gap")).to_have_count(2)
+    await expect(page.locator(".gap").first).to_contain_text("main decided nothing between")
+    await expect(page.locator(".gap").first).to_contain_text("3 cycles missed, or no model was asked")
