@@ -49,7 +49,7 @@ function hero(house, open, { positions, days, curves }) {
   const [worth, deposited] = [known ? sum('equity') : null, sum('deposited')];
   const gained = known ? worth - deposited : null;
   const today = ofToday(days.items);
-  const falls = curves.flatMap(({ points }) => points.map((point) => point.drawdown));
+  const falls = curves.some(({ awaited }) => awaited) ? [] : curves.flatMap(({ points }) => points.map((point) => point.drawdown));
   return h('section.card.hero', { 'aria-label': 'The state of your money' },
     h('div', null,
       h('p.label', null, accounts.length > 1 ? `Equity of ${plural(accounts.length, 'account')}` : 'Equity', asOf(house, accounts)),
@@ -153,7 +153,7 @@ function since(iso) {
 function growth(curves) {
   const drawn = curves.filter(({ points }) => points.length > 1);
   const troubles = curves.map(({ account, answer }) => trouble(answer, { what: `the curve of ${account}` }));
-  if (!curves.length || (!drawn.length && curves.some(({ awaited }) => awaited))) return [troubles, loading()];
+  if (!curves.length || curves.some(({ awaited }) => awaited)) return [troubles, loading()];
   if (!drawn.length) return [troubles, empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.')];
   const [only] = drawn;
   const several = drawn.length > 1;
