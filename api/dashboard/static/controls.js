@@ -19,8 +19,8 @@ export function steered({ done, left, repeated, trouble, orders }, words) {
   return [words, came.length ? `${came.join(', ')}.` : '', repeated ? 'It was done before; nothing was sent again.' : '', trouble ? `${trouble}.` : ''].filter(Boolean).join(' ');
 }
 
-/** What is said while a stop is under way: its answer comes after 20 s at the latest, flat or not. */
-export const STOPPING = 'The accounts are halted first; closing what they hold may take up to 20 s. State, above, says how it stands.';
+/** What is said while a stop is under way. */
+export const STOPPING = 'The accounts are halted first; closing what they hold takes up to 20 s, and longer where the exchange does not answer. State, above, says how it stands.';
 
 /** A stop whose accounts are not all flat yet: they are halted, and the rest is gone on with, whoever looks. */
 export function goesOn(stopped) {

@@ -56,8 +56,9 @@ export function troubles(house) {
     return { text, tone, says: `${says}: ${note}`, note };
   };
   const ready = readiness(house);
-  const down = ready?.checks.exchange === false || ready?.checks.database === false;
-  const stands = down && { text: 'Cut off', tone: 'bad', says: ready.reasons.join('; ').replace(/^./, (first) => first.toUpperCase()), note: ready.reasons[0] };
+  // What readiness says of late cycles is told below, of those that are looked at.
+  const reasons = (ready?.reasons ?? []).filter((each) => !each.startsWith('the last cycle'));
+  const stands = reasons.length > 0 && { text: 'Cut off', tone: 'bad', says: reasons.join('; ').replace(/^./, (first) => first.toUpperCase()), note: reasons[0] };
   return [
     of('Halted', 'bad', (each) => each.status === 'halted'),
     stands,
