@@ -40,7 +40,7 @@ async def busy(postgres_url: str, template: str) -> AsyncIterator[Site]:
 
 def vital(page: Page, name: str) -> Locator:
     """One cell of the health strip."""
-    return page.locator(".vital", has=page.locator("dt", has_text=re.compile(f"^{name}$")))
+    return page.locator(".vital", has=page.locator("dt", has_text=re.compile(f"^{name}")))
 
 
 def attention(page: Page) -> Locator:
