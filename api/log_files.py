@@ -49,6 +49,8 @@ class Wanted:
     cycle: str | None = None
     request: str | None = None
     text: str | None = None
+    reads: bool = True
+    """Whether those too that tell only that somebody of the API's asked, listened, and was served."""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -190,6 +192,8 @@ def _told(place: Place, line: dict[str, Any], wanted: Wanted) -> dict[str, Any] 
     if wanted.level and _rank(line["level"]) < _rank(wanted.level):
         return None
     told: dict[str, Any] = mask(line)
+    if not wanted.reads and _tells_of_a_read(line):
+        return None
     if wanted.text and wanted.text.casefold() not in json.dumps(told, ensure_ascii=False).casefold():
         return None
     known = {name: told.pop(name, None) for name in TOLD}
@@ -197,6 +201,11 @@ def _told(place: Place, line: dict[str, Any], wanted: Wanted) -> dict[str, Any] 
         if not isinstance(known[name], str | None):
             told[name], known[name] = known[name], None
     return {"id": _cursor(place), "process": place.stream.rpartition("-")[0], **known, "details": told}
+
+
+def _tells_of_a_read(line: Mapping[str, Any]) -> bool:
+    served = line.get("status") is None or (isinstance(line["status"], int) and line["status"] < 400)
+    return line["message"] == "request" and line.get("method") in {None, "GET"} and served
 
 
 def _rank(level: str) -> int:

@@ -233,6 +233,7 @@ class Costs(Answer):
     decisions: int
     entries: int
     cost: Number = Field(description="Of the questions to models.")
+    cost_estimated: Number = Field(description="How much of that is an estimate.")
     cost_per_decision: Number | None
     cost_per_entry: Number | None
     fees_per_trade: Number | None

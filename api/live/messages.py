@@ -8,7 +8,8 @@ from api.answers import Account, Answer, Candle, Document, Number, Order, Time
 from api.results import Position
 from shared.domain.market import Timeframe
 
-HEARTBEAT_SECONDS = 30.0
+HEARTBEAT_SECONDS = 5.0
+"""How long a stream is ever silent: who hears nothing for two of these knows that nobody is there."""
 
 Cursor = Annotated[
     str,

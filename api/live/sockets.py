@@ -31,8 +31,8 @@ log = logging.getLogger("perpetua.app")
 
 SUBPROTOCOL = "perpetua"
 KEEPALIVE: dict[str, Any] = {
-    "ws_ping_interval": messages.HEARTBEAT_SECONDS,
-    "ws_ping_timeout": messages.HEARTBEAT_SECONDS,
+    "ws_ping_interval": 30.0,
+    "ws_ping_timeout": 30.0,
     "ws_max_size": 4096,  # nobody has anything to say
     "ws_per_message_deflate": False,  # its windows would be most of what a socket needs
 }

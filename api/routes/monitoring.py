@@ -202,6 +202,7 @@ class LogsQuery(ListQuery):
     cycle: str | None = Field(default=None, description="As lines tell it: the tick.")
     request: str | None = Field(default=None, description="The X-Request-Id of an answer.")
     text: str | None = Field(default=None, min_length=1, max_length=200, description="Anywhere in the line.")
+    reads: bool = Field(default=True, description="`false` leaves out who read from this API and was served.")
 
 
 class LogLine(Answer):

@@ -112,7 +112,8 @@ SELECT given.account, given.since AS day,
     coalesce(trading.turnover, 0) AS turnover, coalesce(trading.fees, 0) AS fees,
     coalesce(trading.funding, 0) AS funding,
     CAST(asked.calls AS integer) AS calls, CAST(asked.estimated AS integer) AS estimated,
-    CAST(asked.decisions AS integer) AS decisions, asked.cost, CAST(entered.entries AS integer) AS entries,
+    CAST(asked.decisions AS integer) AS decisions, asked.cost, asked.cost_estimated,
+    CAST(entered.entries AS integer) AS entries,
     coalesce(trading.fees, 0) - coalesce(trading.funding, 0) + asked.cost AS total,
     trim_scale(round(asked.cost / nullif(asked.decisions, 0), 8)) AS cost_per_decision,
     trim_scale(round(asked.cost / nullif(entered.entries, 0), 8)) AS cost_per_entry,
@@ -128,6 +129,7 @@ FROM (
 LEFT JOIN trading_days AS trading ON trading.account_id = given.account AND trading.day = given.day
 CROSS JOIN LATERAL (
     SELECT count(*) AS calls, count(*) FILTER (WHERE estimated) AS estimated, coalesce(sum(cost), 0) AS cost,
+        coalesce(sum(cost) FILTER (WHERE estimated), 0) AS cost_estimated,
         count(DISTINCT tick) FILTER (WHERE content IS NOT NULL AND purpose IN ('decision', 'fallback')) AS decisions
     FROM model_calls WHERE account_id = given.account AND tick >= given.since AND tick < given.until
 ) AS asked
@@ -265,7 +267,7 @@ class ResultReports(CurveReports):
     async def costs(self, **narrowing: Unpack[Narrowing]) -> Page:
         """Return what an account's trading and models have cost, newest UTC day first: in all, and for each of what.
 
-        `estimated` counts the questions whose cost the service did not tell.
+        `estimated` counts the questions whose cost the service did not tell, `cost_estimated` is what they are put at.
         """
         days = union(
             *(

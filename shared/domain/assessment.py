@@ -14,6 +14,12 @@ ENOUGH_TRIPS = 30
 
 CONFIDENCE = 0.95
 
+TELLING = 0.0001
+"""A mean below this needs more digits than two to be more than zero."""
+
+BEYOND_COUNTING = 10_000
+"""Trades that nobody will make: how many more it would take says nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded:
@@ -155,7 +161,8 @@ def sample_of(trips: int, mean: float | None, deviation: float | None) -> Sample
     half = student(CONFIDENCE, trips - 1) * deviation / math.sqrt(trips)
     enough = trips >= ENOUGH_TRIPS and abs(mean) > half
     needed = _needed(trips, mean, half)
-    told = f"{_count(trips)} with a mean return of {mean:.2%} ± {half:.2%}"
+    digits = 2 if abs(mean) >= TELLING else 4
+    told = f"{_count(trips)} with a mean return of {mean:.{digits}%} ± {half:.{digits}%}"
     if enough:
         word = f"{told}: more than chance explains"
     elif abs(mean) > half:
@@ -163,7 +170,8 @@ def sample_of(trips: int, mean: float | None, deviation: float | None) -> Sample
     elif needed is None:
         word = f"{told}: nothing that could be told from chance"
     else:
-        word = f"{told}: not to be told from chance; it would take about {needed} like these"
+        many = f"more than {BEYOND_COUNTING:,}" if needed > BEYOND_COUNTING else f"about {needed:,}"
+        word = f"{told}: not to be told from chance; it would take {many} like these"
     return Sample(trips=trips, enough=enough, mean=mean, low=mean - half, high=mean + half, needed=needed, word=word)
 
 

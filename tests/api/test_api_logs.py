@@ -108,6 +108,21 @@ async def test_every_filter_narrows_down(client: httpx.AsyncClient, folder: Path
         assert (query, await messages(client, **query)) == (query, expected)
 
 
+async def test_who_only_read_and_was_served_can_be_left_out(client: httpx.AsyncClient, folder: Path) -> None:
+    write(
+        folder,
+        "api-app.jsonl",
+        a_line(1, "request", method="GET", path="/status", status=200),
+        a_line(2, "request", method=None, path="/ws/trading-events", status=None),
+        a_line(3, "request", method="GET", path="/orders", status=503),
+        a_line(4, "request", method="POST", path="/stop", status=200),
+    )
+
+    assert len(await messages(client)) == 4
+    answer = await client.get("/logs", params={"reads": "false"})
+    assert [line["details"]["path"] for line in answer.json()["items"]] == ["/stop", "/orders"]
+
+
 async def test_pages_neither_repeat_nor_hide_a_line_while_files_grow_and_rotate(
     client: httpx.AsyncClient, folder: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_sample_says_in_words_what_it_proves() -> None:
     chance = sample(*of([0.02, -0.015] * 20))
     few = sample(*of([0.02, 0.021, 0.019]))
     sound = sample(*of([0.02, 0.01] * ENOUGH_TRIPS))
+    even = sample(*of([0.01, -0.00999] * 20))
 
     assert nothing.word == "0 closed trades: that proves nothing"
     assert one.word == "1 closed trade: that proves nothing"
@@ -103,6 +104,10 @@ def test_a_sample_says_in_words_what_it_proves() -> None:
     )
     assert few.word == "3 closed trades with a mean return of 2.00% ± 0.25%: too few to go by, 30 are the least"
     assert sound.word == "60 closed trades with a mean return of 1.50% ± 0.13%: more than chance explains"
+    assert even.word == (
+        "40 closed trades with a mean return of 0.0005% ± 0.3237%: not to be told from chance;"
+        " it would take more than 10,000 like these"
+    )
     assert [each.enough for each in (nothing, one, chance, few, sound)] == [False, False, False, False, True]
 
 

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from functions.invoke import invoke_compare
 from functions.replaying import load, reask, rereview, rerun
@@ -238,6 +239,17 @@ async def test_costs_are_told_by_day_by_decision_and_by_trade(house: House) -> N
     assert (newest["cost_per_decision"], newest["entries"], newest["cost_per_entry"]) == ("0.0012", 0, None)
     assert (oldest["calls"], oldest["decisions"], oldest["entries"]) == (1, 1, 1)
     assert oldest["cost_per_entry"] == "0.0012"
+    assert (oldest["estimated"], oldest["cost_estimated"]) == (0, "0")
+
+
+async def test_costs_tell_how_much_of_them_the_service_did_not_tell(house: House) -> None:
+    await house.enter()
+    async with house.runtime.database.transaction() as connection:
+        await connection.execute(text("UPDATE model_calls SET estimated = true"))
+
+    [day] = (await Reports(house.runtime.database).costs()).rows
+
+    assert (day["cost"], day["estimated"], day["cost_estimated"]) == ("0.0012", 1, "0.0012")
 
 
 def told(question: dict[str, Any]) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ export function lineChart({ label, lines, text = priceText, kind = '', wholly = 
 
 /**
  * Candles: *candles* are rows of the API oldest first, *forming* the one that is not closed yet; *lines* as above,
- * *levels* are {price, name, colour} across the whole, *marks* are {time, way, text}. What is drawn stays where it was
+ * *levels* are {price, name, colour} across the whole, *marks* are {time, way, text, href}: a click on one goes there. What is drawn stays where it was
  * scrolled to.
  */
 export function candleChart({ label, candles, forming, lines = [], levels = [], marks = [], kind = '' }) {
@@ -199,6 +199,10 @@ function drawCandles(charts, element) {
   volume.priceScale().applyOptions({ scaleMargins: { top: 0.86, bottom: 0 } });
   const marks = charts.createSeriesMarkers(series, []);
   const lines = new Lines(charts, chart);
+  chart.subscribeClick(({ hoveredObjectId }) => {
+    if (hoveredObjectId) location.hash = hoveredObjectId;
+  });
+  chart.subscribeCrosshairMove(({ hoveredObjectId }) => element.classList.toggle('leads', Boolean(hoveredObjectId)));
   let drawn = '';
   let levels = new Map();
   let marked = '';
@@ -241,8 +245,8 @@ function drawCandles(charts, element) {
     levelled(props.levels);
     const wanted = JSON.stringify(props.marks) + DARK.matches;
     if (wanted !== marked) {
-      marks.setMarkers(props.marks.map(({ time, way, text }) => ({
-        time, text, position: way === 'buy' ? 'belowBar' : 'aboveBar', shape: way === 'buy' ? 'arrowUp' : 'arrowDown', color: colour(way === 'buy' ? '--good' : '--bad'), size: 1.2,
+      marks.setMarkers(props.marks.map(({ time, way, text, href }) => ({
+        time, text, id: href || undefined, position: way === 'buy' ? 'belowBar' : 'aboveBar', shape: way === 'buy' ? 'arrowUp' : 'arrowDown', color: colour(way === 'buy' ? '--good' : '--bad'), size: 1.2,
       })));
       marked = wanted;
     }

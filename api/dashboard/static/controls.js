@@ -19,6 +19,22 @@ export function steered({ done, left, repeated, trouble, orders }, words) {
   return [words, came.length ? `${came.join(', ')}.` : '', repeated ? 'It was done before; nothing was sent again.' : '', trouble ? `${trouble}.` : ''].filter(Boolean).join(' ');
 }
 
+/** What is said while a stop is under way. */
+export const STOPPING = 'The accounts are halted first; closing what they hold takes up to 20 s, and longer where the exchange does not answer. State, above, says how it stands.';
+
+/** A stop whose accounts are not all flat yet: they are halted, and the rest is gone on with, whoever looks. */
+export function goesOn(stopped) {
+  const left = stopped.filter((each) => !each.flat).map(({ account, left: what, trouble }) => `${account}: ${[what.join(', ') || 'not known what is left', trouble].filter(Boolean).join('; ')}`);
+  const title = 'Halted; closing goes on';
+  return {
+    title, words: `${title}. Left: ${left.join('. ')}.`,
+    body: [
+      h('p', null, 'Nothing opens any more. What is left is closed as soon as the exchange lets it, without this page; its stops rest meanwhile.'),
+      h('ul.left', { 'aria-label': 'What is left' }, left.map((each) => h('li', { key: each }, each))),
+    ],
+  };
+}
+
 /** One line for whom some controls are missing. */
 export function whoMay(house, scope) {
   const { name, scope: has, account } = house.session ?? {};

@@ -3,7 +3,7 @@
  *
  * ask({title, lines, word, verb, tone, fields, groups, act}): *act* is called with what was filled in. Its words are said
  * to who asked, and its failure is told in the dialog, which stays open: at the field that it is about, where there is
- * one. Where it returns {title, body} instead, that is shown in the dialog's place.
+ * one. Where it returns {title, body} instead, that is shown in the dialog's place. *meanwhile* is said while it is done.
  */
 
 import { h } from './dom.js';
@@ -66,6 +66,7 @@ function question(asked, onsubmit, close, update) {
       })),
     (asked.errors ?? []).length > stray.length && notice('bad', 'It was not done: see what is marked above.'),
     stray.map((error) => h('div', { key: error.text }, notice('bad', error.text))),
+    asked.busy && asked.meanwhile && h('p.hint', { role: 'status' }, asked.meanwhile),
     h('div.buttons', null,
       h('button', { type: 'button', onclick: close }, 'Cancel'),
       h('button', { type: 'submit', class: asked.tone ?? 'primary', disabled: !typed, 'aria-disabled': asked.busy ? 'true' : null }, asked.busy ? 'Working …' : asked.verb)));

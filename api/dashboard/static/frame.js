@@ -1,14 +1,14 @@
 /* What surrounds every page: the health strip above, the menu, the help, and the questions that are asked. */
 
 import { send } from './api.js';
-import { button } from './controls.js';
+import { button, goesOn, STOPPING } from './controls.js';
 import { dialog, modal } from './dialog.js';
 import { h } from './dom.js';
 import { count, plural } from './format.js';
 import { icon } from './icons.js';
 import { badge, notice } from './parts.js';
 import { PAGES } from './pages.js';
-import { span } from './time.js';
+import { outage } from './standing.js';
 import { liveWords, strip } from './vitals.js';
 
 export function frame(house, state, page, update) {
@@ -66,13 +66,11 @@ function mode(name) {
 
 function notLive(house) {
   const stream = house.trading;
-  if (!stream || stream.live || stream.state === 'connecting') return null;
-  const answered = house.status?.answeredAt;
-  const asked = house.status?.error
-    ? `The server does not answer; what is shown is ${answered === null ? 'not known yet' : `${span(performance.now() - answered)} old`}.`
-    : 'It is asked for every 5 s meanwhile.';
-  return h('div.not-live', { key: 'not-live' }, icon('warn'),
-    h('p', null, h('strong', null, 'This page is not live'), `: ${stream.why || 'the stream is closed'}. ${asked}`),
+  const gone = outage(house);
+  if (!stream || (!gone && (stream.live || stream.state === 'connecting'))) return null;
+  const asked = gone ? `${gone.why}. What is shown is as of then, and may be otherwise by now.` : `${stream.why || 'the stream is closed'}. It is asked for every 5 s meanwhile.`;
+  return h('div.not-live', { key: 'not-live', class: gone ? 'bad' : '' }, icon('warn'),
+    h('p', null, h('strong', null, 'This page is not live'), `: ${asked}`),
     stream.state === 'reconnecting' && h('button', { type: 'button', onclick: () => stream.retry() }, 'Try now'));
 }
 
@@ -128,10 +126,10 @@ function stopEverything(house) {
     word: 'stop all',
     verb: 'Stop everything',
     tone: 'danger',
+    meanwhile: STOPPING,
     act: async () => {
       const stopped = await send('POST', '/stop');
-      const left = stopped.filter((each) => !each.flat).map((each) => `${each.account}: ${[...each.left, each.trouble].filter(Boolean).join(', ')}`);
-      if (left.length) throw new Error(`All are halted. Still being flattened: ${left.join('; ')}`);
+      if (stopped.some((each) => !each.flat)) return goesOn(stopped);
       return `Everything is stopped: ${plural(stopped.length, 'account')} halted, nothing is held.`;
     },
   };

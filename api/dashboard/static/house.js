@@ -2,25 +2,27 @@
  * What every page shares: who is looking, where everything stands, the streams, and the prices of now.
  *
  * While the stream is live, what has changed is asked for when the stream says so. While it is not, everything on the
- * screen is asked for every few seconds, and the screen says so.
+ * screen is asked for every few seconds, and the screen says so. Silence is told by this computer's clock.
  */
 
 import { get, Problem } from './api.js';
-import { Stream } from './live.js';
+import { SILENCE_MS, Stream } from './live.js';
 import { Resource } from './resource.js';
 import { clock } from './time.js';
 
-const POLL_MS = 5_000;
-const HEARTBEAT_MS = 15_000;
+const BEAT_MS = 5_000;
+const SLOW_BEAT_MS = 15_000;
 const RENEWAL_MS = 300_000;
+/** A price that has not moved is told anew all the same. */
+export const PRICES_SILENCE_MS = 30_000;
 const SAID_MS = 20_000;
 const ACCOUNT = 'perpetua.account';
 
 export class House {
   #resources = new Set();
   #listeners = new Set();
-  #polling = null;
   #beating = null;
+  #slowly = null;
   #renewing = null;
   #saying = null;
 
@@ -30,6 +32,10 @@ export class House {
   sessionError = null;
   prices = new Map();
   marketLive = null;
+  /** When anything last came from the server, be it that it cannot answer, by this computer's clock. */
+  heardAt = null;
+  /** When a price last came, by this computer's clock. */
+  pricedAt = null;
   trading = null;
   market = null;
   account = localStorage.getItem(ACCOUNT) ?? '';
@@ -55,6 +61,7 @@ export class House {
     const resource = new Resource(path, query, {
       ...options,
       changed: () => {
+        if (resource.error?.status !== 0) this.heardAt = Date.now();
         if (resource.error?.status === 401) this.signOut(resource.error.message);
         options.changed?.(resource);
         this.update();
@@ -83,7 +90,12 @@ export class House {
   }
 
   get live() {
-    return this.trading?.live ?? false;
+    return (this.trading?.live ?? false) && this.silentSince === null;
+  }
+
+  /** Since when nothing has come from the server, if that is too long ago to call anything live; else null. */
+  get silentSince() {
+    return this.heardAt !== null && Date.now() - this.heardAt > SILENCE_MS ? this.heardAt : null;
   }
 
   /**
@@ -134,6 +146,11 @@ export class House {
     return this.accounts.filter((each) => !this.account || each.account === this.account);
   }
 
+  /** Whether the prices are those of now. */
+  get pricesLive() {
+    return this.silentSince === null && this.market?.live && this.marketLive?.live !== false && this.pricedAt !== null && Date.now() - this.pricedAt < PRICES_SILENCE_MS;
+  }
+
   config(account) {
     return this.list?.items.find((each) => each.account === account)?.config ?? {};
   }
@@ -154,8 +171,8 @@ export class House {
   stop() {
     this.trading?.close();
     this.market?.close();
-    clearInterval(this.#polling);
     clearInterval(this.#beating);
+    clearInterval(this.#slowly);
     clearInterval(this.#renewing);
     for (const resource of this.#resources) resource.close();
     this.#resources.clear();
@@ -183,18 +200,20 @@ export class House {
       kinds: ['stage', 'account', 'breaker', 'equity', 'position_opened', 'position_closed', 'manage_only', 'models_answer_again'],
       changed: ({ data }) => data && this.#stands(data),
     });
-    this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker', 'stop', 'change'] });
+    this.list = this.resource('/accounts', {}, { kinds: ['account', 'breaker', 'stop', 'change', 'equity'] });
     this.ready = this.resource('/health/ready', {}, { kinds: ['stage', 'alert', 'exchange_stream'] });
     this.limits = this.resource('/limits', {}, { kinds: ['stage', 'breaker', 'equity', 'account', 'model_call'] });
     this.alerts = this.resource('/alerts', { standing: true }, { kinds: ['alert'] });
     this.trading = new Stream('/ws/trading-events', {}, this.#ears((message) => this.#traded(message)));
     this.market = new Stream('/ws/market-data', {}, this.#ears((message) => this.#priced(message)));
-    this.#polling = setInterval(() => {
-      if (!this.live) this.refreshAll();
-    }, POLL_MS);
+    // No event tells that a service is down, or that a cycle did not come: that is asked for, stream or not.
     this.#beating = setInterval(() => {
-      for (const resource of [this.status, this.ready, this.limits, this.alerts]) resource.refresh();
-    }, HEARTBEAT_MS);
+      if (this.live) for (const resource of [this.status, this.ready]) resource.refresh();
+      else this.refreshAll();
+    }, BEAT_MS);
+    this.#slowly = setInterval(() => {
+      for (const resource of [this.list, this.limits, this.alerts]) resource.refresh();
+    }, SLOW_BEAT_MS);
     // A session that asks lasts anew: a page that is left open all day stays signed in.
     if (this.session?.expires) this.#renewing = setInterval(() => this.#askAgain(), RENEWAL_MS);
   }
@@ -207,6 +226,7 @@ export class House {
   #ears(heard) {
     return {
       heard: (message) => {
+        this.heardAt = Date.now();
         heard(message);
         this.update();
       },
@@ -228,7 +248,10 @@ export class House {
 
   #priced(message) {
     if (message.type === 'live') this.marketLive = message;
-    if (message.type === 'price') this.prices.set(message.symbol, message);
+    if (message.type === 'price') {
+      this.pricedAt = Date.now();
+      this.prices.set(message.symbol, message);
+    }
     for (const each of (message.type === 'snapshot' && message.prices) || []) this.prices.set(each.symbol, each);
   }
 }

@@ -4,6 +4,7 @@ import { address } from './api.js';
 import { h } from './dom.js';
 import { number, NOTHING, percent, words } from './format.js';
 import { icon } from './icons.js';
+import { TERMS } from './terms.js';
 import { span } from './time.js';
 
 /** A titled box. *aside* stands at the right of the title. */
@@ -25,7 +26,7 @@ export function badge(text, tone = 'quiet', title) {
 const VERDICTS = { approved: 'good', clipped: 'clip', refused: 'bad', held: 'quiet' };
 
 export function verdict(name, reason) {
-  return badge(words(name), VERDICTS[name] ?? 'info', reason || undefined);
+  return badge(words(name), VERDICTS[name] ?? 'info', reason || TERMS[name]);
 }
 
 export function direction(name) {
@@ -35,8 +36,10 @@ export function direction(name) {
 
 const STATUSES = { active: ['Trading', 'good'], paused: ['Paused', 'warn'], halted: ['Halted', 'bad'] };
 
-export function accountStatus(name, reason) {
-  const [text, tone] = STATUSES[name] ?? [words(name), 'info'];
+/** What an account does, as /status tells of it: one that no model answers trades only in name. */
+export function accountStatus({ status, status_reason: reason, models }) {
+  if (status === 'active' && models?.manage_only_since) return badge('Manages only', 'warn', models.reason);
+  const [text, tone] = STATUSES[status] ?? [words(status), 'info'];
   return badge(text, tone, reason || undefined);
 }
 
@@ -90,7 +93,7 @@ export function trouble(resource, { what = 'this' } = {}) {
     return notice('warn', `This server does not answer ${resource.path}: ${what} cannot be shown.`);
   }
   if (resource.error) {
-    const known = resource.answeredAt === null ? '' : ` What is shown is ${span(performance.now() - resource.answeredAt)} old.`;
+    const known = resource.answeredAt === null ? '' : ` What is shown is ${span(Date.now() - resource.answeredAt)} old.`;
     return notice('bad', `Could not ask for ${what}: ${resource.error.message}.${known} ${REMEDIES[resource.error.status] ?? 'It is asked for again by itself.'}`);
   }
   return null;

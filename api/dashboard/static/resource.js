@@ -24,6 +24,7 @@ export class Resource {
     this.account = account;
     this.data = null;
     this.error = null;
+    /** When *data* came, by this computer's clock. */
     this.answeredAt = null;
     this.closed = false;
     /** True for what is to stand still, whatever happens. */
@@ -40,6 +41,7 @@ export class Resource {
     this.query = query;
     this.data = null;
     this.error = null;
+    this.answeredAt = null;
     this.refresh({ now: true });
   }
 
@@ -79,7 +81,7 @@ export class Resource {
       if (aborting.signal.aborted) return;
       this.data = data;
       this.error = null;
-      this.answeredAt = performance.now();
+      this.answeredAt = Date.now();
     } catch (error) {
       if (aborting.signal.aborted) return;
       this.error = error;

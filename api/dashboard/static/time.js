@@ -107,12 +107,23 @@ export function until(iso) {
   return h('time', { datetime: new Date(at).toISOString(), title: utc(iso) }, span(at - clock.now()));
 }
 
-/** An ISO 8601 duration as settings are told: PT5M → 5 min */
-export function duration(text) {
+/** An ISO 8601 duration as settings are told, in milliseconds; null where it is none. */
+export function durationMs(text) {
   const parts = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?$/.exec(text ?? '');
-  if (!parts) return text ?? NOTHING;
+  if (!parts) return null;
   const [days, hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0));
-  return span((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000);
+  return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
+}
+
+/** The same in words: PT5M → 5 min */
+export function duration(text) {
+  const read = durationMs(text);
+  return read === null ? (text ?? NOTHING) : span(read);
+}
+
+/** A moment of this computer's own clock: what is not heard any more is not told by the market's. */
+export function wallTime(ms) {
+  return TIME.format(ms);
 }
 
 const UNITS = [['d', 86_400], ['h', 3_600], ['m', 60], ['s', 1]];

@@ -2,9 +2,12 @@
 
 import { h } from './dom.js';
 import { cost, count, number, percent, plural } from './format.js';
+import { PRICES_SILENCE_MS } from './house.js';
 import { icon } from './icons.js';
 import { badge, meter } from './parts.js';
-import { age, clock, span, timeText, until, utc } from './time.js';
+import { outage, overdue, readiness, state as stateOf } from './standing.js';
+import { TERMS } from './terms.js';
+import { age, clock, span, timeText, until, utc, wallTime } from './time.js';
 
 const STAGES = ['fetch', 'decide', 'execute', 'reconcile'];
 
@@ -12,6 +15,7 @@ const STAGES = ['fetch', 'decide', 'execute', 'reconcile'];
 export function liveWords(house) {
   const stream = house.trading;
   if (!stream) return { text: '…', tone: 'quiet', spoken: '' };
+  if (house.silentSince !== null) return { text: 'Not live', tone: 'bad', spoken: 'Not live: no answer', note: `no answer since ${wallTime(house.silentSince)}` };
   if (stream.live) return { text: 'Live', tone: 'good', spoken: 'Live', note: heard(stream) };
   if (stream.state === 'connecting') return { text: 'Connecting', tone: 'quiet', spoken: '', note: '…' };
   if (stream.state === 'refused') return { text: 'Not live', tone: 'bad', spoken: 'Not live', note: stream.why };
@@ -20,7 +24,7 @@ export function liveWords(house) {
 }
 
 function heard(stream) {
-  return stream.heardAt === null ? '' : `heard ${span(performance.now() - stream.heardAt)} ago`;
+  return stream.heardAt === null ? '' : `heard ${span(Date.now() - stream.heardAt)} ago`;
 }
 
 /** *tone* bad or warn keeps a cell on a phone's screen; *kind* `gives` is for a note that is the first to be cut short. */
@@ -36,7 +40,7 @@ export function strip(house, state, update) {
     state.vitals = !all;
     update();
   };
-  return h('div.vitals-box', { role: 'region', 'aria-label': 'Health' }, h('dl.vitals', { class: all ? 'all' : '' },
+  return h('div.vitals-box', { role: 'region', 'aria-label': 'Health' }, h('dl.vitals', { class: [all && 'all', outage(house) && 'old'].filter(Boolean).join(' ') },
     cell('Stream', badge(live.text, live.tone), { note: live.note, kind: 'first', tone: live.tone }),
     tradingState(house),
     cycleCell(house),
@@ -50,25 +54,9 @@ export function strip(house, state, update) {
 }
 
 /** Whether it trades, over all accounts that are looked at: the gravest word first. */
-export function killState(house) {
-  const accounts = house.chosen;
-  if (!accounts.length) return { text: 'No account', tone: 'quiet', note: 'none configured' };
-  const total = plural(accounts.length, 'account');
-  const told = (text, tone, which, says = text) => {
-    const found = accounts.filter(which).length;
-    return found ? { text, tone, says, note: accounts.length > 1 ? `${found} of ${total}` : accounts[0].account } : null;
-  };
-  const breakers = (each) => Object.keys(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {}).length > 0;
-  return told('Halted', 'bad', (each) => each.status === 'halted')
-    ?? told('Breaker', 'bad', breakers, 'Breaker tripped')
-    ?? told('Paused', 'warn', (each) => each.status === 'paused')
-    ?? told('Manages only', 'warn', (each) => each.models?.manage_only_since)
-    ?? { text: 'Trading', tone: 'good', note: total };
-}
-
 function tradingState(house) {
   if (!house.status?.data) return cell('State', badge('Not known', 'quiet'));
-  const { text, tone, note } = killState(house);
+  const { text, tone, note } = stateOf(house);
   return cell('State', badge(text, tone), { note, tone, title: note });
 }
 
@@ -76,11 +64,19 @@ function cycleCell(house) {
   const accounts = house.chosen.filter((each) => each.last_tick);
   if (!accounts.length) return cell('Last cycle', 'none yet', { note: 'begins at the next candle' });
   const oldest = accounts.reduce((a, b) => (Date.parse(a.last_tick) <= Date.parse(b.last_tick) ? a : b));
-  const next = oldest.next_tick && Date.parse(oldest.next_tick) - clock.now();
-  return cell(`Last cycle ${timeText(oldest.last_tick, { seconds: false })}`, stageMarks(oldest), {
-    note: next === null ? 'no other is due' : next > 0 ? ['next in ', until(oldest.next_tick)] : 'due now',
+  const late = overdue(house, oldest);
+  return cell(h('span', { title: TERMS.stages }, `Last cycle ${timeText(oldest.last_tick, { seconds: false })}`), stageMarks(oldest), {
+    note: nextWords(house, oldest, late), tone: late && !outage(house) ? 'bad' : '',
     title: `${oldest.account}: the cycle of ${utc(oldest.last_tick)}`,
   });
+}
+
+/** When the next cycle is due; nothing is promised where nobody answers, or none has come for too long. */
+function nextWords(house, account, late) {
+  if (outage(house)) return 'next not known';
+  if (!account.next_tick) return 'no other is due';
+  if (late) return 'overdue';
+  return Date.parse(account.next_tick) > clock.now() ? ['next in ', until(account.next_tick)] : 'due now';
 }
 
 /** The four stages of the newest cycle, each with how long it took. */
@@ -100,26 +96,30 @@ function stageWord(account, name) {
 function pricesCell(house) {
   const at = [...house.prices.values()].map((each) => each.at).filter(Boolean).sort().at(-1);
   if (!at) return cell('Prices', badge('Not live', 'quiet'), { note: 'as of the last cycle', kind: 'gives' });
-  const live = house.marketLive?.live !== false && house.market.live;
-  const why = house.marketLive?.detail || house.market.why;
-  return cell('Prices', badge(live ? 'Live' : 'Not live', live ? 'good' : 'warn'), { note: live ? age(at) : why || age(at), kind: 'gives', tone: live ? '' : 'warn', title: live ? undefined : why });
+  const silent = house.pricedAt !== null && Date.now() - house.pricedAt > PRICES_SILENCE_MS ? `none since ${wallTime(house.pricedAt)}` : '';
+  const why = outage(house)?.why || (house.marketLive?.live === false && house.marketLive.detail) || (!house.market.live && (house.market.why || 'the stream is closed')) || silent;
+  return cell('Prices', badge(why ? 'Not live' : 'Live', why ? 'warn' : 'good'), { note: why || age(at), kind: 'gives', tone: why ? 'warn' : '', title: why || undefined });
 }
 
 function servicesCell(house) {
-  const { data, error } = house.ready;
-  const told = data ?? error?.document;
-  if (!told?.checks) return cell('Services', badge(error ? 'No answer' : '…', error ? 'bad' : 'quiet'), { note: error?.message, kind: 'gives', tone: error ? 'bad' : '', title: error?.message });
-  const troubles = [...(told.reasons ?? []), ...(told.warnings ?? [])];
-  const tone = told.reasons?.length ? 'bad' : troubles.length ? 'warn' : 'good';
-  return cell('Services', badge(tone === 'good' ? 'All well' : tone === 'bad' ? 'Not ready' : 'Look', tone), {
+  const gone = outage(house);
+  const told = readiness(house);
+  if (!told) {
+    const why = gone?.why ?? house.ready.error?.message;
+    return cell('Services', badge(why ? 'Not known' : '…', why ? 'bad' : 'quiet'), { note: why, kind: 'gives', tone: why ? 'bad' : '', title: why });
+  }
+  const { reasons, warnings } = told;
+  const troubles = [...reasons, ...warnings];
+  const tone = reasons.length ? 'bad' : troubles.length ? 'warn' : 'good';
+  return cell('Services', badge({ good: 'All well', warn: 'Look', bad: 'Not ready' }[tone], tone), {
     note: troubles[0] ?? 'all answer', title: troubles.join('; ') || 'database, exchange, models', kind: 'gives', tone,
   });
 }
 
 /** How old the oldest series of candles is. */
 function dataCell(house) {
-  const told = (house.ready.data ?? house.ready.error?.document)?.checks?.data;
-  if (!told) return null;
+  const told = readiness(house)?.checks.data;
+  if (!told) return cell('Data', badge('Not known', 'quiet'));
   return cell('Data', badge(told.stale ? 'Old' : 'Fresh', told.stale ? 'warn' : 'good'), { note: told.stale ? `${told.stale} of ${told.series} series` : `${plural(told.series, 'series', 'series')}`, tone: told.stale ? 'warn' : '' });
 }
 
@@ -141,6 +141,7 @@ function rateBudget(house) {
 
 function clockCell(house) {
   const now = new Date(clock.now()).toISOString();
-  const fast = Math.round(clock.speed);
+  if (outage(house)) return cell('Time', 'Not known', { note: 'the server tells it' });
+  const fast = clock.speed > 20 ? Math.round(clock.speed / 10) * 10 : Math.round(clock.speed);
   return cell('Time', house.status?.data ? timeText(now) : '…', { note: fast > 1 ? `paper, ×${fast}` : utc(now).slice(11), title: utc(now) });
 }

@@ -1,10 +1,11 @@
 /* The accounts: how much of each limit is used, and what a person can do about them. */
 
 import { get, send } from '../api.js';
-import { button, steered, whoMay } from '../controls.js';
+import { button, goesOn, steered, STOPPING, whoMay } from '../controls.js';
 import { h } from '../dom.js';
 import { cost, count, exact, money, number, NOTHING, percent, plural, words } from '../format.js';
-import { accountStatus, card, empty, fact, facts, fold, loading, meter, notice, told, trouble } from '../parts.js';
+import { accountStatus, card, empty, fact, facts, loading, meter, notice, told, trouble } from '../parts.js';
+import { outage, outdated } from '../standing.js';
 import { age, duration, time, until } from '../time.js';
 import { adding, extending, invoking, limits, removing, settings } from './account_forms.js';
 import { Changes } from './changes.js';
@@ -34,12 +35,12 @@ export function accounts(tools) {
 function accountCard(row, house, ask, many) {
   const standing = house.accounts.find((each) => each.account === row.account);
   const config = row.config ?? {};
-  return card([row.account, accountStatus(row.status, row.status_reason)], { key: row.account, aside: controls(row, house, ask) },
+  return card([row.account, accountStatus({ models: standing?.models, ...row })], { key: row.account, aside: controls(row, house, ask) },
     row.status !== 'active' && row.status_reason && notice(row.status === 'halted' ? 'bad' : 'warn', row.status_reason),
     row.stop && notice(row.stop.finished_at ? 'info' : 'bad', h('strong', null, row.stop.finished_at ? 'Stopped: nothing is left. ' : 'Being stopped. '), `${row.stop.asked_by} asked for it `, age(row.stop.asked_at), row.stop.left.length ? `; left: ${row.stop.left.join(', ')}` : ''),
     Object.entries(row.breakers ?? {}).map(([name, why]) => h('div', { key: name }, notice('bad', h('strong', null, `Breaker ${words(name)}: `), why))),
     facts(
-      fact('Equity', money(row.equity), { note: row.equity_at ? age(row.equity_at) : 'none yet' }),
+      fact('Equity', money(row.equity), { note: equityNote(row, house) }),
       fact('Deposited', money(row.deposited)),
       fact('Model', config.model ?? NOTHING, { note: config.fallback_models?.length ? `then ${config.fallback_models.join(', ')}` : 'no fallback' }),
       fact('Symbols', (config.symbols ?? []).join(' ')),
@@ -48,7 +49,23 @@ function accountCard(row, house, ask, many) {
       row.authority_until && fact('May open until', time(row.authority_until, { seconds: false }), { note: ['for ', until(row.authority_until)] })),
     limitsUsed(row, house, many),
     others(row, house, ask),
-    fold('Every limit and setting in force', config));
+    h('details.fold', { key: 'settings' }, h('summary', null, 'Every limit and setting in force'), h('dl.settings', null, settled(config).map(([name, value]) => h('div', { key: name }, h('dt', null, name), h('dd', null, value))))));
+}
+
+/** Of when the equity is; what is older than the cycles let it be, is said to be. */
+function equityNote({ account, equity_at: at }, house) {
+  if (!at) return 'none yet';
+  return outage(house) || outdated(house, account, at) ? h('span.as-of.old', null, 'as of ', time(at, { seconds: false }), ', ', age(at)) : ['as of ', time(at), ', ', age(at)];
+}
+
+/** Every setting of *config* in words, what belongs together under one name. */
+function settled(config, under = '') {
+  return Object.entries(config).flatMap(([name, value]) => {
+    const whole = under + words(name);
+    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return settled(value, `${whole}: `);
+    if (Array.isArray(value)) return [[whole, value.map((each) => (typeof each === 'object' ? JSON.stringify(each) : duration(String(each)))).join(', ') || 'none']];
+    return [[whole, value === null ? 'none' : typeof value === 'boolean' ? (value ? 'yes' : 'no') : duration(String(value))]];
+  });
 }
 
 const EFFECTS = {
@@ -78,8 +95,9 @@ function limitsUsed(row, house, many) {
 function limitRow(each) {
   return h('li', { key: each.limit }, h('span.name', null, words(each.limit).replace(/^max /, '')),
     h('span.value.num', null, amount(each, each.used), h('small', null, each.allowed === null ? ' no limit' : ` of ${amount(each, each.allowed)}`)),
-    meter(each.share, { label: words(each.limit), tone: each.standing ? 'bad' : undefined }),
-    each.standing && h('small.standing', null, each.standing));
+    meter(each.share, { label: words(each.limit), tone: each.standing ? 'bad' : each.effect === 'entries' && number(each.share) >= 0.9 ? 'warn' : undefined }),
+    each.standing && h('small.standing', null, each.standing),
+    each.effect === 'entries' && number(each.share) > 1 && h('small.above', null, 'moved there by prices: nothing is added, nothing has to be closed'));
 }
 
 function amount({ limit, unit }, value) {
@@ -132,11 +150,10 @@ function stopping(row) {
   return {
     title: `Stop ${row.account}?`,
     lines: ['All its orders are cancelled, every position is closed at the market\'s price, and the account halts. It stays halted until a person arms it again.'],
-    word: row.account, verb: 'Stop it', tone: 'danger',
+    word: row.account, verb: 'Stop it', tone: 'danger', meanwhile: STOPPING,
     act: async () => {
-      const { flat, left, trouble: why } = await send('POST', `/accounts/${row.account}/stop`);
-      if (!flat) throw new Error(`${row.account} is halted and being flattened; left: ${[...left, why].filter(Boolean).join(', ')}. It is gone on with until nothing is.`);
-      return `${row.account} is stopped and holds nothing.`;
+      const stopped = await send('POST', `/accounts/${row.account}/stop`);
+      return stopped.flat ? `${row.account} is stopped and holds nothing.` : goesOn([stopped]);
     },
   };
 }

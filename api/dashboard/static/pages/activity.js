@@ -6,7 +6,8 @@ import { cycleLink } from '../cycles.js';
 import { h } from '../dom.js';
 import { cost, count, exact, gain, number, NOTHING, price, symbolName, words } from '../format.js';
 import { Listing } from '../listing.js';
-import { badge, card, direction, empty, fold, input, narrow, orderState, select, table, tabs } from '../parts.js';
+import { badge, card, direction, empty, fold, input, narrow, orderState, select, table, tabs, toggle } from '../parts.js';
+import { TERMS } from '../terms.js';
 import { time, timeText } from '../time.js';
 
 const STATES = ['INTENDED', 'UNRESOLVED', 'NEW', 'PARTIALLY_FILLED', 'FILLED', 'CANCELED', 'EXPIRED', 'REJECTED', 'ABSENT'];
@@ -85,12 +86,12 @@ const LISTS = {
   },
   logs: {
     title: 'Logs', path: '/logs', kinds: ['stage', 'order', 'model_call'],
-    filters: [{ name: 'channel', label: 'Channel', options: CHANNELS }, { name: 'level', label: 'Level', options: LEVELS }, { name: 'text', label: 'Text' }],
+    filters: [{ name: 'channel', label: 'Channel', options: CHANNELS }, { name: 'level', label: 'Level', options: LEVELS }, { name: 'text', label: 'Text' }, { name: 'reads', toggle: 'With what pages ask for', off: 'false' }],
     none: ['No line is like that.', 'The log files of this machine are read, the newest line first.'],
     columns: [
       { name: 'Message', kind: 'text wide lead', cell: (each) => [h('span', null, each.message), details(each)] },
       { name: 'Level', cell: (each) => badge(String(each.level ?? '').toLowerCase(), { ERROR: 'bad', CRITICAL: 'bad', WARNING: 'warn' }[each.level] ?? 'quiet') },
-      { name: 'When', cell: (each) => time(each.time) },
+      { name: 'Real time', title: TERMS.real_time, cell: (each) => time(each.time) },
       { name: 'Channel', cell: (each) => [words(each.channel), h('small', null, each.process)] },
       { name: 'Account', cell: (each) => [each.account ?? NOTHING, each.stage && h('small', null, each.stage)] },
     ],
@@ -125,11 +126,12 @@ export function activity(tools) {
   const kind = LISTS[tools.route.of] ? tools.route.of : 'orders';
   const { title, path, kinds, key, filters, none, columns } = LISTS[kind];
   let wanted = tools.route;
-  const chosen = () => Object.fromEntries(filters.map(({ name }) => [name, wanted.query.get(name) ?? undefined]));
+  const chosen = () => Object.fromEntries(filters.map(({ name, off }) => [name, off ? (wanted.query.get(name) ? undefined : off) : (wanted.query.get(name) ?? undefined)]));
   const list = new Listing(tools, path, { query: () => ({ account: house.account || undefined, ...chosen() }), kinds, ...(key && { name: key }) });
   const symbols = () => [...new Set((house.list?.items ?? []).flatMap((each) => each.config?.symbols ?? []))].sort();
 
-  const field = ({ name, label, options, symbols: ours }) => {
+  const field = ({ name, label, options, symbols: ours, toggle: switched }) => {
+    if (switched) return h('span', { key: name }, toggle(switched, Boolean(wanted.query.get(name)), (on) => narrow(wanted, { [name]: on ? 'yes' : '' })));
     const known = ours ? symbols() : options;
     const change = (value) => narrow(wanted, { [name]: value });
     return h('span', { key: name }, known

@@ -4,6 +4,7 @@ import { h } from '../dom.js';
 import { NOTHING, words } from '../format.js';
 import { Listing } from '../listing.js';
 import { badge, card, empty, fold, input, narrow, notice, table } from '../parts.js';
+import { TERMS } from '../terms.js';
 import { time } from '../time.js';
 
 export function audit(tools) {
@@ -20,7 +21,7 @@ export function audit(tools) {
   const view = () => card('Audit trail', { note: 'nothing here can be changed', aside: h('div.filters', null, input('Who', chosen('caller'), change('caller')), input('Action', chosen('action'), change('action')), list.controls()) },
     list.view('the audit trail', (rows) => table('Audit trail', [
       { name: 'Action', kind: 'text lead', cell: (each) => [h('strong', null, words(each.action)), each.path && h('small', null, each.path), each.body && fold('Body', each.body)] },
-      { name: 'When', cell: (each) => time(each.at) },
+      { name: 'Real time', title: TERMS.real_time, cell: (each) => time(each.at) },
       { name: 'Who', cell: (each) => [each.caller ?? 'nobody we know', each.scope && h('small', null, `may ${each.scope}`)] },
       { name: 'From', cell: (each) => each.client ?? NOTHING },
       { name: 'Account', cell: (each) => each.account ?? NOTHING },

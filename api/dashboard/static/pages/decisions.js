@@ -5,7 +5,7 @@ import { h } from '../dom.js';
 import { plural } from '../format.js';
 import { Listing } from '../listing.js';
 import { card, empty, narrow, select, toggle } from '../parts.js';
-import { time } from '../time.js';
+import { durationMs, time } from '../time.js';
 import { decision } from './decision.js';
 
 const FEW = 3;
@@ -27,7 +27,7 @@ function timeline(tools) {
   });
   const symbols = () => [...new Set((house.list?.items ?? []).flatMap((each) => each.config?.symbols ?? []))].sort();
   const choose = (name) => (value) => narrow(wanted, { [name]: value });
-  const row = (cycle) => cycleRow(cycle, { accounts: house.accounts.length > 1, whole: Boolean(chosen('action')) });
+  const row = (cycle) => (cycle.gap ? gapRow(cycle) : cycleRow(cycle, { accounts: house.accounts.length > 1, whole: Boolean(chosen('action')) }));
 
   const view = () => {
     const whole = Boolean(chosen('action'));
@@ -39,7 +39,8 @@ function timeline(tools) {
         toggle('Fold away what held', chosen('holds') !== 'shown', (on) => narrow(wanted, { holds: on ? '' : 'shown' })),
         list.controls())),
       card('', {}, list.view('the decisions', (rows) => {
-        const cycles = byCycle(rows);
+        const all = byCycle(rows);
+        const cycles = wanted.query.size && !(wanted.query.size === 1 && wanted.query.has('holds')) ? all : withGaps(all, house);
         const folded = chosen('holds') === 'shown' || whole ? cycles.map((cycle) => [cycle]) : runs(cycles);
         return h('div.timeline', { 'data-walk': true }, folded.map((run) => (run.length > FEW ? quiet(run, row) : run.map(row))));
       }, empty('No decision is like that.', wanted.query.size ? 'Other filters show more.' : 'The first is made when the next candle closes.'))),
@@ -52,7 +53,23 @@ function timeline(tools) {
   return { title: 'Decisions', lead: 'Every line is one cycle: open it for the reason', view, turned };
 }
 
-const moves = (cycle) => cycle.rows.some((row) => row.action !== 'hold');
+const moves = (cycle) => cycle.gap || cycle.rows.some((row) => row.action !== 'hold');
+
+/** *cycles* (newest first) with what lies between two of one account where its interval says that there was more. */
+function withGaps(cycles, house) {
+  const newer = new Map();
+  return cycles.flatMap((cycle) => {
+    const after = newer.get(cycle.account);
+    const interval = durationMs(house.config(cycle.account).interval);
+    newer.set(cycle.account, cycle);
+    const missed = after && interval ? Math.round((Date.parse(after.tick) - Date.parse(cycle.tick)) / interval) - 1 : 0;
+    return missed > 0 ? [{ gap: true, cycle: `gap ${cycle.cycle}`, tick: cycle.tick, account: cycle.account, from: cycle.tick, to: after.tick, missed }, cycle] : [cycle];
+  });
+}
+
+function gapRow({ cycle, account, from, to, missed }) {
+  return h('p.gap', { key: cycle }, `${account} decided nothing between `, time(from, { seconds: false }), ' and ', time(to, { seconds: false }), `: ${plural(missed, 'cycle')} missed, or no model was asked`);
+}
 
 /** *cycles* with neighbours that only held put together. */
 function runs(cycles) {

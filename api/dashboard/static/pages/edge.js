@@ -5,6 +5,7 @@ import { h } from '../dom.js';
 import { change, changePercent, cost, count, gain, percent, plural, words } from '../format.js';
 import { multiple } from '../holdings.js';
 import { card, empty, fact, facts, notice, told } from '../parts.js';
+import { TERMS, term } from '../terms.js';
 
 const TITLES = {
   holding_time: 'By holding time', direction: 'By side', symbol: 'By symbol', hour: 'By hour of entry (UTC)', weekday: 'By weekday of entry (UTC)', model: 'By model', exit: 'By how it ended',
@@ -19,7 +20,7 @@ export function edge({ house, resource }) {
       !whole && notice('info', `There are more: these are the last ${count(total.round_trips)}.`),
       h('section.card', { 'aria-label': 'All closed positions' }, facts(
         fact('Closed positions', count(total.round_trips)), fact('Won', percent(total.win_rate, 0)), fact('Profit', gain(total.profit), { note: 'after fees, with funding' }),
-        fact('Gained', gain(total.gained)), fact('Lost', gain(-total.lost)), fact('Mean return', gain(total.mean_return, changePercent(total.mean_return))), fact('Mean in risk taken', multiple(total.mean_r)), fact('Fees', cost(total.fees)))),
+        fact('Gained', gain(total.gained)), fact('Lost', gain(-total.lost)), fact('Mean return', gain(total.mean_return, changePercent(total.mean_return))), fact(term('r', 'Mean in risk taken'), multiple(total.mean_r)), fact('Fees', cost(total.fees)))),
       h('div.columns', null, Object.entries(TITLES).filter(([name]) => groups[name]?.length).map(([name, title]) =>
         card(title, { key: name, note: 'profit in USD' }, bars(title, inOrder(name, groups[name]).map((row) => bar(name, row)))))),
     ];
@@ -42,7 +43,7 @@ function nameOf(dimension, value) {
 
 function bar(dimension, row) {
   return {
-    name: nameOf(dimension, row.value), value: row.profit, text: gain(row.profit, change(row.profit)),
-    note: `${plural(row.round_trips, 'trade')}, ${percent(row.win_rate, 0)} won`,
+    name: dimension === 'exit' && TERMS[row.value] ? term(row.value, nameOf(dimension, row.value)) : nameOf(dimension, row.value), key: row.value, value: row.profit, text: gain(row.profit, change(row.profit)),
+    note: `${plural(row.round_trips, 'position')}, ${percent(row.win_rate, 0)} won`,
   };
 }

@@ -2,7 +2,7 @@
 
 import { candleChart, ordered, seconds } from '../charts.js';
 import { h } from '../dom.js';
-import { changePercent, exact, gain, money, number, price, symbolName } from '../format.js';
+import { change, changePercent, exact, gain, number, price, symbolName } from '../format.js';
 import { held } from '../holdings.js';
 import { Stream } from '../live.js';
 import { badge, card, empty, fact, facts, narrow, select, tabs, toggle, told, trouble } from '../parts.js';
@@ -69,11 +69,12 @@ export function market({ house, route, resource, update, later }) {
           h('span', { key: name }, toggle(text, shown().has(name), (on) => show(name, on)))))),
       card([symbolName(symbol), ' ', h('span.price-now', { 'data-figure': 'price' }, price(now))], { note: timeframe, aside: liveWord(series.stream, rows) },
         quote(house, symbol, rows),
-        h('div.chart-legend', null, drawn.map((line) => h('span', { key: line.name }, h('i.swatch', { class: line.dashed ? 'dashed' : '', style: { '--swatch': `var(${line.colour})` } }), line.name))),
+        h('div.chart-legend', null, drawn.map((line) => h('span', { key: line.name }, h('i.swatch', { class: line.dashed ? 'dashed' : '', style: { '--swatch': `var(${line.colour})` } }), line.name)),
+          shown().has('trades') && h('span.quiet-text', { key: 'arrows' }, 'arrows: fills, each leads to its decision; exits with the profit after fees and funding')),
         told(series.candles, 'the candles', () => rows.length
           ? candleChart({
             label: `Candles of ${symbol}, ${timeframe}, the last at ${exact(rows.at(-1).close)}`, kind: 'tall', candles: rows, forming: series.forming, lines,
-            levels: shown().has('levels') ? levels(open) : [], marks: shown().has('trades') ? marks(series.trades.items, rows, timeframe) : [],
+            levels: shown().has('levels') ? levels(open) : [], marks: shown().has('trades') ? marks(series, rows, timeframe) : [],
           })
           : empty('No candle is stored of this series.', 'They are fetched by the first cycle that needs them.')),
         trouble(series.trades, { what: 'the trades' }), trouble(series.ended, { what: 'past positions' }), series.troubles),
@@ -213,20 +214,28 @@ function lengthOf(timeframe) {
   return Number.parseInt(timeframe, 10) * SECONDS[timeframe.at(-1)];
 }
 
-/** Fills as arrows at their candles; those of one order on one candle are one arrow. */
-function marks(trades, rows, timeframe) {
+/**
+ * Fills as arrows at their candles; those of one order on one candle are one arrow. What ended a position tells what that
+ * brought, after fees and funding as everywhere else; what only made it smaller, what that realized. Each leads to the
+ * decision that it came of.
+ */
+function marks({ trades, ended, orders }, rows, timeframe) {
   const length = lengthOf(timeframe);
   const first = seconds(rows[0].opened);
+  const profits = new Map(ended.items.map((each) => [`${each.account} ${each.last_trade_id}`, each.profit]));
+  const cycles = new Map(orders.items.filter((each) => each.venue_order_id).map((each) => [`${each.account} ${each.venue_order_id}`, each.cycle]));
   const found = new Map();
-  for (const fill of trades) {
+  for (const fill of trades.items) {
     const at = seconds(fill.at);
     if (at < first) continue;
     const time_ = at - ((at - first) % length);
-    const name = `${time_} ${fill.venue_order_id} ${fill.account}`;
-    const known = found.get(name) ?? { time: time_, way: fill.side === 'BUY' ? 'buy' : 'sell', quantity: 0, profit: 0, account: fill.account };
-    known.quantity += Number(fill.quantity);
-    known.profit += Number(fill.realized_pnl);
-    found.set(name, known);
+    const order = `${fill.account} ${fill.venue_order_id}`;
+    const known = found.get(`${time_} ${order}`) ?? { time: time_, way: fill.side === 'BUY' ? 'buy' : 'sell', realized: 0, profit: null, cycle: cycles.get(order) };
+    known.realized += Number(fill.realized_pnl);
+    known.profit ??= profits.get(`${fill.account} ${fill.trade_id}`) ?? null;
+    found.set(`${time_} ${order}`, known);
   }
-  return [...found.values()].sort((a, b) => a.time - b.time).map(({ time: time_, way, profit }) => ({ time: time_, way, text: profit ? `exit ${money(profit)}` : 'entry' }));
+  return [...found.values()].sort((a, b) => a.time - b.time).map(({ time: time_, way, realized, profit, cycle }) => ({
+    time: time_, way, text: profit !== null ? `exit ${change(profit)}` : realized ? `part ${change(realized)} before fees` : 'entry', href: cycle && `#/decisions/${cycle}`,
+  }));
 }

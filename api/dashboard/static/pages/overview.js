@@ -8,8 +8,10 @@ import { changePercent, cost, exact, gain, money, number, percent, plural, symbo
 import { held, level, profit, protectionBadge, spanLine, total } from '../holdings.js';
 import { icon } from '../icons.js';
 import { accountStatus, badge, card, direction, empty, fact, facts, loading, meter, table, told, trouble } from '../parts.js';
-import { age, clock } from '../time.js';
-import { killState, stageMarks } from '../vitals.js';
+import { breakersOf, outage, outdated, readiness, standing, state, troubles } from '../standing.js';
+import { term } from '../terms.js';
+import { age, clock, span, timeText, utc } from '../time.js';
+import { stageMarks } from '../vitals.js';
 
 const FEW = 4;
 const COLOURS = ['--warn', '--good', '--ink-2'];
@@ -30,7 +32,7 @@ export function overview(tools) {
       attention(house),
       h('div.columns.wide-left', null,
         card('Growth', { note: 'deposits taken out', aside: h('a', { href: '#/performance' }, 'Performance') }, growth(curves.all)),
-        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house, curves.all))),
+        card('Accounts', { aside: h('a', { href: '#/accounts' }, 'Limits and controls') }, accountsView(house))),
       card('Open positions', { note: open.length ? plural(open.length, 'position') : '', aside: h('a', { href: '#/positions' }, 'All about them') },
         told(positions, 'the positions', () => positionsView(open))),
       card('Latest decisions', { aside: h('a', { href: '#/decisions' }, 'All decisions') },
@@ -47,17 +49,17 @@ function hero(house, open, { positions, days, curves }) {
   const [worth, deposited] = [known ? sum('equity') : null, sum('deposited')];
   const gained = known ? worth - deposited : null;
   const today = ofToday(days.items);
-  const falls = curves.flatMap(({ points }) => points.map((point) => point.drawdown));
+  const falls = curves.some(({ awaited }) => awaited) ? [] : curves.flatMap(({ points }) => points.map((point) => point.drawdown));
   return h('section.card.hero', { 'aria-label': 'The state of your money' },
     h('div', null,
-      h('p.label', null, accounts.length > 1 ? `Equity of ${plural(accounts.length, 'account')}` : 'Equity'),
+      h('p.label', null, accounts.length > 1 ? `Equity of ${plural(accounts.length, 'account')}` : 'Equity', asOf(house, accounts)),
       h('p.worth', { 'data-figure': 'equity' }, money(worth), h('small', null, 'USD')),
       h('p.today', null, today === null ? h('span.quiet-text', null, days.data ? 'nothing gained or lost today yet' : 'today: not known yet') : [gain(today.profit), ' ', gain(today.share, changePercent(today.share)), h('span.quiet-text', null, ' today (UTC)')])),
     facts(
       fact('Profit since start', gain(gained), { note: deposited > 0 && gained !== null ? changePercent(gained / deposited) : null }),
-      fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data ? `${money(total(open, 'notional'))} held` : null }),
+      fact('In open positions', positions.data ? gain(total(open, 'unrealized')) : '–', { note: positions.data && open.length ? `${priced(house, open)}; ${money(total(open, 'notional'))} held` : null }),
       fact('If every stop is hit', open.length ? gain(total(open, 'atStop')) : positions.data ? 'nothing open' : '–', { note: open.length ? 'from now, before costs' : null }),
-      fact('Deepest fall', falls.length ? percent(falls.reduce((deepest, each) => Math.max(deepest, each), 0)) : '–', { note: 'of an account, from its peak' })),
+      fact(term('drawdown', 'Deepest fall'), falls.length ? percent(falls.reduce((deepest, each) => Math.max(deepest, each), 0)) : '–', { note: 'of an account, from its peak' })),
     trouble(days, { what: 'what was gained today' }),
     sentence(house, open, positions));
 }
@@ -71,49 +73,87 @@ function ofToday(rows) {
   return today.length && before > 0 ? { profit, share: profit / before } : null;
 }
 
+/** Of when the equity is: it is reckoned at the end of each cycle, while prices go on. */
+function asOf(house, accounts) {
+  const oldest = accounts.filter((each) => each.equity_at).sort((a, b) => Date.parse(a.equity_at) - Date.parse(b.equity_at))[0];
+  if (!oldest) return null;
+  const old = outage(house) || outdated(house, oldest.account, oldest.equity_at);
+  return h('span', { class: old ? 'as-of old' : 'as-of', title: `reckoned at the end of each cycle: ${utc(oldest.equity_at)}` }, ` as of ${timeText(oldest.equity_at, { seconds: false })}`);
+}
+
+/** Whether profits of what is open are those of now. */
+function priced(house, open) {
+  return house.pricesLive && open.every((each) => house.prices.has(each.symbol)) ? "at now's prices" : 'at the last known prices';
+}
+
 /** Everything in one sentence, the gravest first. */
 function sentence(house, open, positions) {
   if (!house.status?.data || !positions.data) return null;
   const naked = open.filter((each) => each.naked);
-  const kill = killState(house);
+  const found = troubles(house);
   const newest = house.chosen.map((each) => each.last_tick).filter(Boolean).sort().at(-1);
-  const cycles = newest ? ['last cycle ', age(newest), '.'] : ['the first cycle begins at the next candle.'];
-  const what = open.length ? plural(open.length, 'open position') : 'nothing open';
+  if (outage(house)) return says('bad', h('strong', null, `${found[0].says}. `), 'How it stands is not known; what is shown is as of then. Stops and targets rest at the exchange.');
   if (naked.length) {
     return says('bad', h('strong', null, `${plural(naked.length, 'position')} without a stop at the exchange. `), 'It is placed or the position closed within seconds; if this stays, look at Positions.');
   }
-  const safe = open.length === 0 ? '' : open.length === 1 ? ', protected by a stop at the exchange' : ', every one protected by a stop at the exchange';
-  const tone = kill.tone === 'quiet' ? 'warn' : kill.tone;
-  return says(tone, h('strong', null, kill.tone === 'good' ? 'Trading. ' : `${kill.says ?? kill.text}: ${kill.note}. `), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
+  const cycles = newest ? ['last cycle ', age(newest), '.'] : ['the first cycle begins at the next candle.'];
+  const what = open.length ? plural(open.length, 'open position') : 'nothing open';
+  const cut = readiness(house)?.checks.exchange === false || positions.error;
+  const safe = open.length === 0 ? '' : `, ${open.length === 1 ? '' : 'every one '}protected by a stop at the exchange${cut ? ' when it was last seen' : ''}`;
+  const { tone, text, says: word, note } = state(house);
+  const first = found.length ? `${found.map((each) => each.says).join('. ')}. ` : tone === 'good' ? `${text}. ` : `${word}: ${note}. `;
+  return says(tone === 'quiet' ? 'warn' : tone, h('strong', null, first), `${what[0].toUpperCase()}${what.slice(1)}${safe}; `, cycles);
 }
 
 function says(tone, ...words_) {
   return h('p.sentence', { class: tone }, icon(tone === 'good' ? 'check' : tone === 'bad' ? 'cross' : 'warn'), h('span', null, words_));
 }
 
-/** What a person should look at; nothing when there is nothing. */
+const LINKS = {
+  account_halted: ['Arm again', '#/accounts'], paused: ['Resume', '#/accounts'], no_authority: ['Accounts', '#/accounts'], breaker_tripped: ['Limits', '#/accounts'],
+  models_down: ['Model calls', '#/activity/models'], order_unresolved: ['Orders', '#/activity/orders?state=UNRESOLVED'], position_naked: ['Positions', '#/positions'],
+  wallet_unexplained: ['Discrepancies', '#/discrepancies'], liquidation: ['Discrepancies', '#/discrepancies'],
+};
+
+/** What a person should look at, each matter once; nothing when there is nothing. */
 function attention(house) {
   const lines = [];
+  const matter = (account, kind, subject, mark, why) => lines.push({ name: `${account} ${kind} ${subject}`, account, kind, mark, why });
+  const known = (account, kind, subject) => lines.some(({ name }) => name === `${account} ${kind} ${subject}`);
+  // How an account stands now goes before the alert that tells how it stood when it was raised.
   for (const each of house.chosen) {
-    if (each.status !== 'active') lines.push([each.account, accountStatus(each.status), each.status_reason || 'no reason given']);
-    for (const [name, why] of Object.entries(house.list?.items.find(({ account }) => account === each.account)?.breakers ?? {})) lines.push([each.account, badge(`breaker: ${words(name)}`, 'bad'), why]);
-    if (each.models?.manage_only_since) lines.push([each.account, badge('manages only', 'warn'), each.models.reason]);
-    if (each.unsettled_orders) lines.push([each.account, badge(plural(each.unsettled_orders, 'unsettled order'), 'warn'), 'what became of them is being found out; their symbols open nothing meanwhile']);
+    if (each.status === 'halted') matter(each.account, 'account_halted', '', accountStatus(each), each.status_reason || 'no reason given');
+    else if (each.status !== 'active') matter(each.account, house.alerts.items.some((alert) => alert.account === each.account && alert.kind === 'no_authority') ? 'no_authority' : 'paused', '', accountStatus(each), each.status_reason || 'no reason given');
+    for (const [name, why] of Object.entries(breakersOf(house, each.account))) matter(each.account, 'breaker_tripped', name, badge(`breaker: ${words(name)}`, 'bad'), why);
+    if (each.models?.manage_only_since) matter(each.account, 'models_down', '', badge('manages only', 'warn'), ['no model has answered for ', since(each.models.manage_only_since), ': ', each.models.reason]);
+    if (each.unsettled_orders) matter(each.account, 'unsettled', '', badge(plural(each.unsettled_orders, 'unsettled order'), 'warn'), 'what became of them is being found out; their symbols open nothing meanwhile');
   }
-  for (const each of house.alerts.items) {
-    if (house.account && each.account && each.account !== house.account) continue;
-    // What stands there already as it is now need not be told again as it was raised.
-    if (lines.some(([account, , why]) => account === each.account && why && each.text?.includes(why))) continue;
-    lines.unshift([each.account ?? 'all', badge(words(each.kind), each.severity === 'critical' ? 'bad' : 'warn'), each.text]);
+  for (const each of standing(house)) {
+    if (known(each.account, each.kind, each.subject ?? '')) continue;
+    matter(each.account ?? 'all', each.kind, each.subject ?? each.id, badge(words(each.kind), each.severity === 'critical' ? 'bad' : 'warn'), each.text);
+  }
+  const told = readiness(house);
+  for (const why of told?.reasons ?? []) {
+    if (!COVERED.some(([start, kind]) => why.startsWith(start) && lines.some((each) => each.kind === kind))) matter('all', 'not_ready', why, badge('not ready', 'bad'), why);
   }
   if (!lines.length) return null;
-  return card('Needs your eye', {}, h('ul.attention', null, lines.map(([account, mark, why], place) => h('li', { key: `${account} ${place}` }, h('strong', null, account), mark, h('span', null, why)))));
+  return card('Needs your eye', {}, h('ul.attention', null, lines.map(({ name, account, kind, mark, why }) => {
+    const [text, href] = LINKS[kind] ?? ['Alerts', '#/alerts'];
+    return h('li', { key: name }, h('strong', null, account), mark, h('span', null, why), h('a', { href }, text));
+  })));
+}
+
+/** What of readiness is an alert too, as soon as it is raised. */
+const COVERED = [['the exchange', 'exchange_down'], ['the last cycle', 'cycles_missed']];
+
+function since(iso) {
+  return h('time', { datetime: iso, title: utc(iso) }, span(clock.now() - Date.parse(iso)));
 }
 
 function growth(curves) {
   const drawn = curves.filter(({ points }) => points.length > 1);
   const troubles = curves.map(({ account, answer }) => trouble(answer, { what: `the curve of ${account}` }));
-  if (!curves.length || (!drawn.length && curves.some(({ awaited }) => awaited))) return [troubles, loading()];
+  if (!curves.length || curves.some(({ awaited }) => awaited)) return [troubles, loading()];
   if (!drawn.length) return [troubles, empty('No curve yet.', 'A point is written at the end of every cycle; from the second on there is a line.')];
   const [only] = drawn;
   const several = drawn.length > 1;
@@ -134,22 +174,17 @@ function growth(curves) {
   ];
 }
 
-function accountsView(house, curves) {
+function accountsView(house) {
   if (!house.chosen.length) return empty('There is no account.', [h('a', { href: '#/accounts' }, 'Add one'), ', or name one in accounts.yaml or in the variables of the server.']);
   return h('div.account-list', null, house.chosen.map((each) => {
-    const last = curves.find(({ account }) => account === each.account)?.points.at(-1);
     const budget = number(house.config(each.account).model_options?.daily_budget);
     const profitNow = number(each.equity) === null ? null : Number(each.equity) - Number(each.deposited);
     return h('article.account-line', { key: each.account },
-      h('header', null, h('h3', null, each.account), accountStatus(each.status, each.status_reason), breakersOf(house, each.account).length > 0 && badge('opens nothing', 'bad', 'a breaker stands'), h('span.worth.num', null, money(each.equity))),
-      h('p', null, gain(profitNow), ' ', last && gain(last.growth - 1, changePercent(last.growth - 1)), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
+      h('header', null, h('h3', null, each.account), accountStatus(each), Object.keys(breakersOf(house, each.account)).length > 0 && badge('opens nothing', 'bad', 'a breaker stands'), h('span.worth.num', null, money(each.equity))),
+      h('p', null, gain(profitNow), ' ', profitNow !== null && Number(each.deposited) > 0 && gain(profitNow, changePercent(profitNow / Number(each.deposited))), ` · ${plural(each.open_positions, 'position')} · `, house.config(each.account).model ?? ''),
       house.chosen.length <= FEW && h('p.row', null, stageMarks(each), h('span.quiet-text', null, each.last_tick ? age(each.last_tick) : 'no cycle yet'),
         budget !== null && h('span.budget', null, meter(number(each.models?.spent) / budget, { label: `Model budget of ${each.account} used` }), h('small', null, `${cost(each.models?.spent ?? 0)} of ${cost(budget)}`))));
   }));
-}
-
-function breakersOf(house, account) {
-  return Object.keys(house.list?.items.find((each) => each.account === account)?.breakers ?? {});
 }
 
 function positionsView(open) {

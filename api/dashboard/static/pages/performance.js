@@ -6,6 +6,7 @@ import { h } from '../dom.js';
 import { change, changePercent, cost, count, gain, money, NOTHING, number, percent, plural, ratio, words } from '../format.js';
 import { Listing } from '../listing.js';
 import { badge, card, empty, fact, facts, loading, narrow, notice, table, tabs, told, trouble } from '../parts.js';
+import { term } from '../terms.js';
 import { day, time } from '../time.js';
 
 const BENCHMARKS = { buy_and_hold: 'Buy and hold', random_entry: 'Random entries', no_model: 'No model' };
@@ -74,13 +75,13 @@ function assessed(each) {
     sample && notice(sample.enough ? 'info' : 'warn', h('strong', null, sample.enough ? 'What its trades prove: ' : 'Too few trades to tell: '), sample.word),
     facts(
       fact('Total return', gain(each.total_return, changePercent(each.total_return)), { note: `${change(each.profit)} USD` }),
-      fact('Deepest fall', percent(each.max_drawdown)),
-      fact('Sharpe', ratio(each.sharpe), { note: each.sharpe === null ? 'needs more days' : `± ${ratio(each.sharpe_error)}, annualised` }),
-      fact('Sortino', ratio(each.sortino), { note: each.sortino === null ? 'needs more days' : 'annualised' }),
-      fact('Round trips', count(each.round_trips), { note: plural(each.trades, 'trade') }),
+      fact(term('drawdown', 'Deepest fall'), percent(each.max_drawdown)),
+      fact(term('sharpe', 'Sharpe'), ratio(each.sharpe), { note: each.sharpe === null ? 'needs more days' : `± ${ratio(each.sharpe_error)}, annualised` }),
+      fact(term('sortino', 'Sortino'), ratio(each.sortino), { note: each.sortino === null ? 'needs more days' : 'annualised' }),
+      fact('Closed positions', count(each.round_trips), { note: term('fill', plural(each.trades, 'fill')) }),
       fact('Win rate', percent(each.win_rate, 1), { note: each.win_rate === null ? 'none has ended yet' : null }),
-      fact('Profit factor', ratio(each.profit_factor), { note: each.profit_factor === null ? 'no loss yet' : null }),
-      fact('Fees', cost(each.fees)), fact('Funding', gain(each.funding)), fact('Models', cost(each.model_cost), { note: 'not taken off' })),
+      fact(term('profit_factor', 'Profit factor'), ratio(each.profit_factor), { note: each.profit_factor === null ? 'no loss yet' : null }),
+      fact('Fees', cost(each.fees)), fact('Funding', gain(each.funding)), fact('Models', cost(each.model_cost), { note: ['not taken off; ', h('a', { href: '#/costs' }, 'what of it is estimated')] })),
     each.benchmarks?.length > 0 && table(`What ${each.account} is held against`, [
       { name: 'Held against', kind: 'lead', cell: (row) => BENCHMARKS[row.name] ?? words(row.name) },
       { name: 'Return', kind: 'num', cell: (row) => gain(row.total_return, changePercent(row.total_return)) },
@@ -94,7 +95,7 @@ function assessed(each) {
 function ahead(row, record) {
   const own = number(row.own ?? record.total_return);
   const other = number(row.total_return);
-  return own === null || other === null ? NOTHING : [gain(own - other, changePercent(own - other)), row.beaten !== null && row.beaten !== undefined && h('small', null, `better than ${percent(row.beaten, 0)} of draws`)];
+  return own === null || other === null ? NOTHING : gain(own - other, changePercent(own - other));
 }
 
 function returnsTable(rows) {
@@ -110,8 +111,7 @@ function returnsTable(rows) {
 
 function comparison(items) {
   return table('Models compared', [
-    { name: 'Model', kind: 'lead', cell: (each) => [each.model, h('small', null, each.prompt_version)] },
-    { name: 'Account', cell: (each) => each.account },
+    { name: 'Model', kind: 'lead', cell: (each) => [each.model, h('small', null, `${each.account}, prompt ${each.prompt_version}`), each.caution && h('small.caution', null, each.caution)] },
     { name: 'Asked as', cell: (each) => badge(words(each.purpose), each.purpose === 'shadow' ? 'quiet' : 'info') },
     { name: 'Asked', kind: 'num', cell: (each) => [count(each.asked), h('small', null, `${count(each.answered)} answered`)] },
     { name: 'Entries', kind: 'num', cell: (each) => [count(each.entries), h('small', null, `${count(each.approved)} approved`)] },
@@ -120,6 +120,5 @@ function comparison(items) {
     { name: 'Mean result', kind: 'num', cell: (each) => gain(each.mean_result, changePercent(each.mean_result)) },
     { name: 'Cost', kind: 'num', cell: (each) => [cost(each.cost), h('small', null, `${cost(each.cost_per_decision)} a decision`)] },
     { name: 'Latency', kind: 'num', cell: (each) => `${count(each.latency_ms)} ms` },
-    { name: 'Caution', kind: 'text', cell: (each) => each.caution ?? NOTHING },
   ], items, { key: (each) => `${each.account} ${each.model} ${each.prompt_version} ${each.purpose}`, none: empty('No model was asked yet.', 'Each is scored once it is known how its entries would have ended.') });
 }

@@ -7,6 +7,7 @@ import { cost, exact, gain, money, number, NOTHING, percent, plural, price, symb
 import { held, level, multiple, profit, protectionBadge, spanLine, total } from '../holdings.js';
 import { Listing } from '../listing.js';
 import { badge, card, direction, empty, fact, facts, table, told } from '../parts.js';
+import { TERMS, term } from '../terms.js';
 import { age, span, time } from '../time.js';
 
 const KINDS = ['position_opened', 'position_changed', 'position_closed', 'protection', 'stage'];
@@ -56,7 +57,7 @@ function positionCard(each, house, ask) {
   h('div.position', null, spanLine(each),
     facts(
       fact('Profit now', profit(each)),
-      fact('In risk taken', multiple(each.r), { note: 'R: entry to first stop' }),
+      fact(term('r', 'In risk taken'), multiple(each.r), { note: 'R: entry to first stop' }),
       fact('Size', exact(each.quantity), { note: `${money(each.notional)} USD, ${each.leverage}×` }),
       fact('Entry', exact(each.entry_price), { note: each.opened_at ? age(each.opened_at) : null }),
       fact('Price now', price(each.now)),
@@ -71,18 +72,14 @@ function positionCard(each, house, ask) {
 
 function closedTable(rows) {
   return table('Closed positions', [
-    { name: 'Symbol', kind: 'lead', cell: (each) => symbolName(each.symbol) },
-    { name: 'Account', cell: (each) => each.account },
+    { name: 'Symbol', kind: 'lead', cell: (each) => [symbolName(each.symbol), h('small', null, each.account)] },
     { name: 'Side', cell: (each) => direction(each.direction) },
-    { name: 'Profit', kind: 'num', cell: (each) => [gain(each.profit), h('small', null, multiple(each.r))] },
-    { name: 'Return', kind: 'num', cell: (each) => gain(each.net_return, percent(each.net_return)) },
+    { name: 'Profit', kind: 'num', cell: (each) => [gain(each.profit), h('small', null, gain(each.net_return, percent(each.net_return)), ' · ', multiple(each.r))] },
     { name: 'Size', kind: 'num', cell: (each) => exact(each.quantity) },
-    { name: 'Entry', kind: 'num', cell: (each) => price(each.entry_price) },
-    { name: 'Exit', kind: 'num', cell: (each) => price(each.exit_price) },
-    { name: 'Ended by', cell: (each) => badge(words(each.exit), { target: 'good', stop: 'warn', external: 'warn' }[each.exit] ?? 'quiet') },
-    { name: 'Held', kind: 'num', cell: (each) => span(Number(each.holding_seconds) * 1000) },
+    { name: 'Entry, exit', kind: 'num', cell: (each) => [price(each.entry_price), h('small', null, price(each.exit_price))] },
+    { name: 'Ended by', cell: (each) => badge(words(each.exit), { target: 'good', stop: 'warn', external: 'warn' }[each.exit] ?? 'quiet', TERMS[each.exit]) },
     { name: 'Fees, funding', kind: 'num', cell: (each) => [cost(each.fees), h('small', null, gain(each.funding))] },
-    { name: 'Ended', cell: (each) => time(each.closed_at) },
+    { name: 'Ended', cell: (each) => [time(each.closed_at), h('small', null, `after ${span(Number(each.holding_seconds) * 1000)}`)] },
     { name: 'Why', cell: (each) => (each.cycle ? h('a', { href: `#/decisions/${each.cycle}?asset=${each.symbol}` }, 'decision') : 'not ours') },
   ], rows, { key: (each) => `${each.account} ${each.symbol} ${each.position_side} ${each.first_trade_id}` });
 }
