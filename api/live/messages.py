@@ -8,9 +8,6 @@ from api.answers import Account, Answer, Candle, Document, Number, Order, Time
 from api.results import Position
 from shared.domain.market import Timeframe
 
-HEARTBEAT_SECONDS = 5.0
-"""How long a stream is ever silent: who hears nothing for two of these knows that nobody is there."""
-
 Cursor = Annotated[
     str,
     Field(description="Where the stream is: bring it along to go on from there.", examples=["91835-40211"]),
@@ -131,7 +128,7 @@ class Live(Message):
 
 
 class Ping(Message):
-    """The stream is alive, and this far: every 30 s. After 45 s without any message take the stream for dead."""
+    """The stream is alive, and this far. After two heartbeats without any message, take it for dead."""
 
     type: Literal["ping"] = "ping"
     cursor: Cursor | None = None

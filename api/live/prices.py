@@ -15,8 +15,8 @@ from typing import Any
 from api.errors import Problem
 from api.live import messages
 from api.live.market import MOST_CANDLES, Ear, Market, Marks, as_told
-from api.live.sockets import Socket
-from api.schemas import AccountQuery, Symbol
+from api.live.sockets import Socket, StreamQuery
+from api.schemas import Symbol
 from shared.db.reports import Reports
 from shared.domain.errors import BadCursor
 from shared.domain.market import EPOCH, Series, Timeframe
@@ -27,12 +27,11 @@ CONFLATION_SECONDS = 0.5
 MOST_ACCOUNTS = 1_000
 
 
-class MarketQuery(AccountQuery):
+class MarketQuery(StreamQuery):
     """One symbol, those of an account, or those of all; with a timeframe, their candles too."""
 
     symbol: Symbol | None = None
     timeframe: Timeframe | None = None
-    cursor: str | None = None
 
 
 async def market_data(socket: Socket, query: MarketQuery) -> None:
@@ -42,7 +41,9 @@ async def market_data(socket: Socket, query: MarketQuery) -> None:
     series = [Series(symbol, query.timeframe) for symbol in symbols] if query.timeframe else []
     async with market.listening(symbols, series) as ear:
         told = await _resume(socket, query, market, ear)
-        await _tell_on(socket, ear, await _begin(socket, query, ear) if told is None else told)
+        if told is None:
+            told = await _begin(socket, query, ear)
+        await _tell_on(socket, ear, told, query.heartbeat)
 
 
 async def _symbols(socket: Socket, query: MarketQuery) -> Sequence[str]:
@@ -92,10 +93,10 @@ async def _begin(socket: Socket, query: MarketQuery, ear: Ear) -> Marks:
     return marks
 
 
-async def _tell_on(socket: Socket, ear: Ear, marks: Marks) -> None:
+async def _tell_on(socket: Socket, ear: Ear, marks: Marks, heartbeat: int) -> None:
     clock = asyncio.get_running_loop()
     told = dict(marks)
-    due = clock.time() + messages.HEARTBEAT_SECONDS
+    due = clock.time() + heartbeat
     while True:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(due):
@@ -109,7 +110,7 @@ async def _tell_on(socket: Socket, ear: Ear, marks: Marks) -> None:
         if clock.time() >= due:
             cursor = _written(told) if told else None
             await socket.say(messages.Ping(cursor=cursor, at=socket.now().isoformat()).written())
-            due = clock.time() + messages.HEARTBEAT_SECONDS
+            due = clock.time() + heartbeat
         await asyncio.sleep(CONFLATION_SECONDS)
 
 

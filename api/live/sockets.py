@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic
 
+from pydantic import Field
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -22,7 +23,7 @@ from api.live import messages
 from api.live.feed import TooSlow
 from api.live.messages import Message
 from api.operations import narrowed
-from api.schemas import Q, read_query
+from api.schemas import AccountQuery, Q, read_query
 from shared.domain.access import Scope
 from shared.domain.errors import BadCursor
 from shared.runtime import Runtime
@@ -30,9 +31,10 @@ from shared.runtime import Runtime
 log = logging.getLogger("perpetua.app")
 
 SUBPROTOCOL = "perpetua"
+HEARTBEAT_SECONDS = 30
 KEEPALIVE: dict[str, Any] = {
-    "ws_ping_interval": 30.0,
-    "ws_ping_timeout": 30.0,
+    "ws_ping_interval": HEARTBEAT_SECONDS,
+    "ws_ping_timeout": HEARTBEAT_SECONDS,
     "ws_max_size": 4096,  # nobody has anything to say
     "ws_per_message_deflate": False,  # its windows would be most of what a socket needs
 }
@@ -73,6 +75,15 @@ class Socket:
                 raise TooSlow(f"nothing was taken for {STUCK_SECONDS:g} s: come again with the last cursor")
             if not await may_still_listen(self._socket):
                 raise Problem(401, "token_ended", "the token was revoked, or it or the session has ended: log in again")
+
+
+class StreamQuery(AccountQuery):
+    """What every stream can be asked: whose, how often it says that it lives, and the cursor to go on from."""
+
+    heartbeat: int = Field(
+        default=HEARTBEAT_SECONDS, ge=1, le=HEARTBEAT_SECONDS, description="Every how many seconds a ping is sent."
+    )
+    cursor: str | None = None
 
 
 Serve = Callable[[Socket, Q], Awaitable[None]]

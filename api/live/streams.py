@@ -11,8 +11,8 @@ from typing import Any
 
 from api.live import messages
 from api.live.feed import Feed, Follower, Told
-from api.live.sockets import Socket
-from api.schemas import AccountQuery, Symbol
+from api.live.sockets import Socket, StreamQuery
+from api.schemas import Symbol
 from shared.db.outbox import Place
 from shared.db.paging import Page
 from shared.db.reports import Reports
@@ -27,11 +27,10 @@ OF_POSITIONS = frozenset({"position_opened", "position_changed", "position_close
 Snapshot = type[messages.TradingSnapshot] | type[messages.PositionsSnapshot]
 
 
-class ListenQuery(AccountQuery):
-    """One account or all, one symbol or all, and the cursor to go on from."""
+class ListenQuery(StreamQuery):
+    """One account or all, one symbol or all."""
 
     symbol: Symbol | None = None
-    cursor: str | None = None
 
 
 async def trading_events(socket: Socket, query: ListenQuery) -> None:
@@ -56,7 +55,7 @@ async def _tell(socket: Socket, query: ListenQuery, snapshot: Snapshot, *, kinds
             async with feed.follow(place, wanted, query.account) as follower:
                 await follower.begin()
                 await socket.say(messages.Resumed(cursor=str(place)).written())
-                await _tell_on(socket, follower)
+                await _tell_on(socket, follower, query.heartbeat)
         except CursorTooOld:
             reason = "cursor_too_old"
     place = await feed.outbox.end()
@@ -65,18 +64,18 @@ async def _tell(socket: Socket, query: ListenQuery, snapshot: Snapshot, *, kinds
             {"cursor": str(place), "reason": reason, **await _lists(socket, query, snapshot)}
         )
         await socket.say(shown.written())
-        await _tell_on(socket, follower)
+        await _tell_on(socket, follower, query.heartbeat)
 
 
-async def _tell_on(socket: Socket, follower: Follower) -> None:
+async def _tell_on(socket: Socket, follower: Follower, heartbeat: int) -> None:
     clock = asyncio.get_running_loop()
-    due = clock.time() + messages.HEARTBEAT_SECONDS
+    due = clock.time() + heartbeat
     while True:
         for told in await follower.take():
             await socket.say(told.message)
         if clock.time() >= due:
             await socket.say(messages.Ping(cursor=str(follower.place), at=socket.now().isoformat()).written())
-            due = clock.time() + messages.HEARTBEAT_SECONDS
+            due = clock.time() + heartbeat
 
 
 async def _lists(socket: Socket, query: ListenQuery, snapshot: Snapshot) -> dict[str, Any]:

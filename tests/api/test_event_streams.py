@@ -14,7 +14,7 @@ from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api import admission
-from api.live import feed, messages, sockets
+from api.live import feed, sockets
 from shared.db.alerts import AlertTable
 from shared.db.outbox import Hints, Outbox, Watch
 from shared.db.unit_of_work import Database
@@ -253,18 +253,15 @@ async def test_a_listener_that_comes_back_too_late_begins_with_how_things_are(ur
     assert snapshot["reason"] == "cursor_too_old"
 
 
-async def test_a_silent_stream_says_that_it_lives_and_how_far_it_is(
-    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(messages, "HEARTBEAT_SECONDS", 0.2)
-    async with listening(url, f"{EVENTS}?account=main") as ear:
+async def test_a_silent_stream_says_that_it_lives_and_how_far_it_is(url: str, database: Database) -> None:
+    async with listening(url, f"{EVENTS}?account=main&heartbeat=1") as ear:
         cursor = (await ear.first("snapshot"))["cursor"]
         assert (await ear.first("ping"))["cursor"] >= cursor
         await tell(database, "a", account="other")
         # What it was not told of moves it on as well: it need not be looked through again.
         while (ping := await ear.first("ping"))["cursor"] == cursor:
             pass
-    async with listening(url, f"{EVENTS}?cursor={ping['cursor']}") as ear:
+    async with listening(url, f"{EVENTS}?heartbeat=1&cursor={ping['cursor']}") as ear:
         await ear.first("resumed")
         assert (await ear.next())["type"] == "ping"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.live import market, messages
+from api.live import market
 from emulators import aster
 from shared.db.unit_of_work import Database
 from shared.domain.market import Series, Timeframe
@@ -162,12 +162,9 @@ async def test_what_cannot_be_asked_of_the_market_is_refused(
     assert (error["code"], closed_with) == (code, closes)
 
 
-async def test_a_market_that_says_nothing_new_pings(
-    serve: Serve, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(messages, "HEARTBEAT_SECONDS", 0.2)
+async def test_a_market_that_says_nothing_new_pings(serve: Serve, database: Database) -> None:
     await open_accounts(database)
-    async with listening(serve(), f"{STREAM}?timeframe=5m") as ear:
+    async with listening(serve(), f"{STREAM}?timeframe=5m&heartbeat=1") as ear:
         cursor = (await ear.first("snapshot"))["cursor"]
         while (ping := await ear.next())["type"] != "ping":
             pass

@@ -6,7 +6,7 @@
  */
 
 import { get, Problem } from './api.js';
-import { SILENCE_MS, Stream } from './live.js';
+import { HEARTBEAT_S, SILENCE_MS, Stream } from './live.js';
 import { Resource } from './resource.js';
 import { clock } from './time.js';
 
@@ -204,8 +204,8 @@ export class House {
     this.ready = this.resource('/health/ready', {}, { kinds: ['stage', 'alert', 'exchange_stream'] });
     this.limits = this.resource('/limits', {}, { kinds: ['stage', 'breaker', 'equity', 'account', 'model_call'] });
     this.alerts = this.resource('/alerts', { standing: true }, { kinds: ['alert'] });
-    this.trading = new Stream('/ws/trading-events', {}, this.#ears((message) => this.#traded(message)));
-    this.market = new Stream('/ws/market-data', {}, this.#ears((message) => this.#priced(message)));
+    this.trading = new Stream('/ws/trading-events', { heartbeat: HEARTBEAT_S }, this.#ears((message) => this.#traded(message)));
+    this.market = new Stream('/ws/market-data', { heartbeat: HEARTBEAT_S }, this.#ears((message) => this.#priced(message)));
     // No event tells that a service is down, or that a cycle did not come: that is asked for, stream or not.
     this.#beating = setInterval(() => {
       if (this.live) for (const resource of [this.status, this.ready]) resource.refresh();

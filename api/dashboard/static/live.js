@@ -7,7 +7,9 @@
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
-/** Two of the beats that the server keeps, and a little. */
+/** How often a server is to say that it lives. */
+export const HEARTBEAT_S = 5;
+/** Two of these beats, and a little. */
 export const SILENCE_MS = 12_000;
 const LOG_IN_AGAIN = 4401;
 const NO_USE = new Set([4400, 4403, 4404]);
