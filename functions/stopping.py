@@ -106,18 +106,24 @@ async def stop_all(runtime: Runtime, *, by: str, patience: timedelta = PATIENCE)
 
 async def carry_on(runtime: Runtime, account_id: str, *, patience: timedelta = PATIENCE) -> Stopped:
     """Go on with a stop that was asked for, until nothing is left or *patience* is at its end."""
+    clock = asyncio.get_running_loop()
     pause, left, trouble = FIRST_PAUSE_SECONDS, patience.total_seconds(), None
     while True:
+        begun = clock.time()
         try:
-            await runtime.follow_accounts()  # it may be one that another process has just added
-            await runtime.require_time()
-            await invoke_stage(runtime, Stage.RECONCILE, between_ticks(account_id, runtime.clock.now()))
+            async with asyncio.timeout(left):
+                await runtime.follow_accounts()  # it may be one that another process has just added
+                await runtime.require_time()
+                await invoke_stage(runtime, Stage.RECONCILE, between_ticks(account_id, runtime.clock.now()))
             trouble = None
         except StageBusy as exc:
             trouble = str(exc)  # whoever is at work began after the halt, and sees the stop as well
         except PerpetuaError as exc:
             trouble = str(exc)
             log.warning("not stopped yet", extra={"account": account_id, "why": trouble})
+        except TimeoutError:  # cut short as by a crash: the protocol finds out what became of it
+            trouble = trouble or "the exchange takes too long to answer"
+        left -= clock.time() - begun
         async with runtime.open_work() as work:
             stop = await work.stops.get(account_id)
         if stop is None or stop.finished_at or left < pause:
