@@ -354,7 +354,9 @@ def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProces
     )
 
 
-def test_the_command_halts_even_where_no_exchange_answers_and_waits_no_longer_than_it_was_told(database_url: str) -> None:
+def test_the_command_halts_even_where_no_exchange_answers_and_waits_no_longer_than_it_was_told(
+    database_url: str,
+) -> None:
     nowhere = {"DATABASE_URL": database_url, "ASTERDEX_BASE_URL": "http://127.0.0.1:9"}
 
     ended = run_command("--account", "main", "--patience", "1s", **nowhere)
