@@ -101,15 +101,17 @@ def api_process(settings: Settings, *, port: int = 0) -> Iterator[tuple[str, sub
     }
     command = [sys.executable, "-m", "api"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        # Read to its end: a process that cannot get rid of what it says stands still.
+        said: SimpleQueue[str] = SimpleQueue()
+        reader = threading.Thread(target=_pass_on, args=(process.stdout, said))
+        reader.start()
         try:
-            # Read to its end: a process that cannot get rid of what it says stands still.
-            said: SimpleQueue[str] = SimpleQueue()
-            threading.Thread(target=_pass_on, args=(process.stdout, said), daemon=True).start()
             while (line := json.loads(said.get(timeout=60)))["message"] != "listening":
                 pass
             yield line["url"], process
         finally:
             process.kill()
+            reader.join()
 
 
 def _pass_on(lines: IO[str], said: SimpleQueue[str]) -> None:
