@@ -5,12 +5,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
 
-# More workers than the two cores of a small machine: tests wait for servers, browsers and each other.
 if [ $# -gt 0 ]; then
-    .venv/bin/python -m pytest -n 3 --dist worksteal "$@"
+    .venv/bin/python -m pytest -n 2 --dist worksteal "$@"
 else
     report=$(mktemp)
     trap 'rm -f "$report"' EXIT
-    .venv/bin/python -m slipcover --json --out "$report" -m pytest -n 3 --dist worksteal
+    .venv/bin/python -m slipcover --json --out "$report" -m pytest -n 2 --dist worksteal
     .venv/bin/python -m slipcover --merge "$report" --out /dev/null --skip-covered --fail-under 90
 fi
