@@ -36,12 +36,18 @@ def references(part: object) -> Iterator[str]:
                 yield from references(each)
 
 
+def is_there(reference: str) -> bool:
+    place: Any = told()
+    for step in reference.removeprefix("#/").split("/"):
+        place = place.get(step) if isinstance(place, dict) else None
+    return place is not None
+
+
 def test_whatever_is_referred_to_is_there() -> None:
-    found = told()
-    for reference in references(found):
-        place: Any = found
-        for step in reference.removeprefix("#/").split("/"):
-            place = place[step]
+    referred = set(references(told()))
+
+    assert referred
+    assert {each for each in referred if not is_there(each)} == set()
 
 
 def test_every_schema_is_one() -> None:

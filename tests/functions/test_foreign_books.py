@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -87,13 +88,11 @@ async def test_a_stop_does_not_wait_for_an_exchange_that_hangs(database_url: str
             await asyncio.Event().wait()
 
         house.runtime.market.emulation = hang  # type: ignore[method-assign,assignment]
-        stopping = asyncio.create_task(stop_account(house.runtime, "main", by="a test"))
-        while True:
-            async with house.runtime.open_work() as work:
-                if (await work.accounts.get("main")).status is AccountStatus.HALTED:
-                    break
-            await asyncio.sleep(0)
-        stopping.cancel()
+        stopped = await stop_account(house.runtime, "main", by="a test", patience=timedelta(seconds=1))
+        async with house.runtime.open_work() as work:
+            status = (await work.accounts.get("main")).status
+
+    assert (stopped.flat, status) == (False, AccountStatus.HALTED)
 
 
 async def test_a_new_key_of_the_same_account_is_welcome(database_url: str) -> None:
